@@ -1,0 +1,168 @@
+"""The contract of a potential, and the pair geometry that all of them share.
+
+A potential is a frozen pytree of its parameters. Its energy is the sum of its atom
+energies; positions are ``(3, n, *batch)``, energies ``(*batch)``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ase_l2h.system import System
+
+__all__ = [
+    "EnergyAndGradient",
+    "Neighbours",
+    "PairwisePotential",
+    "Potential",
+    "energy_and_gradient",
+    "neighbours",
+    "pair_parameter",
+]
+
+
+@runtime_checkable
+class Potential(Protocol):
+    """Positions to energies.
+
+    ``atom_energies`` may return None where a wrapped function only knows the total.
+    ``cutoff`` is the range in the units of the positions (``inf`` when there is none);
+    periodic systems need a finite one.
+    """
+
+    @property
+    def cutoff(self) -> float: ...
+
+    def atom_energies(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "n *batch"] | None: ...
+
+    def energy(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "*batch"]: ...
+
+
+class PairwisePotential:
+    """Mixin: the energy is the sum of the atom energies."""
+
+    @property
+    def cutoff(self) -> float:
+        """No cutoff unless a subclass has one."""
+        return float("inf")
+
+    def atom_energies(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "n *batch"]:
+        """Energy attributed to each atom."""
+        raise TypeError(f"{type(self).__name__} must define atom_energies")
+
+    def energy(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "*batch"]:
+        """Total energy, the sum of :meth:`atom_energies`."""
+        return jnp.sum(self.atom_energies(positions, system), axis=0)
+
+
+class Neighbours(NamedTuple):
+    """All ordered pairs (i, j), j running over the atoms of every image in turn.
+
+    ``displacements`` are ``r_i - r_j`` ``(3, n, m n, *batch)``; ``squared`` their
+    squared lengths ``(n, m n, *batch)``, ``+inf`` for an atom with itself; ``species``
+    the species index of each neighbour, ``(m n,)`` or ``(m n, *batch)``.
+    """
+
+    displacements: Float[Array, "3 n k *batch"]
+    squared: Float[Array, "n k *batch"]
+    species: Int[Array, "k *_"]
+
+
+def neighbours(
+    positions: Float[Array, "3 n *batch"],
+    system: System,
+    images: Float[Array, "m 3"] | None = None,
+) -> Neighbours:
+    """Pair geometry of free clusters (one image) and periodic cells (``images``).
+
+    Parameters
+    ----------
+    positions
+        ``(3, n, *batch)``.
+    system
+        Supplies species and cell.
+    images
+        Lattice translations to sum over; ``system.images`` when None. Ignored for free
+        clusters.
+    """
+    n, batch = positions.shape[1], positions.shape[2:]
+    displacements = positions[:, :, None] - positions[:, None, :]
+    self_pair = jnp.eye(n, dtype=bool)
+    species = system.species
+    if system.cell is not None:
+        cell = jnp.asarray(system.cell, positions.dtype)
+        shifts = jnp.asarray(
+            system.images if images is None else images, positions.dtype
+        )
+        fractional = jnp.einsum("ka,k...->a...", jnp.linalg.inv(cell), displacements)
+        wrapped = jnp.einsum("ka,k...->a...", cell, jnp.round(fractional))
+        displacements = displacements - wrapped
+        m = shifts.shape[0]
+        if m > 1:
+            shape = (3, 1, m, 1) + (1,) * len(batch)
+            displacements = displacements[:, :, None] + shifts.T.reshape(shape)
+            displacements = displacements.reshape((3, n, m * n, *batch))
+            # Only the first image (zero translation) holds the atom itself.
+            self_pair = jnp.concatenate(
+                [self_pair, jnp.zeros((n, (m - 1) * n), dtype=bool)], axis=1
+            )
+            species = jnp.concatenate([jnp.asarray(species)] * m, axis=0)
+    squared = jnp.sum(displacements * displacements, axis=0)
+    self_pair = self_pair.reshape(self_pair.shape + (1,) * len(batch))
+    squared = jnp.where(self_pair, jnp.inf, squared)
+    return Neighbours(displacements, squared, jnp.asarray(species))
+
+
+def pair_parameter(
+    table: Float[Array, "s s"],
+    species: Int[Array, "n *_"],
+    neighbour_species: Int[Array, "k *_"],
+    batch_ndim: int,
+) -> Array:
+    """Look up a species-pair parameter for every pair: ``(n, k, *batch or 1...)``."""
+    table = jnp.asarray(table)
+    values = table[species[:, None], neighbour_species[None, :]]
+    missing = batch_ndim + 2 - values.ndim
+    return values.reshape(values.shape + (1,) * missing)
+
+
+class EnergyAndGradient(NamedTuple):
+    """One charged evaluation: ``(*batch)``, ``(n, *batch)`` or None, ``(3, n, *batch)``."""
+
+    energy: Float[Array, "*batch"]
+    atom_energies: Float[Array, "n *batch"] | None
+    gradient: Float[Array, "3 n *batch"]
+
+
+def energy_and_gradient(
+    potential: Potential, positions: Float[Array, "3 n *batch"], system: System
+) -> EnergyAndGradient:
+    """Energy, atom energies and gradient dE/dx at one point: one charged evaluation.
+
+    Structures of a batch do not interact, so one reverse pass over the summed energy
+    gives every structure's gradient. A potential may supply a faster
+    ``energy_and_gradient`` of its own.
+    """
+    own = getattr(potential, "energy_and_gradient", None)
+    if own is not None:
+        return own(positions, system)
+
+    def total(p: Array) -> tuple[Array, tuple[Array, Array | None]]:
+        atoms = potential.atom_energies(p, system)
+        energy = potential.energy(p, system) if atoms is None else jnp.sum(atoms, 0)
+        return jnp.sum(energy), (energy, atoms)
+
+    (_, (energy, atoms)), gradient = jax.value_and_grad(total, has_aux=True)(positions)
+    return EnergyAndGradient(energy, atoms, gradient)

@@ -1,0 +1,75 @@
+"""Lennard-Jones 12-6 clusters, without cutoff or with ASE's two cut-off forms.
+
+    u(r) = 4 eps [(sigma/r)^12 - (sigma/r)^6],    E = sum_{i<j} u(r_ij)
+
+Reference minima: D. J. Wales and J. P. K. Doye, J. Phys. Chem. A 101, 5111 (1997).
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ase_l2h._pytree import pytree_dataclass, static_field
+from ase_l2h.potentials.base import PairwisePotential, neighbours
+from ase_l2h.system import System
+
+__all__ = ["LennardJones"]
+
+
+@pytree_dataclass
+class LennardJones(PairwisePotential):
+    """Single-species Lennard-Jones energy.
+
+    Parameters
+    ----------
+    epsilon
+        Well depth; sets the energy unit.
+    sigma
+        Distance at which the pair energy vanishes; the pair minimum is at
+        ``2 ** (1 / 6) * sigma``.
+    rc
+        Cut-off distance; None (the default) sums all pairs, as the published minima do.
+    ro
+        Onset of the smooth cut-off; only used with ``smooth``.
+    smooth
+        False: every pair within ``rc`` is shifted by ``-u(rc)``. True: ``u`` is
+        multiplied by ``(rc^2 - r^2)^2 (rc^2 + 2 r^2 - 3 ro^2) / (rc^2 - ro^2)^3``
+        between ``ro`` and ``rc``. Both as in ``ase.calculators.lj``.
+    """
+
+    epsilon: float | Float[Array | np.ndarray, ""] = 1.0
+    sigma: float | Float[Array | np.ndarray, ""] = 1.0
+    rc: float | None = static_field(default=None)
+    ro: float | None = static_field(default=None)
+    smooth: bool = static_field(default=False)
+
+    @property
+    def cutoff(self) -> float:
+        """The cut-off distance, ``inf`` when there is none."""
+        return float("inf") if self.rc is None else self.rc
+
+    def atom_energies(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "n *batch"]:
+        """Each atom's half of its pair energies, in units of ``epsilon``.
+
+        Coincident atoms give ``+inf``, never ``nan``, so a search can reject the step
+        with one comparison.
+        """
+        squared = neighbours(positions, system).squared
+        s6 = (self.sigma**2 / squared) ** 3
+        # Factored on purpose: s6 * s6 - s6 is inf - inf = nan once s6 overflows.
+        pair = s6 * (s6 - 1.0)
+        if self.rc is not None:
+            rc2 = self.rc**2
+            if self.smooth:
+                ro2 = (0.66 * self.rc if self.ro is None else self.ro) ** 2
+                switch = (rc2 - squared) ** 2 * (rc2 + 2 * squared - 3 * ro2)
+                switch = jnp.where(squared < ro2, 1.0, switch / (rc2 - ro2) ** 3)
+                pair = pair * jnp.where(squared < rc2, switch, 0.0)
+            else:
+                shift = (self.sigma**2 / rc2) ** 3
+                pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)
+        return jnp.sum(2.0 * self.epsilon * pair, axis=1)

@@ -1,0 +1,173 @@
+"""What does not move during a search: species, periodic cell, fixed atoms, units.
+
+Arrays are component first and batch last: positions are ``(3, n, *batch)``. One
+definition then serves one structure (``batch = ()``) and a thousand, and the batch lies
+in the vector lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from ase_l2h._pytree import pytree_dataclass, replace
+
+__all__ = ["System", "make_system", "periodic_images", "take_batch"]
+
+# A float, or one value per structure of the batch.
+Scale = Any
+
+
+@pytree_dataclass
+class System:
+    """Everything a potential and a rule need to know besides positions.
+
+    Build it with :func:`make_system`, which works out the periodic images.
+
+    Parameters
+    ----------
+    species
+        Index of each atom's species in the potential's table, ``(n,)`` or
+        ``(n, *batch)``.
+    cell
+        Lattice vectors as rows, in the units of the positions; None for a free cluster.
+    images
+        Lattice translations (Cartesian rows, the zero vector first) that a pair
+        within the *potential's* cutoff can need after the minimum-image wrap.
+    feature_images
+        The same for the radial features of a learned rule, whose cutoff is longer.
+    free
+        True for coordinates that may move; None when all may.
+    length_scale, energy_scale
+        Units in which a rule sees the system: positions / length_scale,
+        gradients * length_scale / energy_scale. Scalars or ``(*batch)``.
+    """
+
+    species: Int[Array | np.ndarray, "n *batch"]
+    cell: Float[Array | np.ndarray, "3 3"] | None = None
+    images: Float[Array | np.ndarray, "m 3"] | None = None
+    feature_images: Float[Array | np.ndarray, "k 3"] | None = None
+    free: Bool[Array | np.ndarray, "3 n"] | None = None
+    length_scale: Scale = 1.0
+    energy_scale: Scale = 1.0
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms of one structure."""
+        return self.species.shape[0]
+
+    @property
+    def recentred(self) -> bool:
+        """Whether the centroid is meaningless and may be moved to the origin."""
+        return self.cell is None and self.free is None
+
+    def astype(self, dtype: Any) -> System:
+        """The same system with its floating-point leaves in ``dtype``."""
+
+        def cast(leaf: Any) -> Any:
+            leaf = jnp.asarray(leaf)
+            is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+            return leaf.astype(dtype) if is_float else leaf
+
+        return jax.tree.map(cast, self)
+
+
+def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
+    """Lattice translations needed to see every neighbour within ``cutoff``.
+
+    Pair displacements are first wrapped to fractional coordinates in [-1/2, 1/2]. Along
+    lattice direction k an image n_k is then at least (abs(n_k) - 1/2) h_k away, h_k
+    being the distance between opposite cell faces, so abs(n_k) <= cutoff / h_k + 1/2
+    suffices for any cell shape.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(m, 3)`` Cartesian translations, the zero vector first.
+    """
+    cell = np.asarray(cell, dtype=float)
+    volume = abs(np.linalg.det(cell))
+    faces = [np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3]) for k in range(3)]
+    heights = np.array([volume / np.linalg.norm(face) for face in faces])
+    reach = np.floor(cutoff / heights + 0.5).astype(int)
+    # An image exactly half a cell away is already the wrapped one.
+    reach = np.where(cutoff <= heights / 2, 0, reach)
+    triples = sorted(
+        product(*(range(-r, r + 1) for r in reach)),
+        key=lambda t: (sum(abs(i) for i in t), t),
+    )
+    return np.array(triples, dtype=float) @ cell
+
+
+def make_system(
+    species: Sequence[int] | np.ndarray | Array,
+    *,
+    cell: np.ndarray | None = None,
+    cutoff: float | None = None,
+    free: np.ndarray | None = None,
+    length_scale: Scale = 1.0,
+    energy_scale: Scale = 1.0,
+    feature_cutoff: float = 2.5,
+) -> System:
+    """Build a :class:`System`, with the image lists of a periodic cell.
+
+    Parameters
+    ----------
+    species
+        Species index per atom, ``(n,)`` or ``(n, *batch)``.
+    cell
+        Lattice vectors as rows; None for a free cluster.
+    cutoff
+        Range of the potential in the units of the positions; required with ``cell``.
+    free
+        Mask ``(3, n)`` of movable coordinates; None when all may move.
+    length_scale, energy_scale
+        Units of the rules, see :class:`System`.
+    feature_cutoff
+        Range of the radial features in units of ``length_scale``.
+
+    Raises
+    ------
+    ValueError
+        When a cell comes without a finite cutoff.
+    """
+    images = feature_images = None
+    if cell is not None:
+        if cutoff is None or not np.isfinite(cutoff):
+            raise ValueError(
+                "a periodic system needs a potential with a finite cutoff; give the "
+                "potential a cutoff or use a free cluster"
+            )
+        cell = np.asarray(cell, dtype=float)
+        images = periodic_images(cell, float(cutoff))
+        far = float(np.max(np.asarray(length_scale))) * feature_cutoff
+        feature_images = periodic_images(cell, far)
+    return System(
+        species=jnp.asarray(species),
+        cell=cell,
+        images=images,
+        feature_images=feature_images,
+        free=None if free is None else np.asarray(free, dtype=bool),
+        length_scale=length_scale,
+        energy_scale=energy_scale,
+    )
+
+
+def take_batch(system: System, index: Any) -> System:
+    """The system of a part of the batch: leaves with a batch axis are indexed by it."""
+
+    def take(leaf: Any, batch_axis: int) -> Any:
+        return leaf[..., index] if np.ndim(leaf) > batch_axis else leaf
+
+    return replace(
+        system,
+        species=take(system.species, 1),
+        length_scale=take(system.length_scale, 0),
+        energy_scale=take(system.energy_scale, 0),
+    )
