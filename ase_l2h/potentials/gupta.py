@@ -1,0 +1,170 @@
+"""Gupta (second-moment tight-binding) potential of metals and their alloys.
+
+    E = sum_i { sum_j A exp[-p (r/r0 - 1)] - sqrt( sum_j xi^2 exp[-2 q (r/r0 - 1)] ) }
+
+with j != i in both sums and every parameter looked up for the pair of species (i, j).
+R. P. Gupta, Phys. Rev. B 23, 6265 (1981); F. Cleri and V. Rosato, Phys. Rev. B 48, 22
+(1993).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ase_l2h._pytree import pytree_dataclass, replace, static_field
+from ase_l2h.potentials._elements import by_atomic_number
+from ase_l2h.potentials.base import PairwisePotential, neighbours, pair_parameter
+from ase_l2h.system import System
+
+__all__ = ["Gupta"]
+
+Table = Float[Array | np.ndarray, "s s"]
+_FIELDS = ("p", "q", "r0", "xi", "A")
+
+
+@pytree_dataclass
+class Gupta(PairwisePotential):
+    """Gupta energy of any number of species.
+
+    Each table is symmetric and ``(s, s)``; its rows follow ``symbols``. A system's
+    species index counts in that order, which is why :meth:`restricted_to` exists: the
+    species present in a structure take the slots 0, 1, ... in ascending atomic number.
+
+    Parameters
+    ----------
+    p, q
+        Decay of the repulsion and of the hopping integral, dimensionless.
+    r0
+        Nearest-neighbour distance of the pair, the length unit (usually angstrom).
+    xi, A
+        Strength of the band term and of the repulsion, the energy unit (usually eV).
+    symbols
+        Chemical symbols of the rows, in ascending atomic number.
+    rc
+        Hard cut-off distance; None (the default) sums all pairs, as the published
+        cluster minima do.
+    """
+
+    p: Table
+    q: Table
+    r0: Table
+    xi: Table
+    A: Table
+    symbols: tuple[str, ...] = static_field()
+    rc: float | None = static_field(default=None)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        pairs: Mapping[str, tuple[float, float, float, float, float]],
+        *,
+        rc: float | None = None,
+    ) -> Gupta:
+        """Build the tables from one row per pair of species.
+
+        Parameters
+        ----------
+        pairs
+            ``{"Ag-Au": (p, q, r0, xi, A), ...}`` with every like and unlike pair once.
+        rc
+            Hard cut-off distance, None for none.
+
+        Raises
+        ------
+        ValueError
+            When a pair is missing, given twice, unreadable or not five finite positive
+            numbers.
+        """
+        rows: dict[frozenset[str], tuple[float, ...]] = {}
+        for name, values in pairs.items():
+            ends = name.split("-")
+            if len(ends) != 2:
+                raise ValueError(
+                    f"cannot read the Gupta pair {name!r}; write it as in 'Ag-Au'"
+                )
+            numbers = np.asarray(values, dtype=float)
+            if numbers.shape != (5,) or not np.all(
+                np.isfinite(numbers) & (numbers > 0)
+            ):
+                raise ValueError(
+                    f"the Gupta pair {name} needs five positive numbers "
+                    f"(p, q, r0, xi, A), got {values!r}"
+                )
+            if frozenset(ends) in rows:
+                raise ValueError(f"the Gupta pair {name} is given twice; keep one row")
+            rows[frozenset(ends)] = tuple(numbers)
+        symbols = by_atomic_number(s for pair in rows for s in pair)
+        tables = np.empty((5, len(symbols), len(symbols)))
+        for i, first in enumerate(symbols):
+            for j, second in enumerate(symbols):
+                if frozenset((first, second)) not in rows:
+                    raise ValueError(
+                        f"the Gupta parameters lack the pair {first}-{second}; add it"
+                    )
+                tables[:, i, j] = rows[frozenset((first, second))]
+        fields: dict[str, Any] = dict(zip(_FIELDS, tables, strict=True))
+        return cls(**fields, symbols=symbols, rc=rc)
+
+    def restricted_to(self, symbols: Iterable[str]) -> Gupta:
+        """The same potential with only the species of ``symbols``.
+
+        Raises
+        ------
+        ValueError
+            When a species has no parameters.
+        """
+        present = by_atomic_number(symbols)
+        missing = [s for s in present if s not in self.symbols]
+        if missing:
+            raise ValueError(
+                f"no Gupta parameters for {', '.join(missing)}; this set covers "
+                f"{', '.join(self.symbols)}"
+            )
+        rows = np.array([self.symbols.index(s) for s in present], dtype=int)
+        tables = {f: getattr(self, f)[np.ix_(rows, rows)] for f in _FIELDS}
+        return replace(self, **tables, symbols=present)
+
+    @property
+    def cutoff(self) -> float:
+        """The cut-off distance, ``inf`` when there is none."""
+        return float("inf") if self.rc is None else self.rc
+
+    def atom_energies(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "n *batch"]:
+        """Repulsion minus band energy of each atom, in the unit of ``xi`` and ``A``.
+
+        Finite everywhere: coincident atoms give the large value of the formula at
+        ``r = 0`` with no force between them, separated atoms zero energy and gradient.
+        """
+        pairs = neighbours(positions, system)
+
+        def look_up(table: Array) -> Array:
+            table = jnp.asarray(table, positions.dtype)
+            return pair_parameter(
+                table, system.species, pairs.species, positions.ndim - 2
+            )
+
+        # sqrt has no derivative at zero; 1e-30 is far below any distance squared.
+        r = jnp.sqrt(jnp.maximum(pairs.squared, 1e-30))
+        # One multiply per exponent: A exp[-p (r/r0 - 1)] = (A e^p) exp[-(p/r0) r].
+        repulsion = look_up(self.A * np.e**self.p) * jnp.exp(
+            -look_up(self.p / self.r0) * r
+        )
+        hopping = look_up(self.xi**2 * np.e ** (2 * self.q)) * jnp.exp(
+            -look_up(2 * self.q / self.r0) * r
+        )
+        if self.rc is not None:
+            inside = pairs.squared < self.rc**2
+            repulsion = jnp.where(inside, repulsion, 0.0)
+            hopping = jnp.where(inside, hopping, 0.0)
+        second_moment = jnp.sum(hopping, axis=1)
+        # The square root of an isolated atom: zero, with zero derivative.
+        bonded = second_moment > 0
+        band = jnp.where(bonded, jnp.sqrt(jnp.where(bonded, second_moment, 1.0)), 0.0)
+        return jnp.sum(repulsion, axis=1) - band
