@@ -1,6 +1,7 @@
 """Named parameter sets with their sources, and the check that confirms each.
 
-Gupta rows are ``(p, q, r0 / angstrom, xi / eV, A / eV)`` per pair of species.
+Gupta rows are ``(p, q, r0 / angstrom, xi / eV, A / eV)`` per pair of species;
+Stillinger-Weber values are in angstrom and eV.
 """
 
 from __future__ import annotations
@@ -10,8 +11,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ase_l2h.potentials.gupta import Gupta
+from ase_l2h.potentials.stillinger_weber import StillingerWeber
 
-__all__ = ["GUPTA_SETS", "GuptaSet", "gupta_set", "gupta_sets_covering"]
+__all__ = [
+    "GUPTA_SETS",
+    "STILLINGER_WEBER_SETS",
+    "GuptaSet",
+    "StillingerWeberSet",
+    "gupta_set",
+    "gupta_sets_covering",
+    "stillinger_weber_set",
+]
 
 _LEARN2HOP = (
     "A. Merchant, L. Metz, S. S. Schoenholz, E. D. Cubuk, Learn2Hop, ICML 2021, "
@@ -55,7 +65,35 @@ class GuptaSet:
         return Gupta.from_pairs(self.pairs, rc=rc)
 
 
-_SETS = (
+@dataclass(frozen=True)
+class StillingerWeberSet:
+    """One named set of Stillinger-Weber parameters.
+
+    Parameters
+    ----------
+    name
+        Name it is looked up by.
+    symbol
+        The element.
+    values
+        Keyword arguments of
+        :class:`~ase_l2h.potentials.stillinger_weber.StillingerWeber`.
+    source, check
+        As for :class:`GuptaSet`.
+    """
+
+    name: str
+    symbol: str
+    values: Mapping[str, float]
+    source: str
+    check: str
+
+    def potential(self) -> StillingerWeber:
+        """The potential of this set."""
+        return StillingerWeber(**self.values)
+
+
+_GUPTA = (
     GuptaSet(
         "Au",
         {"Au-Au": (10.229, 4.036, 2.884, 1.790, 0.2061)},
@@ -154,7 +192,38 @@ _SETS = (
         "eV) minima",
     ),
 )
-GUPTA_SETS: Mapping[str, GuptaSet] = MappingProxyType({s.name: s for s in _SETS})
+GUPTA_SETS: Mapping[str, GuptaSet] = MappingProxyType({s.name: s for s in _GUPTA})
+
+_LONG_DIGITS = {"A": 7.049556277, "B": 0.6022245584}
+_SILICON = {"sigma": 2.0951, "a": 1.8, "lam": 21.0, "gamma": 1.2}
+_SW = (
+    StillingerWeberSet(
+        "Si",
+        "Si",
+        {"epsilon": 2.1683, **_LONG_DIGITS, **_SILICON},
+        "Si.sw of LAMMPS, after F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, "
+        "5262 (1985)",
+        "gives the -277.542399683 eV of a LAMMPS log for 64 atoms at a = 5.431 A",
+    ),
+    StillingerWeberSet(
+        "Si_jax_md",
+        "Si",
+        {"epsilon": 2.16826, **_LONG_DIGITS, **_SILICON},
+        "defaults of jax_md.energy.stillinger_weber",
+        "gives the -4.336503155764325 eV per atom of jax-md's test at a = 5.428 A",
+    ),
+    StillingerWeberSet(
+        "Si_learn2hop",
+        "Si",
+        {"epsilon": 2.168, "A": 7.049, "B": 0.602, **_SILICON},
+        _LEARN2HOP.format(5),
+        "gives the -277.22 eV of Learn2Hop's Table 2 for 64 atoms at a = 5.38 A (the "
+        "paper prints 5.248 A, where it gives -273.13 eV)",
+    ),
+)
+STILLINGER_WEBER_SETS: Mapping[str, StillingerWeberSet] = MappingProxyType(
+    {s.name: s for s in _SW}
+)
 
 
 def gupta_set(name: str) -> GuptaSet:
@@ -178,3 +247,20 @@ def gupta_sets_covering(symbols: Iterable[str]) -> tuple[str, ...]:
     wanted = set(symbols)
     names = [n for n, s in GUPTA_SETS.items() if wanted <= set(s.symbols)]
     return tuple(sorted(names, key=lambda n: len(GUPTA_SETS[n].symbols)))
+
+
+def stillinger_weber_set(name: str) -> StillingerWeberSet:
+    """A Stillinger-Weber set by name.
+
+    Raises
+    ------
+    ValueError
+        When there is no such set; the message lists the names.
+    """
+    try:
+        return STILLINGER_WEBER_SETS[name]
+    except KeyError:
+        raise ValueError(
+            f"no Stillinger-Weber parameters named {name!r}; choose one of "
+            f"{', '.join(STILLINGER_WEBER_SETS)}"
+        ) from None

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.stillinger_weber import StillingerWeber
 
 __all__ = [
     "LJ_CRYSTAL_COHESION",
@@ -27,6 +29,8 @@ __all__ = [
 # Cohesive energy of the Lennard-Jones crystal, in epsilon per atom.
 LJ_CRYSTAL_COHESION = 8.61
 LJ_MINIMUM = 2 ** (1 / 6)
+# Bond length of the Stillinger-Weber crystal: 2.351 angstrom for sigma = 2.0951.
+SW_BOND = 2.351 / 2.0951
 
 
 @lru_cache(maxsize=1)
@@ -99,6 +103,18 @@ def species_units(potential: Any) -> tuple[np.ndarray, np.ndarray]:
 @species_units.register
 def _(potential: LennardJones) -> tuple[np.ndarray, np.ndarray]:
     return LJ_MINIMUM * np.atleast_1d(potential.sigma), np.atleast_1d(potential.epsilon)
+
+
+@species_units.register
+def _(potential: BinaryLennardJones) -> tuple[np.ndarray, np.ndarray]:
+    # A pure Lennard-Jones crystal is bound by 8.61 epsilon, so the unit is epsilon.
+    return LJ_MINIMUM * np.diagonal(potential.sigma), np.diagonal(potential.epsilon)
+
+
+@species_units.register
+def _(potential: StillingerWeber) -> tuple[np.ndarray, np.ndarray]:
+    length = SW_BOND * np.atleast_1d(potential.sigma)
+    return length, 2 * np.atleast_1d(potential.epsilon) / LJ_CRYSTAL_COHESION
 
 
 @species_units.register
