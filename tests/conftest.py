@@ -1,0 +1,39 @@
+"""Settings and fixtures of all tests.
+
+JAX is set up through its configuration, not through the environment: programs that
+tests start must see what a user's shell would give them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+# Two devices, so that sharding is tested on every machine.
+jax.config.update("jax_num_cpu_devices", 2)
+# A float32 search must not become float64, or the reverse, by an accident of promotion.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked ``gpu`` where JAX sees none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and jax.default_backend() != "gpu":
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="JAX sees no GPU"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that is the same in every run and every order of tests."""
+    return np.random.default_rng(20210721)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision for one test; outside it the flag is what it was."""
+    with jax.enable_x64(True):
+        yield
