@@ -12,7 +12,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.potentials.base import PairwisePotential, neighbours
+from ase_l2h.potentials.base import (
+    EnergyAndGradient,
+    PairwisePotential,
+    automatic_energy_and_gradient,
+    neighbours,
+    over_neighbours,
+)
 from ase_l2h.system import System
 
 __all__ = ["LennardJones"]
@@ -73,3 +79,26 @@ class LennardJones(PairwisePotential):
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)
         return jnp.sum(2.0 * self.epsilon * pair, axis=1)
+
+    def energy_and_gradient(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> EnergyAndGradient:
+        """Energy and gradient in one pass over the neighbours, no pair array stored.
+
+        For the uncut form only; the cut forms are differentiated automatically.
+        """
+        if self.rc is not None:
+            return automatic_energy_and_gradient(self, positions, system)
+        sigma2, epsilon = self.sigma**2, self.epsilon
+
+        def add(displacement, squared, _, sums):
+            atoms, gradient = sums
+            inverse = 1.0 / squared
+            s6 = (sigma2 * inverse) ** 3
+            slope = (-24.0 * epsilon) * s6 * (2.0 * s6 - 1.0) * inverse
+            atoms = atoms + (2.0 * epsilon) * s6 * (s6 - 1.0)
+            return atoms, gradient + slope * displacement
+
+        zero = jnp.zeros_like(positions)
+        atoms, gradient = over_neighbours(positions, system, add, (zero[0], zero))
+        return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)

@@ -1,0 +1,128 @@
+"""Drive any rule on any potential: evaluate, observe, displace."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ase_l2h._pytree import pytree_dataclass, replace
+from ase_l2h.optimizers.base import Observation, Rule, SearchState, batch_norm
+from ase_l2h.potentials.base import Potential, energy_and_gradient
+from ase_l2h.system import System
+
+__all__ = ["GRADIENT_CLIP", "Descent", "reduced_system"]
+
+# The paper clips gradients at 1e5 (reduced units): beyond it two atoms have collided
+# and only the direction carries information.
+GRADIENT_CLIP = 1e5
+
+
+def reduced_system(system: System) -> System:
+    """The system with lengths in units of its length scale, as rules see it."""
+    if system.cell is None:
+        return replace(system, length_scale=1.0, energy_scale=1.0)
+    length = jnp.asarray(system.length_scale)
+    if length.ndim:
+        raise ValueError(
+            "a periodic batch must share one length scale; search cells of different "
+            "materials in separate calls"
+        )
+    return replace(
+        system,
+        cell=jnp.asarray(system.cell) / length,
+        images=jnp.asarray(system.images) / length,
+        feature_images=jnp.asarray(system.feature_images) / length,
+        length_scale=1.0,
+        energy_scale=1.0,
+    )
+
+
+@pytree_dataclass
+class Descent:
+    """One charged evaluation and one displacement of ``rule`` per step.
+
+    Parameters
+    ----------
+    rule
+        Any :class:`~ase_l2h.optimizers.base.Rule`.
+    fmax
+        A structure stops, and is charged no more, once no force on an atom exceeds
+        this (units of the potential). The default 0 never stops.
+    """
+
+    rule: Rule
+    fmax: float | Float[Array | np.ndarray, ""] = 0.0
+
+    def init(
+        self,
+        key: Array,
+        positions: Float[Array, "3 n *batch"],
+        system: System,
+        potential: Potential,
+    ) -> SearchState:
+        """State before the first evaluation."""
+        del key, potential
+        batch = positions.shape[2:]
+        infinite = jnp.full(batch, jnp.inf, positions.dtype)
+        reduced = positions / jnp.asarray(system.length_scale, positions.dtype)
+        return SearchState(
+            positions=positions,
+            energy=infinite,
+            force=infinite,
+            best_positions=positions,
+            best_energy=infinite,
+            evaluations=jnp.zeros(batch, jnp.int32),
+            active=jnp.ones(batch, bool),
+            inner=self.rule.init(reduced_system(system), reduced),
+        )
+
+    def step(
+        self, key: Array, state: SearchState, system: System, potential: Potential
+    ) -> SearchState:
+        """Evaluate, remember the best, displace what has not converged."""
+        positions = state.positions
+        dtype = positions.dtype
+        length = jnp.asarray(system.length_scale, dtype)
+        scale = jnp.asarray(system.energy_scale, dtype)
+        value = energy_and_gradient(potential, positions, system)
+        gradient = jnp.where(jnp.isfinite(value.gradient), value.gradient, 0.0)
+        energy = jnp.where(jnp.isnan(value.energy), jnp.inf, value.energy)
+        if system.free is not None:
+            mask = jnp.asarray(system.free)
+            mask = mask.reshape(mask.shape + (1,) * (positions.ndim - 2))
+            gradient = jnp.where(mask, gradient, 0.0)
+        force = batch_norm(gradient)
+        # Coincident atoms have an infinite energy and no gradient: not a minimum.
+        moving = state.active & ~((force < self.fmax) & jnp.isfinite(energy))
+
+        observation = Observation(
+            positions=positions / length,
+            gradient=jnp.clip(gradient * length / scale, -GRADIENT_CLIP, GRADIENT_CLIP),
+            energy=energy / scale,
+            atom_energies=(
+                None if value.atom_energies is None else value.atom_energies / scale
+            ),
+            system=reduced_system(system),
+        )
+        displacement, inner = self.rule.update(key, observation, state.inner)
+        displacement = jnp.where(jnp.isfinite(displacement), displacement, 0.0)
+        displacement = jnp.where(moving, displacement * length, 0.0)
+        if system.free is not None:
+            displacement = jnp.where(mask, displacement, 0.0)
+        following = positions + displacement
+        if system.recentred:
+            centred = following - jnp.mean(following, axis=1, keepdims=True)
+            following = jnp.where(moving, centred, following)
+
+        better = state.active & (energy < state.best_energy)
+        return SearchState(
+            positions=following,
+            energy=jnp.where(state.active, energy, state.energy),
+            force=jnp.where(state.active, force, state.force),
+            best_positions=jnp.where(better, positions, state.best_positions),
+            best_energy=jnp.where(better, energy, state.best_energy),
+            evaluations=state.evaluations + state.active.astype(jnp.int32),
+            active=moving,
+            inner=inner,
+        )

@@ -1,0 +1,171 @@
+"""Names of search targets: ``LJ38``, ``Au55``, ``Ag19Au19``, ``Si64``.
+
+A target is a composition with a potential; it needs no ASE, so that training runs on a
+bare compute node.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import re
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+
+from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.parameters import gupta_set, gupta_sets_covering
+from ase_l2h.potentials.scales import reduced_units
+from ase_l2h.system import System, make_system
+
+__all__ = ["Target", "lennard_jones_minimum", "named_target"]
+
+# Which set a formula gets when several know its elements and none is asked for. Au55 is
+# jax-md's gupta_gold55, the one the paper's gold energies belong to.
+DEFAULT_SETS = {frozenset({"Au"}): "Au55", frozenset({"Pd", "Au"}): "PdAu"}
+SILICON_LATTICE = 5.431
+_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A composition, its potential and its system.
+
+    ``reference`` is the published energy of the putative global minimum, or None.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    potential: Potential
+    system: System
+    reference: float | None = None
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.symbols)
+
+
+@lru_cache(maxsize=1)
+def _lennard_jones_table() -> dict[int, float]:
+    path = resources.files("ase_l2h") / "data" / "lj_minima.csv"
+    with path.open(encoding="utf-8") as stream:
+        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
+        return {int(row["n_atoms"]): float(row["energy_eps"]) for row in rows}
+
+
+def lennard_jones_minimum(n_atoms: int) -> float | None:
+    """Energy of the putative global minimum of LJ_n in epsilon, n = 2 ... 150.
+
+    From the Cambridge Cluster Database (D. J. Wales, J. P. K. Doye et al.).
+    """
+    return _lennard_jones_table().get(n_atoms)
+
+
+def parse_formula(name: str) -> tuple[str, ...]:
+    """Chemical symbols of a formula such as ``Ag19Au19``.
+
+    Raises
+    ------
+    ValueError
+        When the text is not a formula or names no atoms.
+    """
+    parts = _PART.findall(name)
+    if not parts or "".join(a + b for a, b in parts) != name:
+        raise ValueError(
+            f"'{name}' is neither a file nor a formula; write for example LJ38, Au55, "
+            "Ag19Au19 or Si64, or give the path of a structure file"
+        )
+    symbols: list[str] = []
+    for symbol, count in parts:
+        symbols.extend([symbol] * (int(count) if count else 1))
+    return tuple(symbols)
+
+
+def named_target(name: str, parameters: str | None = None) -> Target:
+    """The target called ``name``.
+
+    Parameters
+    ----------
+    name
+        ``LJ<n>``, an alloy formula with Gupta parameters, or ``Si<n>`` with n = 8 k^3:
+        the k x k x k supercell of diamond silicon at 5.431 angstrom.
+    parameters
+        Name of a Gupta or Stillinger-Weber parameter set; the default of the
+        composition when None.
+
+    Raises
+    ------
+    ValueError
+        For an unreadable formula, an element without parameters, or a silicon cell
+        that is not cubic.
+    """
+    match = re.fullmatch(r"LJ(\d+)", name)
+    if match:
+        n = int(match.group(1))
+        _check_size(name, n)
+        potential = LennardJones()
+        length, energy = reduced_units(potential, np.zeros(n, int))
+        system = make_system(
+            np.zeros(n, int), length_scale=length, energy_scale=energy
+        )
+        return Target(name, ("Ar",) * n, potential, system, lennard_jones_minimum(n))
+    symbols = parse_formula(name)
+    _check_size(name, len(symbols))
+    if set(symbols) == {"Si"}:
+        return _silicon(name, symbols, parameters)
+    return _gupta(name, symbols, parameters)
+
+
+def _check_size(name: str, n: int) -> None:
+    if n < 2:
+        raise ValueError(f"'{name}' has {n} atom(s); a search needs at least 2")
+    if n > 2000:
+        raise ValueError(
+            f"'{name}' has {n} atoms; the kernels take every pair into account and stop "
+            "at 2000 atoms"
+        )
+
+
+def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Target:
+    present = frozenset(symbols)
+    if parameters is None:
+        parameters = DEFAULT_SETS.get(present)
+    if parameters is None:
+        covering = gupta_sets_covering(present)
+        if not covering:
+            raise ValueError(
+                f"no Gupta parameters for {'-'.join(sorted(present))}; give a structure "
+                "file and --potential, or Gupta(...) with your own parameters"
+            )
+        parameters = covering[0]
+    potential = gupta_set(parameters).potential().restricted_to(symbols)
+    species = np.array([potential.symbols.index(symbol) for symbol in symbols])
+    length, energy = reduced_units(potential, species)
+    system = make_system(species, length_scale=length, energy_scale=energy)
+    return Target(name, symbols, potential, system, None)
+
+
+def _silicon(name: str, symbols: tuple[str, ...], parameters: str | None) -> Target:
+    from ase_l2h.potentials.stillinger_weber import StillingerWeber
+
+    n = len(symbols)
+    repeats = round((n / 8) ** (1 / 3))
+    if 8 * repeats**3 != n:
+        raise ValueError(
+            f"'{name}' is not a cubic supercell of diamond silicon; use Si8, Si64, "
+            "Si216, or give a structure file"
+        )
+    potential = StillingerWeber.named(parameters or "Si")
+    cell = np.eye(3) * SILICON_LATTICE * repeats
+    length, energy = reduced_units(potential, np.zeros(n, int))
+    system = make_system(
+        np.zeros(n, int),
+        cell=cell,
+        cutoff=potential.cutoff,
+        length_scale=length,
+        energy_scale=energy,
+    )
+    return Target(name, symbols, potential, system, None)

@@ -1,0 +1,55 @@
+"""Training tasks: a target with its starts and the unit of its loss."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ase_l2h.initialise import random_starts
+from ase_l2h.targets import Target, named_target
+from ase_l2h.training.objective import jit_adam_reference
+
+__all__ = ["Task", "make_task"]
+
+REFERENCE_STARTS = 150
+_jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
+
+
+@dataclasses.dataclass
+class Task:
+    """A target and the energies its unrolls are judged by.
+
+    ``reference`` is the lowest energy Adam finds from 150 starts (the unit of the
+    loss); ``best`` the lowest known: published, or found so far in this training.
+    """
+
+    target: Target
+    reference: float
+    best: float
+
+    def starts(self, key: Array, count: int, rotate: bool) -> Float[Array, "3 n b"]:
+        """Fresh random starts."""
+        return _jit_starts(key, self.target.system, count=count, rotate=rotate)
+
+    def hits(self, energy: Float[Array, "b"]) -> Float[Array, ""]:
+        """Share of quenched energies within 1e-3 of an energy scale of the best."""
+        tolerance = 1e-3 * float(jnp.mean(jnp.asarray(self.target.system.energy_scale)))
+        # float32 rounding of a large cluster's energy is not a miss.
+        tolerance += 2e-6 * abs(self.best)
+        return jnp.mean(energy < self.best + tolerance)
+
+
+def make_task(name: str, key: Array) -> Task:
+    """The task of a named target, with Adam's reference computed from ``key``."""
+    target = named_target(name)
+    starts = _jit_starts(
+        key, target.system, count=REFERENCE_STARTS, rotate=target.system.cell is None
+    )
+    reference = float(
+        jit_adam_reference(target.potential, target.system, starts, key, horizon=2000)
+    )
+    best = target.reference if target.reference is not None else reference
+    return Task(target, reference, min(best, reference))

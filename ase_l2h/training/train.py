@@ -1,0 +1,275 @@
+"""The outer loop: perturb, unroll, estimate, step; recorded and resumable.
+
+Everything random follows from the seed and the number of the update, so a run that was
+killed continues to the same bits on the same kind of device.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+from tqdm import tqdm
+
+from ase_l2h._pytree import replace
+from ase_l2h.optimizers.learned import RULES, FeatureSet
+from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
+from ase_l2h.training.config import TrainingConfig
+from ase_l2h.training.es import ES, ESMC
+from ase_l2h.training.objective import jit_unroll, normalised_loss, with_horizon
+from ase_l2h.training.tasks import Task, make_task
+from ase_l2h.weights import save_weights
+
+__all__ = ["TrainingState", "train"]
+
+ESTIMATORS: dict[str, Callable[[float], ES]] = {"es": ES, "esmc": ESMC}
+CHECKPOINT_SECONDS = 60.0
+
+
+class TrainingState(NamedTuple):
+    """What a checkpoint holds."""
+
+    update: np.ndarray
+    theta: Any
+    outer: Any
+    charged: np.ndarray
+
+
+def initial_rule(config: TrainingConfig) -> Any:
+    """The rule a configuration starts from, untrained or from a weight file."""
+    if config.initial is not None:
+        from ase_l2h.weights import load_weights
+
+        return load_weights(config.initial).rule
+    features = FeatureSet(**config.features)
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    return RULES[config.architecture].create(key, features)
+
+
+class Trainer:
+    """One meta-training: builds tasks and optimizer, and takes updates."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.key = jax.random.key(config.seed)
+        self.rule = with_horizon(initial_rule(config), config.horizon)
+        flat, self.unravel = ravel_pytree(self.rule.theta)
+        self.estimator = ESTIMATORS[config.estimator](config.sigma)
+        schedule = optax.exponential_decay(
+            config.learning_rate, config.decay_every, config.decay, staircase=True
+        )
+        self.outer = optax.adam(schedule)
+        self.initial = TrainingState(
+            np.zeros((), np.int64),
+            np.asarray(flat),
+            jax.tree.map(np.asarray, self.outer.init(flat)),
+            np.zeros((), np.int64),
+        )
+        names = list(dict.fromkeys(config.tasks))
+        keys = jax.random.split(jax.random.fold_in(self.key, 1), len(names))
+        self.tasks: dict[str, Task] = {
+            name: make_task(name, key) for name, key in zip(names, keys, strict=True)
+        }
+        self.workers = os.cpu_count() or 1
+
+    def _losses(self, job: tuple[str, np.ndarray, Any, Any]) -> tuple[Any, Any, int]:
+        name, theta, starts, key = job
+        task = self.tasks[name]
+        rule = replace(self.rule, theta=self.unravel(jnp.asarray(theta)))
+        result = jit_unroll(
+            rule,
+            task.target.potential,
+            task.target.system,
+            starts,
+            key,
+            self.config.horizon,
+            self.config.quench_steps,
+        )
+        loss = normalised_loss(result.energy, task.reference)
+        return (
+            np.asarray(loss, np.float64),
+            np.asarray(result.energy),
+            int(np.sum(np.asarray(result.evaluations))),
+        )
+
+    def update(
+        self, state: TrainingState, pool: ThreadPoolExecutor
+    ) -> tuple[TrainingState, dict[str, Any]]:
+        """One meta-gradient and one Adam step."""
+        config, number = self.config, int(state.update)
+        key = jax.random.fold_in(self.key, 2 + number)
+        noise_key, start_key, unroll_key = jax.random.split(key, 3)
+        shape = (config.directions, len(state.theta))
+        noise = np.asarray(jax.random.normal(noise_key, shape))
+        # Directions go to the tasks in turn, and the turn moves on with the update.
+        turn = number * config.directions
+        names = [
+            config.tasks[(turn + d) % len(config.tasks)]
+            for d in range(config.directions)
+        ]
+        starts, keys = {}, {}
+        for name in dict.fromkeys(names):
+            index = list(self.tasks).index(name)
+            starts[name] = self.tasks[name].starts(
+                jax.random.fold_in(start_key, index), config.starts, config.rotate
+            )
+            keys[name] = jax.random.fold_in(unroll_key, index)
+        step = self.estimator.sigma * noise
+        jobs = [(name, state.theta, starts[name], keys[name]) for name in starts]
+        for sign in (1.0, -1.0):
+            jobs += [
+                (name, state.theta + sign * step[d], starts[name], keys[name])
+                for d, name in enumerate(names)
+            ]
+        # Longest first, so that no worker waits for a large cluster at the end.
+        order = sorted(
+            range(len(jobs)), key=lambda i: -self.tasks[jobs[i][0]].target.n_atoms
+        )
+        results: list[Any] = [None] * len(jobs)
+        computed = pool.map(lambda i: self._losses(jobs[i]), order)
+        for i, result in zip(order, computed, strict=True):
+            results[i] = result
+
+        base_of = dict(zip(starts, results, strict=False))
+        arms = results[len(starts) :]
+        plus = np.stack([r[0] for r in arms[: config.directions]])
+        minus = np.stack([r[0] for r in arms[config.directions :]])
+        base = np.stack([base_of[name][0] for name in names])
+        gradient = self.estimator.gradient(noise, base, plus, minus)
+        gradient = jnp.asarray(gradient, jnp.float32)
+        change, outer = self.outer.update(
+            gradient, jax.tree.map(jnp.asarray, state.outer)
+        )
+        theta = np.asarray(optax.apply_updates(jnp.asarray(state.theta), change))
+        charged = sum(r[2] for r in results)
+        record = {
+            "update": number + 1,
+            "loss": float(np.mean([base_of[name][0].mean() for name in starts])),
+            "arms": float(np.mean([plus.mean(), minus.mean()])),
+            "hits": {
+                name: round(float(self.tasks[name].hits(base_of[name][1])), 4)
+                for name in starts
+            },
+            "lowest": {
+                name: float(np.min(base_of[name][1])) for name in starts
+            },
+            "gradient_norm": float(jnp.linalg.norm(gradient)),
+            "charged_evaluations": int(state.charged) + charged,
+        }
+        following = TrainingState(
+            np.asarray(number + 1),
+            theta,
+            jax.tree.map(np.asarray, outer),
+            state.charged + charged,
+        )
+        return following, record
+
+
+def train(
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Meta-train a rule; returns the path of its weight file.
+
+    ``folder`` receives ``config.json``, ``record.jsonl`` (a line per update),
+    ``checkpoint.safetensors`` (about every minute, and at the end or Ctrl-C) and
+    ``weights.safetensors``.
+
+    Raises
+    ------
+    FileExistsError
+        When the folder holds a run and ``resume`` is False.
+    ValueError
+        When the checkpoint there belongs to another configuration.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint.safetensors"
+    record = folder / "record.jsonl"
+    if checkpoint.exists() and not resume:
+        raise FileExistsError(
+            f"{folder} already holds a training run; add --resume to continue it, or "
+            "choose another folder"
+        )
+    trainer = Trainer(config)
+    state = trainer.initial
+    if checkpoint.exists():
+        state, stored = load_checkpoint(checkpoint, state)
+        _check_same(stored["config"], config, checkpoint)
+    (folder / "config.json").write_text(json.dumps(config.todict(), indent=2) + "\n")
+    _truncate_record(record, int(state.update))
+
+    def save() -> None:
+        save_checkpoint(checkpoint, state, {"config": config.todict()})
+
+    started = saved = time.monotonic()
+    bar = tqdm(
+        total=config.updates,
+        initial=int(state.update),
+        desc="train",
+        unit="update",
+        disable=quiet or None,
+    )
+    with bar, ThreadPoolExecutor(trainer.workers) as pool, record.open("a") as stream:
+        try:
+            while int(state.update) < config.updates:
+                state, line = trainer.update(state, pool)
+                line["seconds"] = round(time.monotonic() - started, 2)
+                stream.write(json.dumps(line) + "\n")
+                stream.flush()
+                hits = " ".join(f"{k}={v:.2f}" for k, v in line["hits"].items())
+                bar.set_postfix_str(f"loss {line['loss']:.4f} hits {hits}")
+                bar.update(1)
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    save()
+                    saved = time.monotonic()
+        finally:
+            save()
+    weights = folder / "weights.safetensors"
+    rule = replace(trainer.rule, theta=trainer.unravel(jnp.asarray(state.theta)))
+    save_weights(
+        weights,
+        rule,
+        {
+            "horizon": config.horizon,
+            "tasks": list(dict.fromkeys(config.tasks)),
+            "training": config.todict(),
+            "updates": int(state.update),
+            "charged_evaluations": int(state.charged),
+        },
+    )
+    return weights
+
+
+def _check_same(stored: dict[str, Any], config: TrainingConfig, path: Path) -> None:
+    """A checkpoint may be trained for longer, but not as something else."""
+    wanted = json.loads(json.dumps(config.todict()))
+    changed = sorted(
+        name
+        for name in wanted
+        if name != "updates" and stored.get(name) != wanted[name]
+    )
+    if changed:
+        raise ValueError(
+            f"{path} was made with another {', '.join(changed)}; restore the "
+            "configuration or start in another folder"
+        )
+
+
+def _truncate_record(path: Path, updates: int) -> None:
+    """Drop the lines that a killed run wrote after its last checkpoint."""
+    if path.exists():
+        lines = path.read_text().splitlines(keepends=True)[:updates]
+        path.write_text("".join(lines))

@@ -1,0 +1,180 @@
+"""Weight files: from a name or a path to a rule, verified before anything is used.
+
+A weight file is safetensors: arrays and JSON text, no code. The bundled files are
+listed in ``pretrained/manifest.json`` with their SHA-256 and size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ase_l2h._files import write_atomically
+from ase_l2h.optimizers.learned import RULES, FeatureSet
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "Weights",
+    "load_weights",
+    "manifest",
+    "pretrained_folder",
+    "save_weights",
+]
+
+FORMAT = "ase_l2h-weights-1"
+DEFAULT_WEIGHTS = "default"
+# The largest rule here has some 10,000 numbers; a header beyond this is an attack.
+MAX_BYTES = 5_000_000
+
+
+class Weights(NamedTuple):
+    """A rule with what is known of its origin.
+
+    ``name`` is the manifest's or the file's; ``sha256`` the hash of the file;
+    ``metadata`` holds at least ``horizon``, ``tasks`` and ``architecture``.
+    """
+
+    name: str
+    rule: Any
+    sha256: str
+    metadata: dict[str, Any]
+
+    @property
+    def horizon(self) -> int:
+        """Inner steps the weights were trained for, their default."""
+        return int(self.metadata["horizon"])
+
+
+def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
+    """Write a learned rule, atomically.
+
+    ``metadata`` must hold ``horizon`` and ``tasks``; architecture and features are
+    added here.
+    """
+    names = {cls: name for name, cls in RULES.items()}
+    text = {
+        "format": FORMAT,
+        "architecture": names[type(rule)],
+        "features": json.dumps(vars(rule.features)),
+        "metadata": json.dumps(metadata),
+    }
+    arrays = {k: np.ascontiguousarray(v, np.float32) for k, v in rule.theta.items()}
+    write_atomically(Path(path), save(arrays, text))
+
+
+def pretrained_folder() -> Path:
+    """Folder of the bundled weights, in a wheel or an editable install."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "pretrained", package.parent / "pretrained"):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise FileNotFoundError(
+        "the bundled weights are missing from this installation; reinstall ase_l2h"
+    )
+
+
+@lru_cache(maxsize=1)
+def manifest() -> dict[str, Any]:
+    """The manifest of the bundled weights: ``{"default": name, "weights": {...}}``."""
+    text = (pretrained_folder() / "manifest.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def load_weights(name: str | Path | None = None) -> Weights:
+    """Load a weight file by name or path and check it before use.
+
+    Parameters
+    ----------
+    name
+        A name of the manifest, ``None`` or ``"default"`` for the default weights, or
+        the path of a ``.safetensors`` file.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, and for a file that is truncated, tampered with, pickled,
+        or whose arrays do not have the shapes of its architecture.
+    """
+    text = DEFAULT_WEIGHTS if name is None else str(name)
+    path = Path(text)
+    expected: dict[str, Any] | None = None
+    if path.suffix != ".safetensors" and not path.is_file():
+        known = manifest()
+        text = known["default"] if text == DEFAULT_WEIGHTS else text
+        if text not in known["weights"]:
+            raise ValueError(
+                f"no weights named '{text}'; choose one of "
+                f"{', '.join(sorted(known['weights']))}, or give the path of a "
+                ".safetensors file"
+            )
+        expected = known["weights"][text]
+        path = pretrained_folder() / expected["file"]
+    content = _read(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected is not None and sha256 != expected["sha256"]:
+        raise ValueError(
+            f"{path} is not the file that was released (its SHA-256 begins with "
+            f"{sha256[:12]}, not {expected['sha256'][:12]}); reinstall ase_l2h"
+        )
+    rule, metadata = _parse(content, path)
+    return Weights(text if expected else path.stem, rule, sha256, metadata)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(
+                f"{path} is larger than any weight file ({MAX_BYTES} bytes); check the "
+                "path"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"cannot read the weights {path}: {error.strerror}; check the path"
+        ) from error
+
+
+def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
+    """Rule and metadata of a weight file's bytes; nothing in them is executed."""
+    try:
+        arrays = load(content)
+        header_length = int.from_bytes(content[:8], "little")
+        text = json.loads(content[8 : 8 + header_length])["__metadata__"]
+        if text["format"] != FORMAT:
+            raise ValueError(f"its format is '{text['format']}', not '{FORMAT}'")
+        architecture = RULES[text["architecture"]]
+        features = FeatureSet(**json.loads(text["features"]))
+        metadata = json.loads(text["metadata"])
+        int(metadata["horizon"]), list(metadata["tasks"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is not an intact weight file ({error}); download or train it anew"
+        ) from error
+    rule = jax.eval_shape(lambda: architecture.create(jax.random.key(0), features))
+    expected = {name: leaf.shape for name, leaf in rule.theta.items()}
+    found = {name: array.shape for name, array in arrays.items()}
+    if expected != found:
+        wrong = sorted(
+            name
+            for name in expected | found
+            if expected.get(name) != found.get(name)
+        )
+        raise ValueError(
+            f"{path} has arrays of the wrong shape or name ({', '.join(wrong)}); "
+            "download or train it anew"
+        )
+    if not all(np.all(np.isfinite(array)) for array in arrays.values()):
+        raise ValueError(f"{path} holds numbers that are not finite; train it anew")
+    theta = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
+    scale = jnp.float32(architecture.reference_horizon / int(metadata["horizon"]))
+    metadata["architecture"] = text["architecture"]
+    return architecture(theta=theta, time_scale=scale, features=features), metadata
