@@ -1,0 +1,139 @@
+"""Importing is cheap, changes nothing, and the core needs neither ASE nor jax-md."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = Path(sys.executable).with_name("ase-l2h")
+COLD_SECONDS = 0.5
+HEAVY = ("jax", "jaxlib", "flax", "jax_md", "ase", "matplotlib", "pymatgen", "spglib")
+COLD = {
+    "import": ["-c", "import ase_l2h"],
+    "help": [str(SCRIPT), "--help"],
+    "version": [str(SCRIPT), "--version"],
+}
+
+
+def run_python(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess:
+    """Run this interpreter; fail with its standard error when it does."""
+    result = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=timeout
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result
+
+
+def modules_loaded(*arguments: str) -> set[str]:
+    """Top-level packages that a run of the interpreter imports."""
+    trace = run_python("-X", "importtime", *arguments).stderr
+    names = re.findall(r"^import time:.*\|\s+([\w.]+)$", trace, re.MULTILINE)
+    assert "ase_l2h" in names
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
+def test_a_cold_start_loads_no_heavy_package(arguments):
+    assert modules_loaded(*arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
+def test_a_cold_start_is_fast(arguments):
+    """The best of several runs: the others measure what else the machine does."""
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        run_python(*arguments)
+        seconds.append(time.perf_counter() - start)
+        if seconds[-1] < COLD_SECONDS:
+            return
+    pytest.fail(f"never below {COLD_SECONDS} s: {sorted(seconds)}")
+
+
+def test_the_names_of_the_package_are_those_of_its_modules():
+    """In a fresh interpreter, in either order: functions never shadow modules."""
+    run_python(
+        "-c",
+        "import ase_l2h, types\n"
+        "import ase_l2h.optimize\n"
+        "assert set(ase_l2h.__all__) < set(dir(ase_l2h))\n"
+        "values = {name: getattr(ase_l2h, name) for name in ase_l2h.__all__}\n"
+        "for name, value in values.items():\n"
+        "    assert value is getattr(ase_l2h, name), name\n"
+        "    home = ase_l2h._HOME.get(name)\n"
+        "    if home is None:\n"
+        "        assert isinstance(value, types.ModuleType), name\n"
+        "        assert value.__name__ == f'ase_l2h.{name}'\n"
+        "    else:\n"
+        "        assert value.__module__.startswith('ase_l2h.'), name\n"
+        "        assert getattr(getattr(ase_l2h, home), name) is value\n",
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import ase_l2h
+
+    with pytest.raises(AttributeError, match="no attribute 'Learn2Hope'"):
+        ase_l2h.Learn2Hope  # noqa: B018
+
+
+def test_the_version_is_that_of_pyproject():
+    import ase_l2h
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert ase_l2h.__version__ == project["version"]
+    assert project["version"] in run_python(str(SCRIPT), "--version").stdout
+
+
+def test_importing_every_module_changes_nothing(tmp_path):
+    """No JAX flag, no environment variable, no file; jax-md and pyplot stay out."""
+    import ase_l2h
+
+    names = sorted(
+        module.name
+        for module in pkgutil.walk_packages(ase_l2h.__path__, "ase_l2h.")
+        if not module.name.endswith("__main__")
+    )
+    assert "ase_l2h.rollout.scan" in names
+    code = (
+        "import importlib, json, os, sys, logging, jax\n"
+        "flags, environment = dict(jax.config.values), dict(os.environ)\n"
+        f"for name in {names}:\n"
+        "    importlib.import_module(name)\n"
+        "assert dict(jax.config.values) == flags\n"
+        "assert dict(os.environ) == environment\n"
+        "assert not logging.getLogger().handlers\n"
+        "assert not os.listdir('.')\n"
+        "lazy = {'jax_md', 'matplotlib.pyplot', 'pymatgen', 'cupy'}\n"
+        "print(json.dumps(sorted(lazy & set(sys.modules))))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == []
+
+
+def test_the_core_runs_where_ase_and_jax_md_are_missing():
+    """None in ``sys.modules`` makes an import fail as if the package were absent."""
+    run_python(
+        "-c",
+        "import sys\n"
+        "for name in ('ase', 'jax_md', 'spglib', 'matplotlib', 'pymatgen'):\n"
+        "    sys.modules[name] = None\n"
+        "import ase_l2h.search, ase_l2h.training.train, ase_l2h.rollout\n"
+        "ase_l2h.make_system([0, 0]), ase_l2h.SearchResult, ase_l2h.load_weights\n",
+    )
