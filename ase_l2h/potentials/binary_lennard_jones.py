@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.potentials.base import PairwisePotential, neighbours, pair_parameter
+from ase_l2h.potentials.pair_loops import LookUp, PairPotential
 from ase_l2h.system import System
 
 __all__ = ["BinaryLennardJones", "Truncation"]
@@ -30,7 +30,7 @@ Truncation = Literal["truncated", "shifted", "stoddard-ford"]
 
 
 @pytree_dataclass
-class BinaryLennardJones(PairwisePotential):
+class BinaryLennardJones(PairPotential):
     """Lennard-Jones energy of two (or more) species.
 
     Parameters
@@ -65,37 +65,20 @@ class BinaryLennardJones(PairwisePotential):
         """The longest of the cut-off distances."""
         return float(np.max(np.asarray(self.rc)))
 
-    def atom_energies(
-        self, positions: Float[Array, "3 n *batch"], system: System
-    ) -> Float[Array, "n *batch"]:
-        """Each atom's half of its pair energies, in the unit of ``epsilon``.
-
-        Coincident atoms give ``+inf``, never ``nan``.
-        """
-        pairs = neighbours(positions, system)
-        epsilon, sigma, rc = (
-            jnp.asarray(table, positions.dtype)
-            for table in (self.epsilon, self.sigma, self.rc)
-        )
+    def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
+        """Energy of a pair in the unit of ``epsilon``; ``+inf`` at zero distance."""
+        del system
+        sigma, rc = jnp.asarray(self.sigma), jnp.asarray(self.rc)
         y = (sigma / rc) ** 6
-        constant, quadratic = {
-            "truncated": (jnp.zeros_like(y), jnp.zeros_like(y)),
-            "shifted": (y - y * y, jnp.zeros_like(y)),
-            "stoddard-ford": (4 * y - 7 * y * y, (6 * y * y - 3 * y) / rc**2),
-        }[self.truncation]
-
-        def look_up(table: Array) -> Array:
-            return pair_parameter(
-                table, system.species, pairs.species, positions.ndim - 2
-            )
-
-        s6 = (look_up(sigma**2) / pairs.squared) ** 3
+        s6 = (look_up(sigma**2) / squared) ** 3
         # Factored on purpose: s6 * s6 - s6 is inf - inf = nan once s6 overflows.
-        pair = s6 * (s6 - 1.0) + look_up(constant)
-        inside = pairs.squared < look_up(rc**2)
-        if self.truncation == "stoddard-ford":
+        energy = s6 * (s6 - 1.0)
+        inside = squared < look_up(rc**2)
+        if self.truncation == "shifted":
+            energy = energy + look_up(y - y * y)
+        elif self.truncation == "stoddard-ford":
             # The atom itself is infinitely far: keep inf out of the unused branch.
-            near = jnp.where(inside, pairs.squared, 0.0)
-            pair = pair + look_up(quadratic) * near
-        pair = jnp.where(inside, look_up(epsilon) * pair, 0.0)
-        return jnp.sum(2.0 * pair, axis=1)
+            near = jnp.where(inside, squared, 0.0)
+            quadratic = look_up((6.0 * y * y - 3.0 * y) / rc**2)
+            energy = energy + look_up(4.0 * y - 7.0 * y * y) + quadratic * near
+        return jnp.where(inside, 4.0 * look_up(self.epsilon) * energy, 0.0)

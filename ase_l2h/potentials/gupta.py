@@ -12,13 +12,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, replace, static_field
 from ase_l2h.potentials._elements import by_atomic_number
-from ase_l2h.potentials.base import PairwisePotential, neighbours, pair_parameter
+from ase_l2h.potentials.base import (
+    EnergyAndGradient,
+    PairwisePotential,
+    automatic_energy_and_gradient,
+    neighbours,
+)
+from ase_l2h.potentials.pair_loops import (
+    LookUp,
+    add_to_partner,
+    fold,
+    nearest_image_suffices,
+    of_partner,
+    over_offsets,
+    partner_look_up,
+    table_look_up,
+    twice,
+    with_slope,
+)
 from ase_l2h.system import System
 
 __all__ = ["Gupta"]
@@ -143,28 +161,98 @@ class Gupta(PairwisePotential):
         ``r = 0`` with no force between them, separated atoms zero energy and gradient.
         """
         pairs = neighbours(positions, system)
-
-        def look_up(table: Array) -> Array:
-            table = jnp.asarray(table, positions.dtype)
-            return pair_parameter(
-                table, system.species, pairs.species, positions.ndim - 2
-            )
-
-        # sqrt has no derivative at zero; 1e-30 is far below any distance squared.
-        r = jnp.sqrt(jnp.maximum(pairs.squared, 1e-30))
-        # One multiply per exponent: A exp[-p (r/r0 - 1)] = (A e^p) exp[-(p/r0) r].
-        repulsion = look_up(self.A * np.e**self.p) * jnp.exp(
-            -look_up(self.p / self.r0) * r
-        )
-        hopping = look_up(self.xi**2 * np.e ** (2 * self.q)) * jnp.exp(
-            -look_up(2 * self.q / self.r0) * r
-        )
-        if self.rc is not None:
-            inside = pairs.squared < self.rc**2
-            repulsion = jnp.where(inside, repulsion, 0.0)
-            hopping = jnp.where(inside, hopping, 0.0)
-        second_moment = jnp.sum(hopping, axis=1)
+        species = jnp.asarray(system.species)
+        look_up = table_look_up(species[:, None], pairs.species[None], pairs.squared)
+        repulsion = jnp.sum(self._repulsion(pairs.squared, look_up), axis=1)
+        second_moment = jnp.sum(self._hopping(pairs.squared, look_up), axis=1)
         # The square root of an isolated atom: zero, with zero derivative.
         bonded = second_moment > 0
         band = jnp.where(bonded, jnp.sqrt(jnp.where(bonded, second_moment, 1.0)), 0.0)
-        return jnp.sum(repulsion, axis=1) - band
+        return repulsion - band
+
+    def energy_and_gradient(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> EnergyAndGradient:
+        """Energy and gradient in two loops that visit each pair once.
+
+        With s = r^2 and b_i the second moment of atom i, the pair terms enter the
+        gradient through their derivatives df/ds, which the first loop keeps:
+
+            dE/dx_i = sum_j [4 repel' - (b_i^-1/2 + b_j^-1/2) hop'] (x_i - x_j)
+
+        Small periodic cells, where a pair meets in several images, are differentiated
+        automatically.
+        """
+        if not nearest_image_suffices(system):
+            return automatic_energy_and_gradient(self, positions, system)
+
+        def densities(k, displacement, weight, sums):
+            repulsion, moment, partner_repulsion, partner_moment, kept = sums
+            squared = jnp.sum(displacement * displacement, axis=0)
+            look_up = partner_look_up(system, k, squared)
+            repel, repel_slope = with_slope(
+                lambda s: weight * self._repulsion(s, look_up), squared
+            )
+            hop, hop_slope = with_slope(
+                lambda s: weight * self._hopping(s, look_up), squared
+            )
+            slopes = (4.0 * repel_slope, hop_slope)
+            return (
+                repulsion + repel,
+                moment + hop,
+                add_to_partner(partner_repulsion, k, repel),
+                add_to_partner(partner_moment, k, hop),
+                tuple(
+                    jax.lax.dynamic_update_index_in_dim(rows, row, k - 1, 0)
+                    for rows, row in zip(kept, slopes, strict=True)
+                ),
+            )
+
+        zero = jnp.zeros_like(positions)
+        zeros = twice(zero, 1)
+        rows = jnp.zeros((positions.shape[1] // 2, *zero.shape[1:]), zero.dtype)
+        repulsion, moment, partner_repulsion, partner_moment, kept = over_offsets(
+            positions,
+            system,
+            densities,
+            (zero[0], zero[0], zeros[0], zeros[0], (rows, rows)),
+        )
+        repulsion = repulsion + fold(partner_repulsion)
+        moment = moment + fold(partner_moment)
+        bonded = moment > 0
+        root = jnp.sqrt(jnp.where(bonded, moment, 1.0))
+        inverse_root = jnp.where(bonded, 1.0 / root, 0.0)
+        inverse_roots = twice(inverse_root)
+
+        def forces(k, displacement, _, sums):
+            gradient, partner_gradient = sums
+            repel, hop = (
+                jax.lax.dynamic_index_in_dim(rows, k - 1, keepdims=False)
+                for rows in kept
+            )
+            embedding = inverse_root + of_partner(inverse_roots, k)
+            push = (repel - embedding * hop) * displacement
+            return gradient + push, add_to_partner(partner_gradient, k, -push, axis=1)
+
+        gradient, partner_gradient = over_offsets(
+            positions, system, forces, (zero, zeros)
+        )
+        gradient = gradient + fold(partner_gradient, axis=1)
+        atoms = repulsion - jnp.where(bonded, root, 0.0)
+        return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)
+
+    def _repulsion(self, squared: Array, look_up: LookUp) -> Array:
+        """A exp[-p (r/r0 - 1)], written (A e^p) exp[-(p/r0) r]: one multiply less."""
+        strength = self.A * np.e**self.p
+        return self._decay(squared, look_up(strength), look_up(self.p / self.r0))
+
+    def _hopping(self, squared: Array, look_up: LookUp) -> Array:
+        """Squared hopping integral xi^2 exp[-2 q (r/r0 - 1)]."""
+        strength = self.xi**2 * np.e ** (2.0 * self.q)
+        return self._decay(squared, look_up(strength), look_up(2 * self.q / self.r0))
+
+    def _decay(self, squared: Array, strength: Array, rate: Array) -> Array:
+        # sqrt has no derivative at zero; 1e-30 is far below any distance squared.
+        r = jnp.sqrt(jnp.maximum(squared, 1e-30))
+        value = strength * jnp.exp(-rate * r)
+        return value if self.rc is None else jnp.where(r < self.rc, value, 0.0)

@@ -12,20 +12,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.potentials.base import (
-    EnergyAndGradient,
-    PairwisePotential,
-    automatic_energy_and_gradient,
-    neighbours,
-    over_neighbours,
-)
+from ase_l2h.potentials.base import EnergyAndGradient, over_neighbours
+from ase_l2h.potentials.pair_loops import LookUp, PairPotential
 from ase_l2h.system import System
 
 __all__ = ["LennardJones"]
 
 
 @pytree_dataclass
-class LennardJones(PairwisePotential):
+class LennardJones(PairPotential):
     """Single-species Lennard-Jones energy.
 
     Parameters
@@ -56,15 +51,13 @@ class LennardJones(PairwisePotential):
         """The cut-off distance, ``inf`` when there is none."""
         return float("inf") if self.rc is None else self.rc
 
-    def atom_energies(
-        self, positions: Float[Array, "3 n *batch"], system: System
-    ) -> Float[Array, "n *batch"]:
-        """Each atom's half of its pair energies, in units of ``epsilon``.
+    def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
+        """Energy of a pair in the unit of ``epsilon``.
 
         Coincident atoms give ``+inf``, never ``nan``, so a search can reject the step
         with one comparison.
         """
-        squared = neighbours(positions, system).squared
+        del look_up, system
         s6 = (self.sigma**2 / squared) ** 3
         # Factored on purpose: s6 * s6 - s6 is inf - inf = nan once s6 overflows.
         pair = s6 * (s6 - 1.0)
@@ -72,23 +65,25 @@ class LennardJones(PairwisePotential):
             rc2 = self.rc**2
             if self.smooth:
                 ro2 = (0.66 * self.rc if self.ro is None else self.ro) ** 2
-                switch = (rc2 - squared) ** 2 * (rc2 + 2 * squared - 3 * ro2)
-                switch = jnp.where(squared < ro2, 1.0, switch / (rc2 - ro2) ** 3)
-                pair = pair * jnp.where(squared < rc2, switch, 0.0)
+                # The atom itself is infinitely far: keep inf out of unused branches.
+                near = jnp.where(squared < rc2, squared, rc2)
+                switch = (rc2 - near) ** 2 * (rc2 + 2 * near - 3 * ro2)
+                switch = jnp.where(near < ro2, 1.0, switch / (rc2 - ro2) ** 3)
+                pair = jnp.where(squared < rc2, pair * switch, 0.0)
             else:
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)
-        return jnp.sum(2.0 * self.epsilon * pair, axis=1)
+        return 4.0 * self.epsilon * pair
 
     def energy_and_gradient(
         self, positions: Float[Array, "3 n *batch"], system: System
     ) -> EnergyAndGradient:
         """Energy and gradient in one pass over the neighbours, no pair array stored.
 
-        For the uncut form only; the cut forms are differentiated automatically.
+        For the uncut form only; the cut forms take the general pair loop.
         """
         if self.rc is not None:
-            return automatic_energy_and_gradient(self, positions, system)
+            return super().energy_and_gradient(positions, system)
         sigma2, epsilon = self.sigma**2, self.epsilon
 
         def add(displacement, squared, _, sums):

@@ -11,17 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ase_l2h._pytree import pytree_dataclass
-from ase_l2h.potentials.base import PairwisePotential, neighbours
+from ase_l2h.potentials.pair_loops import LookUp, PairPotential
 from ase_l2h.system import System
 
 __all__ = ["SoftSphere"]
 
 
 @pytree_dataclass
-class SoftSphere(PairwisePotential):
+class SoftSphere(PairPotential):
     """Purely repulsive harmonic spheres.
 
     Parameters
@@ -41,17 +41,15 @@ class SoftSphere(PairwisePotential):
         """The diameter; ``inf`` while it is left to the system."""
         return float("inf") if self.sigma is None else float(jnp.max(self.sigma))
 
-    def atom_energies(
-        self, positions: Float[Array, "3 n *batch"], system: System
-    ) -> Float[Array, "n *batch"]:
-        """Each atom's half of its overlaps, in units of ``epsilon``.
+    def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
+        """Energy of a pair in the unit of ``epsilon``.
 
         Coincident atoms cost ``epsilon / 2`` and, having no direction, feel no force.
         """
+        del look_up
         sigma = system.length_scale if self.sigma is None else self.sigma
-        sigma = jnp.asarray(sigma, positions.dtype)
+        sigma = jnp.asarray(sigma, squared.dtype)
         # sqrt has no derivative at zero; 1e-30 is far below any distance squared.
-        squared = jnp.maximum(neighbours(positions, system).squared, 1e-30)
-        overlap = jnp.maximum(1.0 - jnp.sqrt(squared) / sigma, 0.0)
-        epsilon = jnp.asarray(self.epsilon, positions.dtype)
-        return 0.25 * epsilon * jnp.sum(overlap * overlap, axis=1)
+        r = jnp.sqrt(jnp.maximum(squared, 1e-30))
+        overlap = jnp.maximum(1.0 - r / sigma, 0.0)
+        return 0.5 * jnp.asarray(self.epsilon, squared.dtype) * overlap * overlap
