@@ -16,7 +16,11 @@ import numpy as np
 
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.lennard_jones import LennardJones
-from ase_l2h.potentials.parameters import gupta_set, gupta_sets_covering
+from ase_l2h.potentials.parameters import (
+    gupta_set,
+    gupta_sets_covering,
+    stillinger_weber_set,
+)
 from ase_l2h.potentials.scales import reduced_units
 from ase_l2h.system import System, make_system
 
@@ -25,6 +29,7 @@ __all__ = ["Target", "lennard_jones_minimum", "named_target"]
 # Which set a formula gets when several know its elements and none is asked for. Au55 is
 # jax-md's gupta_gold55, the one the paper's gold energies belong to.
 DEFAULT_SETS = {frozenset({"Au"}): "Au55", frozenset({"Pd", "Au"}): "PdAu"}
+DEFAULT_SILICON = "Si"
 SILICON_LATTICE = 5.431
 _PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -149,8 +154,6 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
 
 
 def _silicon(name: str, symbols: tuple[str, ...], parameters: str | None) -> Target:
-    from ase_l2h.potentials.stillinger_weber import StillingerWeber
-
     n = len(symbols)
     repeats = round((n / 8) ** (1 / 3))
     if 8 * repeats**3 != n:
@@ -158,7 +161,7 @@ def _silicon(name: str, symbols: tuple[str, ...], parameters: str | None) -> Tar
             f"'{name}' is not a cubic supercell of diamond silicon; use Si8, Si64, "
             "Si216, or give a structure file"
         )
-    potential = StillingerWeber.named(parameters or "Si")
+    potential = stillinger_weber_set(parameters or DEFAULT_SILICON).potential()
     cell = np.eye(3) * SILICON_LATTICE * repeats
     length, energy = reduced_units(potential, np.zeros(n, int))
     system = make_system(

@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ase_l2h._files import write_atomically
-from ase_l2h.optimizers.learned import RULES, FeatureSet
+from ase_l2h._pytree import replace
+from ase_l2h.optimizers.learned import RULES
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -52,6 +53,11 @@ class Weights(NamedTuple):
     def horizon(self) -> int:
         """Inner steps the weights were trained for, their default."""
         return int(self.metadata["horizon"])
+
+    def for_horizon(self, horizon: int) -> Weights:
+        """The same weights with the rule's clock compressed or stretched."""
+        scale = jnp.float32(self.rule.reference_horizon / horizon)
+        return self._replace(rule=replace(self.rule, time_scale=scale))
 
 
 def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
@@ -152,7 +158,7 @@ def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
         if text["format"] != FORMAT:
             raise ValueError(f"its format is '{text['format']}', not '{FORMAT}'")
         architecture = RULES[text["architecture"]]
-        features = FeatureSet(**json.loads(text["features"]))
+        features = architecture.features_type(**json.loads(text["features"]))
         metadata = json.loads(text["metadata"])
         int(metadata["horizon"]), list(metadata["tasks"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:

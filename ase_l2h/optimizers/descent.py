@@ -14,8 +14,16 @@ from ase_l2h.system import System
 __all__ = ["GRADIENT_CLIP", "Descent", "reduced_system"]
 
 # The paper clips gradients at 1e5 (reduced units): beyond it two atoms have collided
-# and only the direction carries information.
+# and only the direction carries information. Here the norm of each atom's gradient is
+# clipped, not each coordinate, which would tie a collision to the axes.
 GRADIENT_CLIP = 1e5
+
+
+def _clipped(gradient: Float[Array, "3 n *batch"]) -> Float[Array, "3 n *batch"]:
+    # Coordinates first: the square of 1e30 overflows in single precision.
+    gradient = jnp.clip(gradient, -1e15, 1e15)
+    norm = jnp.sqrt(jnp.sum(gradient * gradient, axis=0))
+    return gradient * (GRADIENT_CLIP / jnp.maximum(norm, GRADIENT_CLIP))
 
 
 def reduced_system(system: System) -> System:
@@ -98,7 +106,7 @@ class Descent:
 
         observation = Observation(
             positions=positions / length,
-            gradient=jnp.clip(gradient * length / scale, -GRADIENT_CLIP, GRADIENT_CLIP),
+            gradient=_clipped(gradient * length / scale),
             energy=energy / scale,
             atom_energies=(
                 None if value.atom_energies is None else value.atom_energies / scale

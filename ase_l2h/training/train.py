@@ -22,7 +22,7 @@ from jax.flatten_util import ravel_pytree
 from tqdm import tqdm
 
 from ase_l2h._pytree import replace
-from ase_l2h.optimizers.learned import RULES, FeatureSet
+from ase_l2h.optimizers.learned import RULES
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, ESMC
@@ -51,9 +51,15 @@ def initial_rule(config: TrainingConfig) -> Any:
         from ase_l2h.weights import load_weights
 
         return load_weights(config.initial).rule
-    features = FeatureSet(**config.features)
+    if config.architecture not in RULES:
+        raise ValueError(
+            f"no architecture named '{config.architecture}'; choose one of "
+            f"{', '.join(RULES)}"
+        )
+    architecture = RULES[config.architecture]
+    features = architecture.features_type(**config.features)
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
-    return RULES[config.architecture].create(key, features)
+    return architecture.create(key, features)
 
 
 class Trainer:

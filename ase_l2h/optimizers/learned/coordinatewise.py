@@ -11,7 +11,6 @@ the axes lie; structures with cubic symmetry along the axes are favoured.
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -51,9 +50,8 @@ class CoordinatewiseRule:
     Parameters
     ----------
     theta
-        Everything that is learned: the network's arrays, ``log_alpha``, ``beta`` and
-        ``gamma``. The paper learns alpha itself; its logarithm keeps the sign of a
-        perturbed alpha, and starts at the same 0.1.
+        Everything that is learned: the network's arrays, ``alpha``, ``beta`` and
+        ``gamma``.
     time_scale
         The sines see ``t * time_scale``. 1 is the paper's clock of 50,000 steps;
         ``50000 / horizon`` compresses it to another horizon.
@@ -67,6 +65,7 @@ class CoordinatewiseRule:
 
     # The horizon whose clock the sines count, in steps.
     reference_horizon: ClassVar[int] = 50_000
+    features_type: ClassVar[type] = FeatureSet
 
     @classmethod
     def create(
@@ -78,7 +77,7 @@ class CoordinatewiseRule:
         """An untrained rule: LeCun-normal network, zero output, alpha .1, beta 1, gamma -3."""
         features = FeatureSet() if features is None else features
         theta = initial_parameters(key, FeatureMajorNetwork(), features.n_inputs)
-        theta["log_alpha"] = jnp.asarray(math.log(0.1))
+        theta["alpha"] = jnp.asarray(0.1)
         theta["beta"] = jnp.asarray(1.0)
         theta["gamma"] = jnp.asarray(-3.0)
         return cls(theta=theta, time_scale=time_scale, features=features)
@@ -106,7 +105,7 @@ class CoordinatewiseRule:
         }
         outputs = FeatureMajorNetwork().apply({"params": parameters}, blocks)
         direction, size = outputs[0], outputs[1]
-        alpha = jnp.exp(jnp.asarray(self.theta["log_alpha"], dtype))
+        alpha = jnp.asarray(self.theta["alpha"], dtype)
         beta = jnp.asarray(self.theta["beta"], dtype)
         gamma = jnp.asarray(self.theta["gamma"], dtype)
         displacement = -alpha * direction * jax.nn.sigmoid(beta * size + gamma)

@@ -1,0 +1,389 @@
+"""Repeat an optimizer's steps for many structures at once.
+
+A batch is cut into fixed, padded chunks: cache-sized, bit-reproducible, and run side by
+side on the cores of a CPU (compiled code releases the interpreter lock).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import math
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ase_l2h.optimizers.base import Optimizer, SearchState
+from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout.scan import advance, evaluate, initialise_state
+from ase_l2h.system import System, take_batch
+
+__all__ = [
+    "BACKENDS",
+    "Rollout",
+    "RolloutResult",
+    "Status",
+    "available_backends",
+    "chunk_shape",
+    "fragmented",
+    "rollout",
+]
+
+BACKENDS = ("auto", "scan")
+# Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
+CHUNK = 64
+# Two parts of a cluster further apart than this (reduced units) no longer belong
+# together; third neighbours of a close packing are at 1.73.
+BOND = 2.0
+
+_initialise = jax.jit(initialise_state)
+_advance = jax.jit(advance)
+_evaluate = jax.jit(evaluate)
+
+
+class Status(enum.IntEnum):
+    """How a structure ended.
+
+    ``CONVERGED``: forces below the optimizer's fmax. ``RUNNING``: steps used up before.
+    ``FRAGMENTED``: a cluster in two or more pieces. ``NON_FINITE``: no finite energy.
+    """
+
+    CONVERGED = 0
+    RUNNING = 1
+    FRAGMENTED = 2
+    NON_FINITE = 3
+
+
+class RolloutResult(NamedTuple):
+    """Outcome of a rollout, numpy arrays with the batch last.
+
+    ``energy`` belongs to ``positions``; ``best_*`` are the lowest seen on the way;
+    ``trace`` holds the energy at the end of every block, ``(blocks, batch)``, and
+    ``trace_steps`` the steps taken by then; ``backend`` says what ran.
+    """
+
+    positions: np.ndarray
+    energy: np.ndarray
+    force: np.ndarray
+    best_positions: np.ndarray
+    best_energy: np.ndarray
+    evaluations: np.ndarray
+    status: np.ndarray
+    trace: np.ndarray
+    trace_steps: np.ndarray
+    backend: str
+
+
+def available_backends() -> tuple[str, ...]:
+    """Backends this installation can run, besides ``"auto"``."""
+    return tuple(b for b in BACKENDS if b != "auto")
+
+
+def resolve_backend(backend: str) -> str:
+    """The backend that will run.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
+        )
+    return "scan" if backend == "auto" else backend
+
+
+def resolve_device(device: str | jax.Device | None) -> jax.Device:
+    """A JAX device from ``None`` (JAX's default), ``"cpu"``, ``"gpu"`` or itself.
+
+    Raises
+    ------
+    ValueError
+        When JAX has no such device here.
+    """
+    if isinstance(device, jax.Device):
+        return device
+    try:
+        return jax.devices(device)[0]
+    except RuntimeError as error:
+        found = ", ".join(sorted({d.platform for d in jax.devices()}))
+        raise ValueError(
+            f"JAX finds no '{device}' device here; use {found}, or install JAX for it"
+        ) from error
+
+
+def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
+    """Number and size of the chunks of a batch, from its size alone.
+
+    More than one chunk come in even numbers, so that two cores share the work; the
+    size is the smallest that fits.
+    """
+    chunks = math.ceil(count / largest)
+    if chunks > 1 or count >= 32:
+        chunks += chunks % 2
+    return chunks, math.ceil(count / chunks)
+
+
+def fragmented(
+    positions: Float[Array, "3 n *batch"], length: Any
+) -> Float[Array, "*batch"]:
+    """Whether a free cluster has fallen into pieces more than two lengths apart."""
+    n = positions.shape[1]
+    difference = positions[:, :, None] - positions[:, None]
+    reach = jnp.sum(difference * difference, axis=0) < (BOND * length) ** 2
+    reach = jnp.moveaxis(reach.reshape((n, n, -1)), -1, 0).astype(jnp.float32)
+    for _ in range(max(1, math.ceil(math.log2(n)))):
+        reach = jnp.minimum(reach @ reach, 1.0)
+    return ~jnp.all(reach > 0, axis=(1, 2)).reshape(positions.shape[2:])
+
+
+_fragmented = jax.jit(fragmented)
+
+
+@contextlib.contextmanager
+def _precision(double: bool) -> Iterator[None]:
+    """64-bit numbers for this thread only: JAX's global flag stays as it is."""
+    if double:
+        with jax.enable_x64(True):
+            yield
+    else:
+        yield
+
+
+class Rollout:
+    """A batch of searches that is advanced in blocks and can be looked at in between.
+
+    Parameters
+    ----------
+    optimizer, potential, system
+        What steps, on what. Per-structure leaves of ``system`` are cut with the batch.
+    positions
+        ``(3, n, batch)``, float32 or float64; the computation runs in this precision.
+    key
+        JAX random key; chunk c uses ``fold_in(key, c)``.
+    backend, device
+        See :func:`rollout`.
+    chunk
+        Largest chunk.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        potential: Potential,
+        system: System,
+        positions: np.ndarray | Array,
+        key: Array,
+        *,
+        backend: str = "auto",
+        device: str | jax.Device | None = None,
+        chunk: int = CHUNK,
+    ) -> None:
+        positions = np.asarray(positions)
+        if positions.ndim != 3 or positions.shape[0] != 3:
+            raise ValueError(
+                f"positions have shape {positions.shape}; a rollout takes (3, n, batch)"
+            )
+        self.backend = resolve_backend(backend)
+        self.device = resolve_device(device)
+        self.double = positions.dtype == np.float64
+        self.count = positions.shape[2]
+        self.steps = 0
+        chunks, size = chunk_shape(self.count, chunk)
+        self._size = size
+        with self._context():
+            self.optimizer = jax.device_put(optimizer, self.device)
+            self.potential = jax.device_put(potential, self.device)
+            self._keys = [jax.random.fold_in(key, c) for c in range(chunks)]
+            self._systems, self._states = [], []
+            for c in range(chunks):
+                # The last chunk is filled up with copies that do not move.
+                index = np.arange(c * size, (c + 1) * size)
+                real = index < self.count
+                index = np.minimum(index, self.count - 1)
+                part = jax.device_put(take_batch(system, index), self.device)
+                start = jax.device_put(jnp.asarray(positions[..., index]), self.device)
+                state = _initialise(
+                    self.optimizer, self.potential, part, start, self._keys[c]
+                )
+                self._systems.append(part)
+                self._states.append(state._replace(active=jnp.asarray(real)))
+        workers = os.cpu_count() or 1
+        self._workers = min(chunks, workers) if self.device.platform == "cpu" else 1
+
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[None]:
+        with _precision(self.double), jax.default_device(self.device):
+            yield
+
+    def _map(self, task: Callable[[int], SearchState]) -> None:
+        def guarded(c: int) -> SearchState:
+            with self._context():
+                return jax.block_until_ready(task(c))
+
+        indices = range(len(self._states))
+        if self._workers == 1:
+            self._states = [guarded(c) for c in indices]
+        else:
+            with ThreadPoolExecutor(self._workers) as pool:
+                self._states = list(pool.map(guarded, indices))
+
+    def advance(self, n_steps: int) -> None:
+        """Take ``n_steps`` more steps, fewer where everything has converged."""
+        self._map(
+            lambda c: _advance(
+                self.optimizer,
+                self.potential,
+                self._systems[c],
+                self._states[c],
+                self._keys[c],
+                self.steps,
+                n_steps,
+            )
+        )
+        self.steps += n_steps
+
+    def evaluate(self) -> None:
+        """Evaluate the present positions, charged where they have not been yet."""
+        self._map(
+            lambda c: _evaluate(self.potential, self._systems[c], self._states[c])
+        )
+
+    def gather(self, field: str) -> np.ndarray:
+        """A field of :class:`~ase_l2h.optimizers.base.SearchState` for the batch."""
+        parts = [np.asarray(getattr(state, field)) for state in self._states]
+        return np.concatenate(parts, axis=-1)[..., : self.count]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every structure has converged."""
+        return not self.gather("active").any()
+
+    def status(self) -> np.ndarray:
+        """:class:`Status` of every structure, ``(batch,)``."""
+        active, energy = self.gather("active"), self.gather("energy")
+        status = np.where(active, Status.RUNNING, Status.CONVERGED)
+        if self._systems[0].cell is None:
+            with self._context():
+                broken = [
+                    np.asarray(_fragmented(state.positions, part.length_scale))
+                    for state, part in zip(self._states, self._systems, strict=True)
+                ]
+            apart = np.concatenate(broken)[: self.count]
+            status = np.where(apart, Status.FRAGMENTED, status)
+        return np.where(np.isfinite(energy), status, Status.NON_FINITE)
+
+    def leaves(self) -> list[np.ndarray]:
+        """All arrays of the state, to be stored and given to :meth:`restore`."""
+        return [np.asarray(leaf) for leaf in jax.tree.leaves(self._states)]
+
+    def restore(self, leaves: list[np.ndarray], steps: int) -> None:
+        """Continue from stored :meth:`leaves` after ``steps`` steps, bit for bit.
+
+        Raises
+        ------
+        ValueError
+            When the arrays belong to another run.
+        """
+        present, structure = jax.tree.flatten(self._states)
+        shapes = [(leaf.shape, leaf.dtype) for leaf in present]
+        if shapes != [(leaf.shape, leaf.dtype) for leaf in leaves]:
+            raise ValueError(
+                "the stored state belongs to another structure, weights or number of "
+                "starts; start anew"
+            )
+        with self._context():
+            arrays = [jax.device_put(jnp.asarray(a), self.device) for a in leaves]
+        self._states = jax.tree.unflatten(structure, arrays)
+        self.steps = steps
+
+
+def rollout(
+    optimizer: Optimizer,
+    potential: Potential,
+    system: System,
+    positions: np.ndarray | Float[Array, "3 n batch"],
+    *,
+    key: Array,
+    n_steps: int,
+    block: int | None = None,
+    backend: str = "auto",
+    device: str | jax.Device | None = None,
+    chunk: int = CHUNK,
+    on_block: Callable[[Rollout], bool | None] | None = None,
+) -> RolloutResult:
+    """Take up to ``n_steps`` steps from every structure of a batch.
+
+    Parameters
+    ----------
+    optimizer
+        A :class:`~ase_l2h.optimizers.descent.Descent`, say.
+    potential, system
+        What is minimised. ``system``'s scales must be concrete.
+    positions
+        Starts ``(3, n, batch)``; float64 runs in double precision.
+    key
+        JAX random key.
+    n_steps
+        Steps per structure, each one charged evaluation; structures that converge
+        stop earlier. One more evaluation is charged where the last point's energy is
+        not known yet.
+    block
+        Steps between two looks at the batch; 20 blocks when None.
+    backend
+        ``"auto"`` or ``"scan"``.
+    device
+        ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
+    chunk
+        Largest number of structures run as one array.
+    on_block
+        Called with the :class:`Rollout` after every block; True stops early.
+
+    Returns
+    -------
+    RolloutResult
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend or device, or positions of the wrong shape.
+    """
+    run = Rollout(
+        optimizer,
+        potential,
+        system,
+        positions,
+        key,
+        backend=backend,
+        device=device,
+        chunk=chunk,
+    )
+    block = max(1, n_steps // 20) if block is None else block
+    trace: list[np.ndarray] = []
+    trace_steps: list[int] = []
+    while run.steps < n_steps and not run.finished:
+        run.advance(min(block, n_steps - run.steps))
+        trace.append(run.gather("energy"))
+        trace_steps.append(run.steps)
+        if on_block is not None and on_block(run):
+            break
+    run.evaluate()
+    return RolloutResult(
+        positions=run.gather("positions"),
+        energy=run.gather("energy"),
+        force=run.gather("force"),
+        best_positions=run.gather("best_positions"),
+        best_energy=run.gather("best_energy"),
+        evaluations=run.gather("evaluations"),
+        status=run.status(),
+        trace=np.array(trace).reshape((len(trace), run.count)),
+        trace_steps=np.array(trace_steps, dtype=int),
+        backend=run.backend,
+    )
