@@ -73,7 +73,7 @@ def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
         "features": json.dumps(vars(rule.features)),
         "metadata": json.dumps(metadata),
     }
-    arrays = {k: np.ascontiguousarray(v, np.float32) for k, v in rule.theta.items()}
+    arrays = {k: np.asarray(v, np.float32, order="C") for k, v in rule.theta.items()}
     write_atomically(Path(path), save(arrays, text))
 
 

@@ -19,7 +19,7 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 def save_checkpoint(path: Path, state: Any, metadata: dict[str, Any]) -> None:
     """Write the arrays of a pytree, in the order of its leaves, with JSON metadata."""
     leaves = {
-        f"leaf_{i}": np.ascontiguousarray(leaf)
+        f"leaf_{i}": np.asarray(leaf, order="C")
         for i, leaf in enumerate(jax.tree.leaves(state))
     }
     write_atomically(path, save(leaves, {"training": json.dumps(metadata)}))
