@@ -57,7 +57,9 @@ def _set_formulas_verbatim(
         if plain and line.startswith("    ") and shown[-1] == "":
             shown += ["::", ""]
         if line:
-            plain = not line.startswith((" ", ":", "-", "*", "..")) and line[-2:] != "::"
+            plain = (
+                not line.startswith((" ", ":", "-", "*", "..")) and line[-2:] != "::"
+            )
         shown.append(line)
     lines[: len(prose)] = shown
 
