@@ -7,7 +7,7 @@ pytrees of hyperparameters; their state is separate.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -44,6 +44,7 @@ class Observation(NamedTuple):
     system: System
 
 
+@runtime_checkable
 class Rule(Protocol):
     """Observation to displacement (reduced units)."""
 
@@ -76,6 +77,7 @@ class SearchState(NamedTuple):
     inner: Any
 
 
+@runtime_checkable
 class Optimizer(Protocol):
     """Something that steps a batch of searches, one charged evaluation per step."""
 

@@ -8,7 +8,7 @@ A. Merchant et al., "Learn2Hop", ICML 2021, section 3.2.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ __all__ = ["ES", "ESMC", "Estimator"]
 Floats = NDArray[np.floating]
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """Turns losses of perturbed weights into one meta-gradient."""
 
