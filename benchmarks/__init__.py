@@ -1,0 +1,1 @@
+"""Measurements behind the numbers of the documentation; not part of the tests."""
