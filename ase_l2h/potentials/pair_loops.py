@@ -9,7 +9,7 @@ receives is added to a window of an array twice as long, so that nothing is gath
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ LookUp = Callable[[Any], Array]
 Sums = TypeVar("Sums")
 
 
+@runtime_checkable
 class Visit(Protocol[Sums]):
     """What to do with the pairs of one offset."""
 
@@ -76,6 +77,8 @@ def over_offsets(
         What to start from.
     """
     n = positions.shape[1]
+    if n < 2:
+        return sums
     doubled = twice(positions, 1)
     lattice = None
     if system.cell is not None:
