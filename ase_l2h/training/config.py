@@ -33,6 +33,14 @@ class TrainingConfig:
         Perturbation scale.
     learning_rate, decay, decay_every
         Adam's rate, multiplied by ``decay`` every ``decay_every`` updates.
+    normalise
+        Unit of the loss: ``"adam"``, the lowest energy Adam finds (the paper's), or
+        ``"spread"``, the spread of the clipped losses of the task in this update, so
+        that a large cluster's small relative differences count as much as a small
+        cluster's large ones.
+    hit_bonus
+        Subtracted, in units of the spread, from the loss of a start that reaches the
+        lowest energy known for its task; needs ``normalise = "spread"``.
     architecture
         Name of the learned rule.
     features
@@ -56,6 +64,8 @@ class TrainingConfig:
     learning_rate: float = 0.02
     decay: float = 0.98
     decay_every: int = 10
+    normalise: str = "adam"
+    hit_bonus: float = 0.0
     architecture: str = "coordinatewise"
     features: dict[str, Any] = dataclasses.field(default_factory=dict)
     rotate: bool = False
@@ -74,6 +84,15 @@ class TrainingConfig:
         if self.estimator not in ("es", "esmc"):
             raise ValueError(
                 f"estimator is '{self.estimator}'; choose 'es' or 'esmc'"
+            )
+        if self.normalise not in ("adam", "spread"):
+            raise ValueError(
+                f"normalise is '{self.normalise}'; choose 'adam' or 'spread'"
+            )
+        if self.hit_bonus < 0 or (self.hit_bonus and self.normalise != "spread"):
+            raise ValueError(
+                f"hit_bonus is {self.hit_bonus}; give 0 or more, with "
+                'normalise = "spread"'
             )
         for name in ("sigma", "learning_rate", "decay"):
             if not getattr(self, name) > 0:

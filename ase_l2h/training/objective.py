@@ -1,6 +1,6 @@
 """The meta-loss: what a rule's unroll is worth.
 
-    L = min(E, 0) / |E_Adam|,   non-finite E counts as 0,
+    L = min(E, 0) / |E_Adam|,   non-finite E counts as 0        (the paper's unit)
 
 with E the energy after the last learned step and a real quench (FIRE). The final state
 is still hot: a weak quench hides which basin it is in and starves the signal.
@@ -23,7 +23,7 @@ from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.scan import advance, evaluate, initialise_state
 from ase_l2h.system import System
 
-__all__ = ["Unroll", "adam_reference", "normalised_loss", "unroll"]
+__all__ = ["Unroll", "adam_reference", "capped_energy", "unroll", "with_horizon"]
 
 
 class Unroll(NamedTuple):
@@ -56,12 +56,12 @@ def unroll(
     return Unroll(settled.energy, state.evaluations + settled.evaluations)
 
 
-def normalised_loss(
-    energy: Float[Array, "*batch"], reference: float | Float[Array, ""]
-) -> Float[Array, "*batch"]:
-    """Energy capped at 0 (that of separated atoms), over ``|reference|``."""
-    finite = jnp.isfinite(energy)
-    return jnp.where(finite, jnp.minimum(energy, 0.0), 0.0) / jnp.abs(reference)
+def capped_energy(energy: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """Energy capped at 0, that of separated atoms; non-finite energies count as 0.
+
+    Capped before any clipping: at +inf the difference of two arms would be nan.
+    """
+    return jnp.where(jnp.isfinite(energy), jnp.minimum(energy, 0.0), 0.0)
 
 
 def adam_reference(
@@ -73,7 +73,7 @@ def adam_reference(
 ) -> Float[Array, ""]:
     """The lowest energy Adam (rate 0.01) finds from ``starts``: the loss's unit."""
     result = unroll(Adam(), potential, system, starts, key, horizon, 100)
-    return jnp.min(jnp.where(jnp.isfinite(result.energy), result.energy, 0.0))
+    return jnp.min(capped_energy(result.energy))
 
 
 def with_horizon(rule: Any, horizon: int) -> Any:

@@ -26,7 +26,7 @@ from ase_l2h.optimizers.learned import RULES
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, ESMC
-from ase_l2h.training.objective import jit_unroll, normalised_loss, with_horizon
+from ase_l2h.training.objective import capped_energy, jit_unroll, with_horizon
 from ase_l2h.training.tasks import Task, make_task
 from ase_l2h.weights import save_weights
 
@@ -43,6 +43,7 @@ class TrainingState(NamedTuple):
     theta: Any
     outer: Any
     charged: np.ndarray
+    best: np.ndarray
 
 
 def initial_rule(config: TrainingConfig) -> Any:
@@ -75,20 +76,21 @@ class Trainer:
             config.learning_rate, config.decay_every, config.decay, staircase=True
         )
         self.outer = optax.adam(schedule)
-        self.initial = TrainingState(
-            np.zeros((), np.int64),
-            np.asarray(flat),
-            jax.tree.map(np.asarray, self.outer.init(flat)),
-            np.zeros((), np.int64),
-        )
         names = list(dict.fromkeys(config.tasks))
         keys = jax.random.split(jax.random.fold_in(self.key, 1), len(names))
         self.tasks: dict[str, Task] = {
             name: make_task(name, key) for name, key in zip(names, keys, strict=True)
         }
+        self.initial = TrainingState(
+            np.zeros((), np.int64),
+            np.asarray(flat),
+            jax.tree.map(np.asarray, self.outer.init(flat)),
+            np.zeros((), np.int64),
+            np.array([task.best for task in self.tasks.values()]),
+        )
         self.workers = os.cpu_count() or 1
 
-    def _losses(self, job: tuple[str, np.ndarray, Any, Any]) -> tuple[Any, Any, int]:
+    def _energies(self, job: tuple[str, np.ndarray, Any, Any]) -> tuple[Any, int]:
         name, theta, starts, key = job
         task = self.tasks[name]
         rule = replace(self.rule, theta=self.unravel(jnp.asarray(theta)))
@@ -101,12 +103,8 @@ class Trainer:
             self.config.horizon,
             self.config.quench_steps,
         )
-        loss = normalised_loss(result.energy, task.reference)
-        return (
-            np.asarray(loss, np.float64),
-            np.asarray(result.energy),
-            int(np.sum(np.asarray(result.evaluations))),
-        )
+        energy = np.asarray(capped_energy(result.energy), np.float64)
+        return energy, int(np.sum(np.asarray(result.evaluations)))
 
     def update(
         self, state: TrainingState, pool: ThreadPoolExecutor
@@ -142,33 +140,52 @@ class Trainer:
             range(len(jobs)), key=lambda i: -self.tasks[jobs[i][0]].target.n_atoms
         )
         results: list[Any] = [None] * len(jobs)
-        computed = pool.map(lambda i: self._losses(jobs[i]), order)
+        computed = pool.map(lambda i: self._energies(jobs[i]), order)
         for i, result in zip(order, computed, strict=True):
             results[i] = result
 
-        base_of = dict(zip(starts, results, strict=False))
-        arms = results[len(starts) :]
-        plus = np.stack([r[0] for r in arms[: config.directions]])
-        minus = np.stack([r[0] for r in arms[config.directions :]])
-        base = np.stack([base_of[name][0] for name in names])
-        gradient = self.estimator.gradient(noise, base, plus, minus)
+        base_of = {
+            name: result[0] for name, result in zip(starts, results, strict=False)
+        }
+        arms = [result[0] for result in results[len(starts) :]]
+        plus, minus = arms[: config.directions], arms[config.directions :]
+        best = dict(zip(self.tasks, state.best.tolist(), strict=True))
+        for name, *energies in zip(names, plus, minus, strict=True):
+            lowest = min(float(e.min()) for e in (*energies, base_of[name]))
+            best[name] = min(best[name], lowest)
+        losses = []
+        for d, name in enumerate(names):
+            mine = [e for e in range(config.directions) if names[e] == name]
+            pooled = [(plus[e], minus[e]) for e in mine]
+            losses.append(
+                task_losses(
+                    self.tasks[name],
+                    best[name],
+                    (base_of[name], plus[d], minus[d]),
+                    pooled,
+                    config,
+                )
+            )
+        base, above, below = (np.stack(arm) for arm in zip(*losses, strict=True))
+        gradient = self.estimator.gradient(noise, base, above, below)
         gradient = jnp.asarray(gradient, jnp.float32)
         change, outer = self.outer.update(
             gradient, jax.tree.map(jnp.asarray, state.outer)
         )
         theta = np.asarray(optax.apply_updates(jnp.asarray(state.theta), change))
-        charged = sum(r[2] for r in results)
+        charged = sum(result[1] for result in results)
+        relative = {
+            name: energy / abs(self.tasks[name].reference)
+            for name, energy in base_of.items()
+        }
         record = {
             "update": number + 1,
-            "loss": float(np.mean([base_of[name][0].mean() for name in starts])),
-            "arms": float(np.mean([plus.mean(), minus.mean()])),
+            "loss": float(np.mean([loss.mean() for loss in relative.values()])),
             "hits": {
-                name: round(float(self.tasks[name].hits(base_of[name][1])), 4)
-                for name in starts
+                name: round(float(self.tasks[name].hits(energy, best[name]).mean()), 4)
+                for name, energy in base_of.items()
             },
-            "lowest": {
-                name: float(np.min(base_of[name][1])) for name in starts
-            },
+            "lowest": {name: float(energy.min()) for name, energy in base_of.items()},
             "gradient_norm": float(jnp.linalg.norm(gradient)),
             "charged_evaluations": int(state.charged) + charged,
         }
@@ -177,8 +194,33 @@ class Trainer:
             theta,
             jax.tree.map(np.asarray, outer),
             state.charged + charged,
+            np.array(list(best.values())),
         )
         return following, record
+
+
+def task_losses(
+    task: Task,
+    best: float,
+    arms: tuple[np.ndarray, np.ndarray, np.ndarray],
+    pooled: list[tuple[np.ndarray, np.ndarray]],
+    config: TrainingConfig,
+) -> tuple[np.ndarray, ...]:
+    """Losses of theta and of the two arms of one direction, in the task's unit.
+
+    ``arms`` are capped energies ``(starts,)`` of the base and of the arms; ``pooled``
+    the arms of every direction of this task, from which the spread is taken, clipped
+    at the base like the losses themselves: an exploded arm must not set the scale.
+    """
+    if config.normalise == "adam":
+        return tuple(energy / abs(task.reference) for energy in arms)
+    base = arms[0]
+    clipped = [np.minimum(base, energy) for pair in pooled for energy in pair]
+    spread = float(np.std(np.concatenate([base, *clipped])))
+    spread = max(spread, 1e-3 * task.energy_scale)
+    return tuple(
+        energy / spread - config.hit_bonus * task.hits(energy, best) for energy in arms
+    )
 
 
 def train(
