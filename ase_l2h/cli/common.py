@@ -1,0 +1,138 @@
+"""What the verbs share: one-sentence errors, exit codes, the clock."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback as tracebacks
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+__all__ = ["BadInput", "Interrupted", "Program", "RunFailure", "Verb", "elapsed"]
+
+CLOCK = "ase_l2h.clock"
+
+
+class Sentence(click.ClickException):
+    """One line for standard error."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class RunFailure(Sentence):
+    """The run did not do what was asked for, through no fault of the input."""
+
+    exit_code = 1
+
+
+class BadInput(Sentence):
+    """Nothing was run, because of how it was asked for."""
+
+    exit_code = 2
+
+
+class Interrupted(Sentence):
+    """Somebody stopped the run."""
+
+    exit_code = 130
+
+
+class Program(click.Group):
+    """A group that knows when it was started and words usage errors as one sentence."""
+
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:
+        """Run; without ``args`` this is a process of its own, timed from its start."""
+        age = process_age() if args is None else None
+        clock = {"from": "command start", "begun": time.monotonic()}
+        if age is not None:
+            clock = {"from": "process start", "begun": time.monotonic() - age}
+        extra.setdefault("obj", {CLOCK: clock})
+        return super().main(args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Invoke, with usage errors of the verbs as one sentence."""
+        try:
+            return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise BadInput(error.format_message()) from error
+
+
+class Verb(click.Command):
+    """A command whose failures are one sentence, with ``--traceback`` for the rest.
+
+    ValueError, TypeError and OSError that this package raises are sentences about the
+    input (exit code 2). Whatever comes from deeper is a failure of the run (exit code
+    1), named as such.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--traceback"],
+                is_flag=True,
+                help="Show where an error came from.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb and translate what it raises."""
+        show = ctx.params.pop("traceback")
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, BrokenPipeError) as error:
+            if show and isinstance(error, click.ClickException):
+                tracebacks.print_exc()
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            message = "interrupted before there was anything to keep"
+            raise Interrupted(message) from None
+        except Exception as error:
+            if show:
+                tracebacks.print_exc()
+            _translate(error)
+
+
+def _translate(error: Exception) -> NoReturn:
+    kinds = (ValueError, TypeError, OSError)
+    if isinstance(error, kinds) and _raised_here(error):
+        raise BadInput(str(error)) from error
+    lines = str(error).splitlines() or [""]
+    raise RunFailure(
+        f"the run failed with {type(error).__name__}: {lines[0]} (--traceback shows "
+        "where)"
+    ) from error
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether this package raised the error, rather than a library it called."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
+    return module.partition(".")[0] == "ase_l2h"
+
+
+def process_age() -> float | None:
+    """Seconds since this process was started; None where only Linux could tell."""
+    try:
+        # Field 22 counts clock ticks from boot; the name before it may hold spaces.
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (AttributeError, IndexError, OSError, ValueError):
+        return None
+    return age if age >= 0 else None
+
+
+def elapsed(ctx: click.Context) -> tuple[float, str]:
+    """Seconds since the start, and which start that is."""
+    clock = ctx.find_object(dict)
+    assert clock is not None
+    return time.monotonic() - clock[CLOCK]["begun"], clock[CLOCK]["from"]

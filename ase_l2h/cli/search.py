@@ -1,0 +1,258 @@
+"""``ase-l2h search``: many starts, the lowest minima, written where asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ase_l2h.cli.common import Interrupted, RunFailure, Verb, elapsed
+
+if TYPE_CHECKING:
+    from ase_l2h.cli.outputs import Output
+    from ase_l2h.cli.target import Job
+    from ase_l2h.search import SearchResult
+
+__all__ = ["search"]
+
+# `ase_l2h.search.METHODS`, which would load JAX; a test holds the two together.
+METHODS = ("learned", "adam", "fire", "gd")
+DEFAULT_STARTS = 150
+FILE = click.Path(path_type=Path)
+
+
+HELP = """Search TARGET for its lowest minimum.
+
+TARGET is a formula, or a structure file in any format of ASE; an existing file goes
+first. LJ38 is a Lennard-Jones cluster in reduced units, Au55 and Ag19Au19 are
+clusters with Gupta parameters, Si8, Si64, Si216 are cubes of Stillinger-Weber
+silicon at 5.431 angstrom. The structure of a file is the first start; the others
+are random, with its composition and cell.
+
+Every start takes its inner steps and is relaxed in double precision. Ctrl-C stops,
+relaxes and keeps what was found (exit code 130).
+
+\b
+Examples:
+  ase-l2h search LJ13 --starts 150 --seed 0
+  ase-l2h search LJ38 --target-energy -173.9284 --plot lj38.png
+  ase-l2h search Ag19Au19 --potential gupta:AgAu -o best.extxyz
+  ase-l2h search cluster.xyz --potential lj --sigma 3.4 --epsilon 0.0104
+  ase-l2h search Si64 --minima all.extxyz --json > si64.json
+"""
+
+
+@click.command(cls=Verb, help=HELP)
+@click.argument("target")
+@click.option(
+    "--potential",
+    metavar="NAME[:SET]",
+    help="lj, gupta[:SET] or sw[:SET]; by default what the species suggest. 'ase-l2h "
+    "info' lists the sets.",
+)
+@click.option(
+    "--sigma",
+    type=float,
+    help="With a file and lj: sigma in the file's length unit.  [default: 1]",
+)
+@click.option(
+    "--epsilon",
+    type=float,
+    help="With a file and lj: epsilon, the unit of energy.  [default: 1]",
+)
+@click.option(
+    "--pbc/--no-pbc",
+    default=True,
+    help="With a file: keep or drop its periodicity.  [default: keep]",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="learned",
+    show_default=True,
+    help="What takes the inner steps.",
+)
+@click.option(
+    "--weights",
+    metavar="NAME|FILE",
+    help="Weights of the learned optimizer ('ase-l2h weights list').",
+)
+@click.option(
+    "--starts",
+    type=click.IntRange(1, 1_000_000),
+    default=DEFAULT_STARTS,
+    show_default=True,
+    help="Starting structures.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1, 10_000_000),
+    help="Inner steps per start.  [default: the horizon of the weights, else 1000]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Random starts follow from it.",
+)
+@click.option(
+    "--rotate/--no-rotate",
+    default=False,
+    help="Turn random starts of clusters at random.",
+)
+@click.option(
+    "--target-energy",
+    type=float,
+    help="Stop once a relaxed energy reaches this.",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="Stop then, and relax what was found.",
+)
+@click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
+@click.option("--backend", default="auto", show_default=True, help="How to run.")
+@click.option("-o", "--output", type=FILE, help="Write the best structure here.")
+@click.option("--minima", type=FILE, help="Write all distinct minima here.")
+@click.option("--plot", type=FILE, help="Draw energy traces and the best structure.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON record instead.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.pass_context
+def search(
+    ctx: click.Context,
+    target: str,
+    starts: int,
+    as_json: bool,
+    target_energy: float | None,
+    **options: Any,
+) -> None:
+    """Search one target, see ``HELP``."""
+    from ase_l2h.cli.info import versions
+    from ase_l2h.cli.outputs import check_outputs, write_outputs
+    from ase_l2h.cli.report import record, table
+    from ase_l2h.cli.target import resolve
+    from ase_l2h.rollout.api import resolve_backend, resolve_device
+    from ase_l2h.search import make_rule
+
+    if target_energy is not None and target_energy != target_energy:
+        raise ValueError("--target-energy is not a number; give an energy")
+    make_rule(options["method"], options["weights"])
+    resolve_backend(options["backend"])
+    resolve_device(options["device"])
+    job = resolve(
+        target,
+        options["potential"],
+        options["sigma"],
+        options["epsilon"],
+        options["pbc"],
+        starts,
+    )
+    wanted = _outputs(job, options)
+    check_outputs(wanted, None if job.given is None else Path(target))
+
+    result = _run(job, starts, target_energy, options)
+    if not result.minima:
+        raise RunFailure(
+            f"none of {len(result.energies)} starts ended with a finite energy; check "
+            "the potential and the structure"
+        )
+    found = record(job, result, starts, target_energy, elapsed(ctx), versions())
+    trouble = write_outputs(
+        [(o.option, o.path, _writer(o, job, result, found)) for o in wanted]
+    )
+    found["wall_seconds"] = round(elapsed(ctx)[0], 3)
+    click.echo(json.dumps(found, allow_nan=False) if as_json else table(found))
+    if trouble:
+        raise RunFailure("; ".join(trouble))
+    if result.stopped == "interrupted":
+        raise Interrupted("interrupted; the results until then are kept")
+
+
+def _run(
+    job: Job, starts: int, target_energy: float | None, options: dict[str, Any]
+) -> SearchResult:
+    """The search with its progress bar and signals."""
+    from tqdm import tqdm
+
+    from ase_l2h import search as searching
+    from ase_l2h.cli.signals import stop_on_signals
+
+    # None switches the bar off where standard error is no terminal.
+    quiet = options["quiet"] or None
+    bar = tqdm(desc=job.name, unit="step", unit_scale=True, leave=False, disable=quiet)
+    with bar, stop_on_signals() as stop:
+        return searching.search(
+            job.potential,
+            job.system,
+            method=options["method"],
+            weights=options["weights"],
+            n_starts=starts,
+            n_steps=options["steps"],
+            seed=options["seed"],
+            starts=job.given,
+            rotate=options["rotate"],
+            target_energy=target_energy,
+            max_seconds=options["max_seconds"],
+            backend=options["backend"],
+            device=options["device"],
+            progress=stop.watch(bar.update),
+        )
+
+
+def _outputs(job: Job, options: dict[str, Any]) -> list[Output]:
+    """The files asked for, with a trial structure of the right composition."""
+    from ase_l2h.cli.outputs import Output, structures_output
+
+    trial = job.structure(job.template.positions, 0.0, start=0, count=1)
+    wanted = []
+    if options["output"] is not None:
+        wanted.append(structures_output("-o", options["output"], [trial]))
+    if options["minima"] is not None:
+        wanted.append(structures_output("--minima", options["minima"], [trial] * 2))
+    if options["plot"] is not None:
+        from ase_l2h.evaluation.figures import picture_format
+
+        form = picture_format(options["plot"])
+        trial_picture = lambda path: path.write_bytes(form.encode())
+        wanted.append(Output("--plot", options["plot"], trial_picture))
+    return wanted
+
+
+def _writer(output: Output, job: Job, result: SearchResult, found: dict[str, Any]):
+    from ase_l2h.cli.outputs import write_structures
+
+    if output.option == "--plot":
+        return _plotter(output.path, job, result, found)
+    best_only = output.option == "-o"
+    images = [
+        job.structure(
+            m.positions,
+            m.energy,
+            count=m.count,
+            start=m.start,
+            target=job.name,
+            method=result.method,
+            seed=result.seed,
+        )
+        for m in (result.minima[:1] if best_only else result.minima)
+    ]
+    return write_structures(images, output.path)
+
+
+def _plotter(path: Path, job: Job, result: SearchResult, found: dict[str, Any]):
+    from ase_l2h.evaluation.figures import picture_format, save_figure, search_figure
+
+    best = result.minima[0]
+    figure = search_figure(
+        title=f"{job.name}, {result.method}, {len(result.energies)} starts",
+        steps=result.trace_steps,
+        traces=result.trace,
+        energies=result.energies,
+        reference=job.reference,
+        unit=job.unit,
+        best=job.structure(best.positions, best.energy),
+    )
+    return lambda to: save_figure(figure, to, picture_format(path))

@@ -1,0 +1,94 @@
+"""``ase-l2h train``: meta-train a learned optimizer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ase_l2h.cli.common import Interrupted, Verb
+
+__all__ = ["train"]
+
+
+HELP = """Train a learned optimizer as CONFIG (a TOML file) says.
+
+A killed run continues with --resume to the same numbers.
+
+\b
+Example of a configuration, with the most useful entries:
+  tasks = ["LJ13", "LJ19"]   # targets, as in 'ase-l2h search'
+  updates = 300              # outer updates
+  horizon = 1000             # inner steps
+  directions = 12            # perturbations per update
+  starts = 32                # structures per task and update
+  seed = 0
+\b
+Examples:
+  ase-l2h train lj.toml --out runs/lj
+  ase-l2h train lj.toml --out runs/lj --resume
+  ase-l2h train --plot runs/lj
+  ase-l2h search LJ38 --weights runs/lj/weights.safetensors
+"""
+
+
+@click.command(cls=Verb, help=HELP)
+@click.argument(
+    "config",
+    required=False,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run: record, checkpoint, weights.",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in that folder.")
+@click.option(
+    "--plot",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Draw the record of a run, finished or not, to DIR/record.png, and stop.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def train(
+    config: Path | None,
+    out: Path | None,
+    resume: bool,
+    plot: Path | None,
+    quiet: bool,
+) -> None:
+    """Train, or draw a record, see ``HELP``."""
+    if plot is not None:
+        if config is not None or out is not None or resume:
+            raise click.UsageError("--plot draws an existing run; give it alone")
+        click.echo(_draw(plot))
+        return
+    if config is None or out is None:
+        raise click.UsageError("give a configuration and --out DIR")
+
+    from ase_l2h.targets import named_target
+    from ase_l2h.training.config import read_config
+    from ase_l2h.training.train import initial_rule
+    from ase_l2h.training.train import train as run
+
+    settings = read_config(config)
+    for task in settings.tasks:
+        named_target(task)
+    initial_rule(settings)
+    try:
+        weights = run(settings, out, resume=resume, quiet=quiet)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; 'ase-l2h train {config} --out {out} --resume' continues"
+        ) from None
+    click.echo(weights)
+
+
+def _draw(folder: Path) -> Path:
+    from ase_l2h.evaluation.figures import read_record, save_figure, training_figure
+
+    figure = training_figure(read_record(folder / "record.jsonl"))
+    path = folder / "record.png"
+    save_figure(figure, path, "png")
+    return path
