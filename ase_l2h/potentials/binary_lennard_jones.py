@@ -41,12 +41,16 @@ class BinaryLennardJones(PairPotential):
         Symmetric table of cut-off distances, in the units of the positions.
     truncation
         What happens at ``rc``, see the table at the head of this module.
+    symbols
+        Chemical symbols of the rows; by default the place-holders argon (A) and krypton
+        (B).
     """
 
     epsilon: Table
     sigma: Table
     rc: Table
     truncation: Truncation = static_field(default="stoddard-ford")
+    symbols: tuple[str, ...] = static_field(default=("Ar", "Kr"))
 
     @classmethod
     def kob_andersen(

@@ -107,6 +107,7 @@ def from_jax_md(
     from jax_md import energy as energies
     from jax_md import space
 
+    builder: Any = energy
     if isinstance(energy, str):
         builder = getattr(energies, energy, None)
         if not callable(builder):
@@ -114,8 +115,6 @@ def from_jax_md(
                 f"jax_md.energy has no function {energy!r}; see its documentation for "
                 "the names"
             )
-    else:
-        builder = energy
     if cell is None:
         displacement, _ = space.free()
     else:
@@ -128,5 +127,8 @@ def from_jax_md(
                 "cell or shorten the cutoff"
             )
         # jax-md keeps lattice vectors in columns.
-        displacement, _ = space.periodic_general(cell.T, fractional_coordinates=False)
-    return FunctionPotential(builder(displacement, **parameters), cutoff=cutoff)
+        displacement, _ = space.periodic_general(
+            jnp.asarray(cell.T), fractional_coordinates=False
+        )
+    function: Callable[..., Any] = builder(displacement, **parameters)
+    return FunctionPotential(function, cutoff=cutoff)

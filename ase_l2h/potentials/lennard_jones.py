@@ -73,7 +73,7 @@ class LennardJones(PairPotential):
             else:
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)
-        return 4.0 * self.epsilon * pair
+        return jnp.asarray(4.0 * self.epsilon * pair)
 
     def energy_and_gradient(
         self, positions: Float[Array, "3 n *batch"], system: System

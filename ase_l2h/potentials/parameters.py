@@ -90,7 +90,7 @@ class StillingerWeberSet:
 
     def potential(self) -> StillingerWeber:
         """The potential of this set."""
-        return StillingerWeber(**self.values)
+        return StillingerWeber(**self.values, symbols=(self.symbol,))
 
 
 _GUPTA = (

@@ -65,6 +65,8 @@ class StillingerWeber(PairwisePotential):
         Cosine of the ideal angle.
     p, q
         Exponents of the pair term; integers avoid a logarithm per pair.
+    symbols
+        The element the parameters are meant for; None when they serve any.
     """
 
     epsilon: Scalar = 2.1683
@@ -77,6 +79,7 @@ class StillingerWeber(PairwisePotential):
     cos_theta0: Scalar = -1.0 / 3.0
     p: float | int = static_field(default=4)
     q: float | int = static_field(default=0)
+    symbols: tuple[str, ...] | None = static_field(default=None)
 
     @property
     def cutoff(self) -> float:
@@ -194,7 +197,7 @@ class StillingerWeber(PairwisePotential):
             + c0**2 * sums.weight**2
             - (1.0 - c0) ** 2 * sums.squares
         )
-        return 0.5 * self.lam * self.epsilon * invariants
+        return jnp.asarray(0.5 * self.lam * self.epsilon * invariants)
 
     def _pair(self, squared: Array) -> Array:
         """Pair energy of a squared distance; ``+inf`` at zero."""
