@@ -6,20 +6,20 @@ What the command line, :class:`~ase_l2h.optimize.Learn2Hop` and hull searches ca
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
-from ase_l2h.initialise import random_starts
-from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent, Lbfgs
+from ase_l2h.initialise import make_starts
+from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import Rollout
-from ase_l2h.rollout.api import resolve_backend, resolve_device
-from ase_l2h.system import System, take_batch
+from ase_l2h.rollout import Quench, Rollout, quench, relax_rollout
+from ase_l2h.rollout.api import Device, resolve_backend, resolve_device
+from ase_l2h.system import System
 from ase_l2h.weights import Weights, load_weights
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "Quench",
     "SearchResult",
     "distinct_minima",
+    "make_rule",
+    "make_starts",
     "quench",
     "relax_rollout",
     "search",
@@ -41,10 +43,11 @@ CLASSICAL: dict[str, Any] = {
     "gd": GradientDescent(rate=0.002),
 }
 CLASSICAL_STEPS = 1000
-# Force at the end of a quench, in energy_scale / length_scale.
-QUENCH_FMAX = 1e-6
-QUENCH_STEPS = 1000
 STARTS_PER_ROUND = 128
+# A target counts as reached within this many energy scales.
+HIT = 1e-4
+# Keys of rollouts, apart from those of the starts.
+ROLLOUTS = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +70,6 @@ class Minimum:
     positions: np.ndarray
     count: int
     start: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Quench:
-    """Relaxed structures: ``positions`` ``(3, n, batch)``, the rest ``(batch,)``."""
-
-    positions: np.ndarray
-    energy: np.ndarray
-    force: np.ndarray
-    evaluations: np.ndarray
-    status: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,92 +108,6 @@ class SearchResult:
         return int(np.sum(self.evaluations))
 
 
-def quench(
-    potential: Potential,
-    system: System,
-    positions: np.ndarray | Float[Any, "3 n batch"],
-    *,
-    fmax: float | None = None,
-    max_steps: int = QUENCH_STEPS,
-    device: str | jax.Device | None = None,
-    key: Any = None,
-) -> Quench:
-    """Relax a batch by L-BFGS in double precision.
-
-    Parameters
-    ----------
-    potential, system, positions
-        Structures ``(3, n, batch)`` in the units of the potential.
-    fmax
-        Largest force on an atom at the end; 1e-6 reduced units when None.
-    max_steps
-        Charged evaluations a structure may take.
-    device
-        Where to run.
-    key
-        Unused randomness of the rule contract.
-
-    Returns
-    -------
-    Quench
-    """
-    if fmax is None:
-        scale = np.asarray(system.energy_scale) / np.asarray(system.length_scale)
-        fmax = QUENCH_FMAX * float(np.min(scale))
-    run = Rollout(
-        Descent(Lbfgs(), fmax=fmax),
-        potential,
-        system,
-        np.asarray(positions, dtype=np.float64),
-        jax.random.key(0) if key is None else key,
-        device=device,
-    )
-    run.advance(max_steps)
-    run.evaluate()
-    return Quench(
-        positions=run.gather("positions"),
-        energy=run.gather("energy"),
-        force=run.gather("force"),
-        evaluations=run.gather("evaluations"),
-        status=run.status(),
-    )
-
-
-def relax_rollout(
-    run: Rollout, potential: Potential, system: System, device: Any = None
-) -> Quench:
-    """Relax where a rollout ended, or the lowest point it saw where that is lower.
-
-    The last point is relaxed; where the rollout had already been below the result, the
-    lowest point is relaxed too (and charged), so nothing found on the way is lost.
-    """
-    relaxed = quench(potential, system, run.gather("positions"), device=device)
-    energy = np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf)
-    unit = np.asarray(system.energy_scale)
-    # Single precision cannot tell energies apart more finely than this.
-    seen = run.gather("best_energy") + 1e-5 * (unit + np.abs(run.gather("best_energy")))
-    missed = np.flatnonzero(seen < energy)
-    if missed.size == 0:
-        return relaxed
-    second = quench(
-        potential,
-        take_batch(system, missed),
-        run.gather("best_positions")[..., missed],
-        device=device,
-    )
-    lower = np.nan_to_num(second.energy, nan=np.inf) < energy[missed]
-    index = missed[lower]
-    fields = {
-        name: np.array(getattr(relaxed, name))
-        for name in ("positions", "energy", "force", "status")
-    }
-    for name, values in fields.items():
-        values[..., index] = getattr(second, name)[..., lower]
-    evaluations = np.array(relaxed.evaluations)
-    evaluations[missed] += second.evaluations
-    return Quench(**fields, evaluations=evaluations)
-
-
 def distinct_minima(
     energies: np.ndarray,
     positions: np.ndarray,
@@ -211,9 +117,9 @@ def distinct_minima(
     """Sort relaxed structures by energy and merge the equal ones.
 
     Two are the same minimum when their energies agree within ``tolerance`` energy
-    scales and their sorted pair distances within 1e-2 length scales. Mirror images and
-    permutations of like atoms are the same. Structures without a finite energy are
-    left out.
+    scales and their pair distances, sorted for each pair of species, within 1e-2
+    length scales. Mirror images and permutations of like atoms are the same. Structures
+    without a finite energy are left out.
 
     Parameters
     ----------
@@ -228,35 +134,52 @@ def distinct_minima(
     """
     length = float(np.max(np.asarray(system.length_scale)))
     unit = float(np.max(np.asarray(system.energy_scale)))
-    groups: list[tuple[float, np.ndarray, np.ndarray, int, int]] = []
-    for index in np.argsort(energies, kind="stable"):
-        energy = float(energies[index])
+    groups: list[tuple[Minimum, np.ndarray]] = []
+    for start in np.argsort(energies, kind="stable").tolist():
+        energy = float(energies[start])
         if not np.isfinite(energy):
             continue
-        structure = np.asarray(positions[..., index], dtype=float).T
-        distances = _sorted_distances(structure, system)
+        structure = np.array(positions[..., start], dtype=float).T
+        distances = _sorted_distances(structure, system, start)
+        same = None
+        # Sorted by energy: the candidates are the last groups.
         for k in range(len(groups) - 1, -1, -1):
-            known, _, other, count, start = groups[k]
-            if energy - known > tolerance * unit:
+            known, others = groups[k]
+            if energy - known.energy > tolerance * unit:
                 break
-            if np.max(np.abs(distances - other), initial=0.0) < 1e-2 * length:
-                groups[k] = (*groups[k][:3], count + 1, min(start, int(index)))
+            if np.max(np.abs(distances - others), initial=0.0) < 1e-2 * length:
+                same = k
                 break
+        if same is None:
+            groups.append((Minimum(energy, structure, 1, start), distances))
         else:
-            groups.append((energy, structure, distances, 1, int(index)))
-            continue
-        if energy - groups[k][0] > tolerance * unit:
-            groups.append((energy, structure, distances, 1, int(index)))
-    return [Minimum(e, p, c, s) for e, p, _, c, s in groups]
+            known, others = groups[same]
+            known = dataclasses.replace(
+                known, count=known.count + 1, start=min(known.start, start)
+            )
+            groups[same] = known, others
+    return [minimum for minimum, _ in groups]
 
 
-def _sorted_distances(positions: np.ndarray, system: System) -> np.ndarray:
-    difference = positions[:, None] - positions[None]
+def _sorted_distances(
+    positions: np.ndarray, system: System, structure: int
+) -> np.ndarray:
+    """Distances of the nearest images, sorted within each pair of species."""
+    first, second = np.triu_indices(len(positions), 1)
+    difference = positions[first] - positions[second]
     if system.cell is not None:
         cell = np.asarray(system.cell, dtype=float)
         difference = difference - np.round(difference @ np.linalg.inv(cell)) @ cell
-    upper = np.triu_indices(len(positions), 1)
-    return np.sort(np.linalg.norm(difference, axis=-1)[upper])
+        # In a skewed cell the wrapped image need not be the nearest.
+        difference = difference[:, None] + np.asarray(system.images, dtype=float)
+        distances = np.min(np.linalg.norm(difference, axis=-1), axis=1)
+    else:
+        distances = np.linalg.norm(difference, axis=-1)
+    species = np.asarray(system.species)
+    species = species[:, structure] if species.ndim == 2 else species
+    low = np.minimum(species[first], species[second])
+    high = np.maximum(species[first], species[second])
+    return distances[np.lexsort((distances, high, low))]
 
 
 def make_rule(method: str, weights: str | None) -> tuple[Any, Weights | None]:
@@ -295,7 +218,7 @@ def search(
     target_energy: float | None = None,
     max_seconds: float | None = None,
     backend: str = "auto",
-    device: str | jax.Device | None = None,
+    device: str | Device | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> SearchResult:
     """Search for the lowest minimum from many starts.
@@ -317,11 +240,13 @@ def search(
     seed
         Starts follow from it; start i is the same whatever else is asked for.
     starts
-        ``(3, n, m)``: the first m starts, instead of random ones.
+        ``(3, n, m)``: the first m starts, instead of random ones. Free clusters are
+        moved to the origin.
     rotate
         Turn random starts by random rotations.
     target_energy
-        Stop after the round of starts in which a relaxed energy reaches this.
+        Stop after the round of starts in which a relaxed energy comes within 1e-4
+        energy scales of this, or below.
     max_seconds
         Stop then; the structures on their way are still relaxed.
     backend, device
@@ -332,28 +257,41 @@ def search(
     Returns
     -------
     SearchResult
+        Also after Ctrl-C: during the steps, what was found is relaxed; later than that,
+        the rounds before this one are returned.
 
     Raises
     ------
     ValueError
         For impossible arguments; the sentence says what to do.
+    KeyboardInterrupt
+        When there is nothing to return yet.
     """
     begun = time.monotonic()
     if n_starts < 1 or n_starts > 1_000_000:
         raise ValueError(f"{n_starts} starts are asked for; give 1 to 1000000")
     if n_steps is not None and not 1 <= n_steps <= 10_000_000:
         raise ValueError(f"{n_steps} steps are asked for; give 1 to 10000000")
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"the seed is {seed}; give a number from 0 to 2^63 - 1")
+    # JAX seeds have 32 bits: 2^32 would silently repeat 0.
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
+    if target_energy is not None and math.isnan(target_energy):
+        raise ValueError("target_energy is not a number; give an energy")
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
-    resolve_backend(backend), resolve_device(device)
+    backend_run, device = resolve_backend(backend), resolve_device(device)
+    if starts is not None:
+        starts = _checked_starts(starts, system)
     rule, loaded = make_rule(method, weights)
     if n_steps is None:
         n_steps = CLASSICAL_STEPS if loaded is None else loaded.horizon
     if loaded is not None:
         rule = loaded.for_horizon(n_steps).rule
     deadline = None if max_seconds is None else begun + max_seconds
+    reached = -math.inf
+    if target_energy is not None:
+        reached = target_energy + HIT * float(np.mean(np.asarray(system.energy_scale)))
+    rollout_key = jax.random.fold_in(jax.random.key(seed), ROLLOUTS)
 
     rounds: list[dict[str, np.ndarray]] = []
     stopped = "done"
@@ -361,24 +299,31 @@ def search(
     per_round = STARTS_PER_ROUND if target_energy is not None else 4 * STARTS_PER_ROUND
     while done < n_starts and stopped == "done":
         count = min(per_round, n_starts - done)
-        positions = _starts(system, seed, done, count, starts, rotate)
-        outcome, stopped = _one_round(
-            potential,
-            system,
-            rule,
-            positions,
-            jax.random.fold_in(jax.random.key(seed), done),
-            n_steps,
-            deadline,
-            backend,
-            device,
-            progress,
-        )
+        try:
+            outcome, stopped = _one_round(
+                potential,
+                system,
+                rule,
+                make_starts(system, seed, done, count, starts, rotate),
+                jax.random.fold_in(rollout_key, done),
+                n_steps,
+                deadline,
+                backend,
+                device,
+                progress,
+            )
+        except KeyboardInterrupt:
+            if not rounds:
+                raise
+            stopped = "interrupted"
+            break
         rounds.append(outcome)
         done += count
         best = float(np.min(outcome["energies"]))
-        if stopped == "done" and target_energy is not None and best <= target_energy:
+        if stopped == "done" and best <= reached:
             stopped = "target"
+        elif stopped == "done" and done < n_starts and _late(deadline):
+            stopped = "time"
 
     joined = {
         name: np.concatenate([r[name] for r in rounds], axis=-1)
@@ -395,44 +340,28 @@ def search(
         trace=np.concatenate([r["trace"][:shortest] for r in rounds], axis=1),
         trace_steps=rounds[0]["trace_steps"][:shortest],
         wall_seconds=time.monotonic() - begun,
-        backend=resolve_backend(backend),
+        backend=backend_run,
         stopped=stopped,
         **joined,
     )
 
 
-START_GROUP = 32
-_jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
-
-
-def _starts(
-    system: System,
-    seed: int,
-    first: int,
-    count: int,
-    given: np.ndarray | None,
-    rotate: bool,
-) -> np.ndarray:
-    """Starts ``first`` to ``first + count``, drawn in groups of a fixed size.
-
-    The groups make start i independent of how many are asked for.
-    """
-    key = jax.random.key(seed)
-    groups = range(first // START_GROUP, -(-(first + count) // START_GROUP))
-    drawn = [
-        np.asarray(
-            _jit_starts(
-                jax.random.fold_in(key, g), system, count=START_GROUP, rotate=rotate
-            )
+def _checked_starts(starts: np.ndarray, system: System) -> np.ndarray:
+    """The caller's starts in double precision, free clusters around the origin."""
+    starts = np.asarray(starts, dtype=np.float64)
+    if starts.ndim != 3 or starts.shape[:2] != (3, system.n_atoms):
+        raise ValueError(
+            f"starts have shape {starts.shape}; give (3, {system.n_atoms}, m)"
         )
-        for g in groups
-    ]
-    offset = first - groups[0] * START_GROUP
-    positions = np.concatenate(drawn, axis=-1)[..., offset : offset + count]
-    if given is not None:
-        own = np.asarray(given, positions.dtype)[..., first : first + count]
-        positions = np.concatenate([own, positions[..., own.shape[-1] :]], axis=-1)
-    return positions
+    if not np.all(np.isfinite(starts)):
+        raise ValueError("a start has positions that are not finite numbers; mend it")
+    if system.recentred:
+        starts = starts - np.mean(starts, axis=1, keepdims=True)
+    return starts
+
+
+def _late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def _one_round(
@@ -449,11 +378,17 @@ def _one_round(
 ) -> tuple[dict[str, np.ndarray], str]:
     """Roll out and relax one batch; Ctrl-C and the deadline cut the rollout short."""
     run = Rollout(
-        Descent(rule), potential, system, positions, key, backend=backend, device=device
+        Descent(rule),
+        potential,
+        system,
+        positions.astype(np.float32),
+        key,
+        backend=backend,
+        device=device,
     )
     stopped = "done"
     trace, trace_steps = [], []
-    block = max(1, n_steps // 40)
+    block = -(-n_steps // 40)
     try:
         while run.steps < n_steps:
             taken = min(block, n_steps - run.steps)
@@ -462,13 +397,13 @@ def _one_round(
             trace_steps.append(run.steps)
             if progress is not None:
                 progress(taken * run.count)
-            if deadline is not None and time.monotonic() > deadline:
+            if _late(deadline):
                 stopped = "time"
                 break
     except KeyboardInterrupt:
         stopped = "interrupted"
     run.evaluate()
-    relaxed = relax_rollout(run, potential, system, device)
+    relaxed = relax_rollout(run, potential, system, device, start=positions)
     return {
         "energies": np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf),
         "positions": relaxed.positions,

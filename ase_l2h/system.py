@@ -22,6 +22,8 @@ __all__ = ["System", "make_system", "periodic_images", "take_batch"]
 
 # A float, or one value per structure of the batch.
 Scale = Any
+# Beyond it, a cell is a mistake: one silicon atom in its primitive cell has 125.
+MAX_IMAGES = 5000
 
 
 @pytree_dataclass
@@ -90,14 +92,34 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
     -------
     numpy.ndarray
         ``(m, 3)`` Cartesian translations, the zero vector first.
+
+    Raises
+    ------
+    ValueError
+        When the cell is no three vectors that span a volume, or so small or flat that
+        the list would pass ``MAX_IMAGES``.
     """
     cell = np.asarray(cell, dtype=float)
-    volume = abs(np.linalg.det(cell))
+    if cell.shape != (3, 3) or not np.all(np.isfinite(cell)):
+        raise ValueError("a periodic cell takes three finite lattice vectors as rows")
     faces = [np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3]) for k in range(3)]
-    heights = np.array([volume / np.linalg.norm(face) for face in faces])
+    areas = np.linalg.norm(faces, axis=1)
+    volume = abs(np.linalg.det(cell))
+    if not volume > 1e-9 * np.prod(np.linalg.norm(cell, axis=1)):
+        raise ValueError(
+            "the lattice vectors lie in a plane; give a cell that spans a volume"
+        )
+    heights = volume / areas
     reach = np.floor(cutoff / heights + 0.5).astype(int)
     # An image exactly half a cell away is already the wrapped one.
     reach = np.where(cutoff <= heights / 2, 0, reach)
+    count = np.prod(2.0 * reach + 1)
+    if count > MAX_IMAGES:
+        raise ValueError(
+            f"the cell is too small or too flat: atoms would meet in {count:.0f} "
+            f"images within {cutoff:.4g}, more than {MAX_IMAGES}; repeat it into a "
+            "supercell"
+        )
     triples = sorted(
         product(*(range(-r, r + 1) for r in reach)),
         key=lambda t: (sum(abs(i) for i in t), t),
@@ -135,8 +157,23 @@ def make_system(
     Raises
     ------
     ValueError
-        When a cell comes without a finite cutoff.
+        For no atoms, species that are no indices, a mask of another shape, scales that
+        are not positive, a cell without a finite cutoff, or an impossible cell.
     """
+    kinds = np.asarray(species)
+    if kinds.ndim == 0 or kinds.size == 0:
+        raise ValueError("a system needs at least one atom; species is empty")
+    if not np.issubdtype(kinds.dtype, np.integer) or np.min(kinds) < 0:
+        raise ValueError("species are indices into a table: integers from 0")
+    if free is not None and np.shape(free) != (3, kinds.shape[0]):
+        raise ValueError(
+            f"the mask of movable coordinates has shape {np.shape(free)}; it must be "
+            f"(3, {kinds.shape[0]})"
+        )
+    for name, scale in (("length", length_scale), ("energy", energy_scale)):
+        values = np.asarray(scale)
+        if not np.all(np.isfinite(values) & (values > 0)):
+            raise ValueError(f"{name}_scale is {scale}; give a positive number")
     images = feature_images = None
     if cell is not None:
         if cutoff is None or not np.isfinite(cutoff):
@@ -149,7 +186,7 @@ def make_system(
         far = float(np.max(np.asarray(length_scale))) * feature_cutoff
         feature_images = periodic_images(cell, far)
     return System(
-        species=jnp.asarray(species),
+        species=jnp.asarray(kinds),
         cell=cell,
         images=images,
         feature_images=feature_images,

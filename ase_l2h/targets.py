@@ -31,7 +31,8 @@ __all__ = ["Target", "lennard_jones_minimum", "named_target"]
 DEFAULT_SETS = {frozenset({"Au"}): "Au55", frozenset({"Pd", "Au"}): "PdAu"}
 DEFAULT_SILICON = "Si"
 SILICON_LATTICE = 5.431
-_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
+MAX_ATOMS = 2000
+_PART = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +76,7 @@ def parse_formula(name: str) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        When the text is not a formula or names no atoms.
+        When the text is not a formula, or has too few or too many atoms.
     """
     parts = _PART.findall(name)
     if not parts or "".join(a + b for a, b in parts) != name:
@@ -83,10 +84,13 @@ def parse_formula(name: str) -> tuple[str, ...]:
             f"'{name}' is neither a file nor a formula; write for example LJ38, Au55, "
             "Ag19Au19 or Si64, or give the path of a structure file"
         )
-    symbols: list[str] = []
-    for symbol, count in parts:
-        symbols.extend([symbol] * (int(count) if count else 1))
-    return tuple(symbols)
+    counts = [(symbol, _count(count) if count else 1) for symbol, count in parts]
+    # Before the symbols are written out: Au99999999999 would fill the memory.
+    _check_size(name, sum(count for _, count in counts))
+    for symbol, count in counts:
+        if count == 0:
+            raise ValueError(f"'{name}' asks for no {symbol}; leave the element out")
+    return tuple(symbol for symbol, count in counts for _ in range(count))
 
 
 def named_target(name: str, parameters: str | None = None) -> Target:
@@ -104,33 +108,41 @@ def named_target(name: str, parameters: str | None = None) -> Target:
     Raises
     ------
     ValueError
-        For an unreadable formula, an element without parameters, or a silicon cell
-        that is not cubic.
+        For an unreadable formula, an element without parameters, an unknown parameter
+        set, or a silicon cell that is not cubic.
     """
-    match = re.fullmatch(r"LJ(\d+)", name)
+    match = re.fullmatch(r"LJ([0-9]+)", name)
     if match:
-        n = int(match.group(1))
+        n = _count(match.group(1))
         _check_size(name, n)
+        if parameters is not None:
+            raise ValueError(
+                f"'{name}' has no parameter set '{parameters}'; Lennard-Jones clusters "
+                "are in reduced units"
+            )
         potential = LennardJones()
         length, energy = reduced_units(potential, np.zeros(n, int))
-        system = make_system(
-            np.zeros(n, int), length_scale=length, energy_scale=energy
-        )
+        system = make_system(np.zeros(n, int), length_scale=length, energy_scale=energy)
         return Target(name, ("Ar",) * n, potential, system, lennard_jones_minimum(n))
     symbols = parse_formula(name)
-    _check_size(name, len(symbols))
     if set(symbols) == {"Si"}:
         return _silicon(name, symbols, parameters)
     return _gupta(name, symbols, parameters)
 
 
+def _count(digits: str) -> int:
+    # Python refuses to read thousands of digits; nine are too many atoms already.
+    return int(digits.lstrip("0")[:9] or 0)
+
+
 def _check_size(name: str, n: int) -> None:
+    shown = name if len(name) <= 40 else f"{name[:40]}..."
     if n < 2:
-        raise ValueError(f"'{name}' has {n} atom(s); a search needs at least 2")
-    if n > 2000:
+        raise ValueError(f"'{shown}' has {n} atom(s); a search needs at least 2")
+    if n > MAX_ATOMS:
         raise ValueError(
-            f"'{name}' has {n} atoms; the kernels take every pair into account and stop "
-            "at 2000 atoms"
+            f"'{shown}' has more than {MAX_ATOMS} atoms; every pair is taken into "
+            "account, so choose a smaller target"
         )
 
 

@@ -6,6 +6,7 @@ listed in ``pretrained/manifest.json`` with their SHA-256 and size.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from functools import lru_cache
@@ -55,7 +56,15 @@ class Weights(NamedTuple):
         return int(self.metadata["horizon"])
 
     def for_horizon(self, horizon: int) -> Weights:
-        """The same weights with the rule's clock compressed or stretched."""
+        """The same weights with the rule's clock compressed or stretched.
+
+        Raises
+        ------
+        ValueError
+            For less than one step.
+        """
+        if horizon < 1:
+            raise ValueError(f"the horizon is {horizon} steps; give at least 1")
         scale = jnp.float32(self.rule.reference_horizon / horizon)
         return self._replace(rule=replace(self.rule, time_scale=scale))
 
@@ -65,15 +74,30 @@ def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
 
     ``metadata`` must hold ``horizon`` and ``tasks``; architecture and features are
     added here.
+
+    Raises
+    ------
+    TypeError
+        When the rule has nothing learned.
+    ValueError
+        When the file could not be loaded again: without horizon or tasks, or with
+        numbers that are not finite.
     """
     names = {cls: name for name, cls in RULES.items()}
+    if type(rule) not in names:
+        raise TypeError(
+            f"a {type(rule).__name__} has no weights; save one of {', '.join(RULES)}"
+        )
+    _check_metadata(metadata)
     text = {
         "format": FORMAT,
         "architecture": names[type(rule)],
-        "features": json.dumps(vars(rule.features)),
+        "features": json.dumps(dataclasses.asdict(rule.features)),
         "metadata": json.dumps(metadata),
     }
     arrays = {k: np.asarray(v, np.float32, order="C") for k, v in rule.theta.items()}
+    if not all(np.all(np.isfinite(array)) for array in arrays.values()):
+        raise ValueError("the weights hold numbers that are not finite; train anew")
     write_atomically(Path(path), save(arrays, text))
 
 
@@ -107,23 +131,26 @@ def load_weights(name: str | Path | None = None) -> Weights:
     Raises
     ------
     ValueError
-        For an unknown name, and for a file that is truncated, tampered with, pickled,
-        or whose arrays do not have the shapes of its architecture.
+        For an unknown name, and for a file that cannot be read, is truncated, tampered
+        with, pickled or too large, or whose arrays do not have the names, shapes and
+        type of its architecture.
     """
     text = DEFAULT_WEIGHTS if name is None else str(name)
     path = Path(text)
     expected: dict[str, Any] | None = None
-    if path.suffix != ".safetensors" and not path.is_file():
+    if path.suffix != ".safetensors":
         known = manifest()
         text = known["default"] if text == DEFAULT_WEIGHTS else text
-        if text not in known["weights"]:
+        expected = known["weights"].get(text)
+        # A file that happens to be called like a name does not hide it.
+        if expected is not None:
+            path = pretrained_folder() / expected["file"]
+        elif not path.is_file():
             raise ValueError(
                 f"no weights named '{text}'; choose one of "
                 f"{', '.join(sorted(known['weights']))}, or give the path of a "
                 ".safetensors file"
             )
-        expected = known["weights"][text]
-        path = pretrained_folder() / expected["file"]
     content = _read(path)
     sha256 = hashlib.sha256(content).hexdigest()
     if expected is not None and sha256 != expected["sha256"]:
@@ -132,7 +159,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
             f"{sha256[:12]}, not {expected['sha256'][:12]}); reinstall ase_l2h"
         )
     rule, metadata = _parse(content, path)
-    return Weights(text if expected else path.stem, rule, sha256, metadata)
+    return Weights(path.stem if expected is None else text, rule, sha256, metadata)
 
 
 def _read(path: Path) -> bytes:
@@ -149,6 +176,15 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
+def _check_metadata(metadata: Any) -> None:
+    """Every weight file says which horizon and tasks it was trained for."""
+    horizon, tasks = metadata["horizon"], metadata["tasks"]
+    if type(horizon) is not int or horizon < 1:
+        raise ValueError(f"its horizon is {horizon!r}, not a number of steps")
+    if not isinstance(tasks, list) or not all(isinstance(t, str) for t in tasks):
+        raise ValueError(f"its tasks are {tasks!r}, not a list of names")
+
+
 def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
     """Rule and metadata of a weight file's bytes; nothing in them is executed."""
     try:
@@ -160,27 +196,25 @@ def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
         architecture = RULES[text["architecture"]]
         features = architecture.features_type(**json.loads(text["features"]))
         metadata = json.loads(text["metadata"])
-        int(metadata["horizon"]), list(metadata["tasks"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        _check_metadata(metadata)
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path} is not an intact weight file ({error}); download or train it anew"
         ) from error
     rule = jax.eval_shape(lambda: architecture.create(jax.random.key(0), features))
-    expected = {name: leaf.shape for name, leaf in rule.theta.items()}
-    found = {name: array.shape for name, array in arrays.items()}
+    expected = {name: (leaf.shape, np.float32) for name, leaf in rule.theta.items()}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     if expected != found:
         wrong = sorted(
-            name
-            for name in expected | found
-            if expected.get(name) != found.get(name)
+            name for name in expected | found if expected.get(name) != found.get(name)
         )
         raise ValueError(
-            f"{path} has arrays of the wrong shape or name ({', '.join(wrong)}); "
+            f"{path} has arrays of the wrong name, shape or type ({', '.join(wrong)}); "
             "download or train it anew"
         )
     if not all(np.all(np.isfinite(array)) for array in arrays.values()):
         raise ValueError(f"{path} holds numbers that are not finite; train it anew")
     theta = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
-    scale = jnp.float32(architecture.reference_horizon / int(metadata["horizon"]))
+    scale = jnp.float32(architecture.reference_horizon / metadata["horizon"])
     metadata["architecture"] = text["architecture"]
     return architecture(theta=theta, time_scale=scale, features=features), metadata

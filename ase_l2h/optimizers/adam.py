@@ -33,7 +33,9 @@ class Adam:
     eps: float | Float[Array | np.ndarray, ""] = 1e-8
 
     def _transformation(self) -> optax.GradientTransformation:
-        return optax.adam(self.rate, self.b1, self.b2, self.eps)
+        # optax's annotations know scalars as Python numbers and JAX arrays only.
+        parameters: Any = (self.rate, self.b1, self.b2, self.eps)
+        return optax.adam(*parameters)
 
     def init(self, system: System, positions: Float[Array, "3 n *batch"]) -> Any:
         """Zero moments."""
@@ -43,4 +45,6 @@ class Adam:
         self, key: Array, observation: Observation, state: Any
     ) -> tuple[Float[Array, "3 n *batch"], Any]:
         """Adam's displacement."""
-        return self._transformation().update(observation.gradient, state)
+        displacement: Any
+        displacement, state = self._transformation().update(observation.gradient, state)
+        return displacement, state

@@ -1,7 +1,7 @@
 """Contracts of rules and optimizers.
 
-A *rule* turns what the atoms see into a displacement, in reduced units, and never sees a
-potential. An *optimizer* joins a rule and a potential into a step. Both are frozen
+A *rule* turns what the atoms see into a displacement, in reduced units, and never sees
+a potential. An *optimizer* joins a rule and a potential into a step. Both are frozen
 pytrees of hyperparameters; their state is separate.
 """
 
@@ -22,7 +22,7 @@ __all__ = [
     "RuleState",
     "SearchState",
     "batch_dot",
-    "batch_norm",
+    "largest_norm",
 ]
 
 RuleState = Any
@@ -61,8 +61,9 @@ class SearchState(NamedTuple):
     """State of a batch of searches, the same for every optimizer.
 
     ``energy`` and ``force`` (largest force norm on an atom) belong to the point last
-    evaluated; ``positions`` is the point to evaluate next, except for a converged
-    structure, where it is the converged point. ``best_*`` are the lowest energy seen
+    evaluated, both ``+inf`` where that has no finite energy and gradient; ``positions``
+    is the point to evaluate next, except for a converged structure, where it is the
+    converged point. ``best_*`` are the lowest energy seen
     and where. ``evaluations`` are charged evaluations; ``active`` is False once a
     structure has converged, after which it is neither moved nor charged.
     """
@@ -101,6 +102,6 @@ def batch_dot(
     return jnp.sum(a * b, axis=(0, 1))
 
 
-def batch_norm(a: Float[Array, "3 n *batch"]) -> Float[Array, "*batch"]:
+def largest_norm(a: Float[Array, "3 n *batch"]) -> Float[Array, "*batch"]:
     """Largest Euclidean norm over the atoms of each structure."""
     return jnp.sqrt(jnp.max(jnp.sum(a * a, axis=0), axis=0))

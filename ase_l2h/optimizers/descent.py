@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, replace
-from ase_l2h.optimizers.base import Observation, Rule, SearchState, batch_norm
+from ase_l2h.optimizers.base import Observation, Rule, SearchState, largest_norm
 from ase_l2h.potentials.base import Potential, energy_and_gradient
 from ase_l2h.system import System
 
-__all__ = ["GRADIENT_CLIP", "Descent", "reduced_system"]
+__all__ = [
+    "GRADIENT_CLIP",
+    "Descent",
+    "Evaluation",
+    "charged_evaluation",
+    "reduced_system",
+]
 
 # The paper clips gradients at 1e5 (reduced units): beyond it two atoms have collided
 # and only the direction carries information. Here the norm of each atom's gradient is
@@ -24,6 +32,40 @@ def _clipped(gradient: Float[Array, "3 n *batch"]) -> Float[Array, "3 n *batch"]
     gradient = jnp.clip(gradient, -1e15, 1e15)
     norm = jnp.sqrt(jnp.sum(gradient * gradient, axis=0))
     return gradient * (GRADIENT_CLIP / jnp.maximum(norm, GRADIENT_CLIP))
+
+
+class Evaluation(NamedTuple):
+    """One charged evaluation, made safe.
+
+    ``energy`` is ``+inf`` where it is not finite; ``gradient`` is zero where it is not
+    finite and on fixed coordinates; ``force`` is the largest norm on an atom, ``+inf``
+    where energy or gradient are not finite, so that no collision passes for a minimum.
+    """
+
+    energy: Float[Array, "*batch"]
+    atom_energies: Float[Array, "n *batch"] | None
+    gradient: Float[Array, "3 n *batch"]
+    force: Float[Array, "*batch"]
+
+
+def charged_evaluation(
+    potential: Potential, positions: Float[Array, "3 n *batch"], system: System
+) -> Evaluation:
+    """Energy and gradient in the units of the potential, with failures as values."""
+    value = energy_and_gradient(potential, positions, system)
+    finite = jnp.isfinite(value.gradient)
+    gradient = jnp.where(finite, value.gradient, 0.0)
+    energy = jnp.where(jnp.isfinite(value.energy), value.energy, jnp.inf)
+    if system.free is not None:
+        gradient = jnp.where(_free_mask(system, positions), gradient, 0.0)
+    sound = jnp.all(finite, axis=(0, 1)) & jnp.isfinite(energy)
+    force = jnp.where(sound, largest_norm(gradient), jnp.inf)
+    return Evaluation(energy, value.atom_energies, gradient, force)
+
+
+def _free_mask(system: System, positions: Float[Array, "3 n *batch"]) -> Array:
+    mask = jnp.asarray(system.free)
+    return mask.reshape(mask.shape + (1,) * (positions.ndim - 2))
 
 
 def reduced_system(system: System) -> System:
@@ -93,21 +135,13 @@ class Descent:
         dtype = positions.dtype
         length = jnp.asarray(system.length_scale, dtype)
         scale = jnp.asarray(system.energy_scale, dtype)
-        value = energy_and_gradient(potential, positions, system)
-        gradient = jnp.where(jnp.isfinite(value.gradient), value.gradient, 0.0)
-        energy = jnp.where(jnp.isnan(value.energy), jnp.inf, value.energy)
-        if system.free is not None:
-            mask = jnp.asarray(system.free)
-            mask = mask.reshape(mask.shape + (1,) * (positions.ndim - 2))
-            gradient = jnp.where(mask, gradient, 0.0)
-        force = batch_norm(gradient)
-        # Coincident atoms have an infinite energy and no gradient: not a minimum.
-        moving = state.active & ~((force < self.fmax) & jnp.isfinite(energy))
+        value = charged_evaluation(potential, positions, system)
+        moving = state.active & ~(value.force < self.fmax)
 
         observation = Observation(
             positions=positions / length,
-            gradient=_clipped(gradient * length / scale),
-            energy=energy / scale,
+            gradient=_clipped(value.gradient * length / scale),
+            energy=value.energy / scale,
             atom_energies=(
                 None if value.atom_energies is None else value.atom_energies / scale
             ),
@@ -117,17 +151,18 @@ class Descent:
         displacement = jnp.where(jnp.isfinite(displacement), displacement, 0.0)
         displacement = jnp.where(moving, displacement * length, 0.0)
         if system.free is not None:
-            displacement = jnp.where(mask, displacement, 0.0)
+            displacement = jnp.where(_free_mask(system, positions), displacement, 0.0)
         following = positions + displacement
         if system.recentred:
             centred = following - jnp.mean(following, axis=1, keepdims=True)
             following = jnp.where(moving, centred, following)
 
-        better = state.active & (energy < state.best_energy)
+        energy = jnp.where(state.active, value.energy, state.energy)
+        better = energy < state.best_energy
         return SearchState(
             positions=following,
-            energy=jnp.where(state.active, energy, state.energy),
-            force=jnp.where(state.active, force, state.force),
+            energy=energy,
+            force=jnp.where(state.active, value.force, state.force),
             best_positions=jnp.where(better, positions, state.best_positions),
             best_energy=jnp.where(better, energy, state.best_energy),
             evaluations=state.evaluations + state.active.astype(jnp.int32),

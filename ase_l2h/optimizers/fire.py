@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ase_l2h._pytree import pytree_dataclass
-from ase_l2h.optimizers.base import Observation, batch_dot, batch_norm
+from ase_l2h.optimizers.base import Observation, batch_dot, largest_norm
 from ase_l2h.system import System
 
 __all__ = ["Fire", "FireState"]
@@ -87,6 +87,6 @@ class Fire:
         )
         velocity = jnp.where(downhill, mixed, 0.0) + dt * force
         step = dt * velocity
-        longest = batch_norm(step)
+        longest = largest_norm(step)
         step = step * jnp.minimum(1.0, self.max_step / jnp.maximum(longest, 1e-30))
         return step, FireState(velocity, dt, alpha, count)

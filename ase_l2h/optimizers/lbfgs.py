@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.optimizers.base import Observation, batch_dot, batch_norm
+from ase_l2h.optimizers.base import Observation, batch_dot, largest_norm
 from ase_l2h.system import System
 
 __all__ = ["Lbfgs", "LbfgsState"]
@@ -42,14 +42,16 @@ class Lbfgs:
 
     Parameters
     ----------
-    memory
-        Number of curvature pairs.
     max_step
         Largest displacement of an atom, reduced units.
     first_step
         Initial inverse curvature, reduced units.
     rise
         Relative energy rise taken for rounding, not for an uphill step.
+    memory
+        Number of curvature pairs.
+    max_rejections
+        Shortened steps in a row before the point is taken as it is.
     """
 
     max_step: float | Float[Array | np.ndarray, ""] = 0.2
@@ -78,8 +80,8 @@ class Lbfgs:
     ) -> tuple[Float[Array, "3 n *batch"], LbfgsState]:
         """Accept and take a new direction, or take back most of the last step."""
         gradient, energy = observation.gradient, observation.energy
-        tolerance = self.rise * jnp.abs(state.energy)
-        lower = energy <= jnp.where(jnp.isfinite(tolerance), state.energy + tolerance, jnp.inf)
+        highest = state.energy + self.rise * jnp.abs(state.energy)
+        lower = energy <= jnp.where(jnp.isfinite(highest), highest, jnp.inf)
         exhausted = state.rejections >= self.max_rejections
         accept = ~state.started | lower | exhausted
 
@@ -107,7 +109,7 @@ class Lbfgs:
         scale = jnp.where(
             known,
             1.0 / jnp.where(known, rhos[-1] * newest, 1.0),
-            jnp.minimum(self.first_step, 0.1 / (batch_norm(gradient) + 1e-30)),
+            jnp.minimum(self.first_step, 0.1 / (largest_norm(gradient) + 1e-30)),
         )
         direction = scale * direction
         for k, weight in zip(range(self.memory), reversed(weights), strict=True):
@@ -115,7 +117,7 @@ class Lbfgs:
             direction = direction + (weight - back) * s_pairs[k]
         uphill = batch_dot(direction, gradient) < 0
         step = jnp.where(uphill, direction, -direction)
-        longest = batch_norm(step)
+        longest = largest_norm(step)
         step = step * jnp.minimum(1.0, self.max_step / jnp.maximum(longest, 1e-30))
 
         shorter = 0.1 * state.step

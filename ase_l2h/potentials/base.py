@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ase_l2h.system import System
@@ -86,7 +87,7 @@ class Neighbours(NamedTuple):
 def neighbours(
     positions: Float[Array, "3 n *batch"],
     system: System,
-    images: Float[Array, "m 3"] | None = None,
+    images: Float[Array | np.ndarray, "m 3"] | None = None,
 ) -> Neighbours:
     """Pair geometry of free clusters (one image) and periodic cells (``images``).
 
@@ -136,7 +137,7 @@ def over_neighbours(
     system: System,
     add: Callable[[Array, Array, Array, Sums], Sums],
     sums: Sums,
-    images: Float[Array, "m 3"] | None = None,
+    images: Float[Array | np.ndarray, "m 3"] | None = None,
 ) -> Sums:
     """Loop over neighbours, one for all atoms at a time, storing no pair array.
 

@@ -1,5 +1,14 @@
 """Repeat steps for many structures at once."""
 
 from ase_l2h.rollout.api import Rollout, RolloutResult, Status, rollout
+from ase_l2h.rollout.quench import Quench, quench, relax_rollout
 
-__all__ = ["Rollout", "RolloutResult", "Status", "rollout"]
+__all__ = [
+    "Quench",
+    "Rollout",
+    "RolloutResult",
+    "Status",
+    "quench",
+    "relax_rollout",
+    "rollout",
+]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
@@ -41,6 +41,9 @@ CHUNK = 64
 # Two parts of a cluster further apart than this (reduced units) no longer belong
 # together; third neighbours of a close packing are at 1.73.
 BOND = 2.0
+
+# jax.Device: JAX's compiled classes come without types.
+Device = Any
 
 _initialise = jax.jit(initialise_state)
 _advance = jax.jit(advance)
@@ -100,7 +103,7 @@ def resolve_backend(backend: str) -> str:
     return "scan" if backend == "auto" else backend
 
 
-def resolve_device(device: str | jax.Device | None) -> jax.Device:
+def resolve_device(device: str | Device | None) -> Device:
     """A JAX device from ``None`` (JAX's default), ``"cpu"``, ``"gpu"`` or itself.
 
     Raises
@@ -133,18 +136,42 @@ def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
 
 def fragmented(
     positions: Float[Array, "3 n *batch"], length: Any
-) -> Float[Array, "*batch"]:
+) -> Bool[Array, "*batch"]:
     """Whether a free cluster has fallen into pieces more than two lengths apart."""
-    n = positions.shape[1]
-    difference = positions[:, :, None] - positions[:, None]
-    reach = jnp.sum(difference * difference, axis=0) < (BOND * length) ** 2
-    reach = jnp.moveaxis(reach.reshape((n, n, -1)), -1, 0).astype(jnp.float32)
-    for _ in range(max(1, math.ceil(math.log2(n)))):
-        reach = jnp.minimum(reach @ reach, 1.0)
-    return ~jnp.all(reach > 0, axis=(1, 2)).reshape(positions.shape[2:])
+    n, batch = positions.shape[1], positions.shape[2:]
+    lengths = jnp.broadcast_to(jnp.asarray(length, positions.dtype), batch).reshape(-1)
+
+    def apart(structure: tuple[Array, Array]) -> Array:
+        points, unit = structure
+        difference = points[:, :, None] - points[:, None]
+        reach = jnp.sum(difference * difference, axis=0) < (BOND * unit) ** 2
+        reach = reach.astype(jnp.float32)
+        # Every squaring doubles the number of bonds that a path may have.
+        for _ in range(max(1, math.ceil(math.log2(n)))):
+            reach = jnp.minimum(reach @ reach, 1.0)
+        return ~jnp.all(reach > 0)
+
+    # One at a time: the pairs of a whole batch of large clusters fill gigabytes.
+    each = jnp.moveaxis(positions.reshape((3, n, -1)), -1, 0)
+    return jax.lax.map(apart, (each, lengths)).reshape(batch)
 
 
 _fragmented = jax.jit(fragmented)
+
+
+def _check_batch(system: System, count: int) -> None:
+    """Leaves with a batch axis must have one entry per structure."""
+    sizes = {
+        "species": np.shape(system.species)[1:],
+        "length_scale": np.shape(system.length_scale),
+        "energy_scale": np.shape(system.energy_scale),
+    }
+    for name, shape in sizes.items():
+        if shape not in ((), (count,)):
+            raise ValueError(
+                f"{name} is given per structure for a batch of {shape}, the positions "
+                f"for one of ({count},); give as many of both"
+            )
 
 
 @contextlib.contextmanager
@@ -165,13 +192,21 @@ class Rollout:
     optimizer, potential, system
         What steps, on what. Per-structure leaves of ``system`` are cut with the batch.
     positions
-        ``(3, n, batch)``, float32 or float64; the computation runs in this precision.
+        ``(3, n, batch)``; float64 runs in double precision, all else in single.
     key
         JAX random key; chunk c uses ``fold_in(key, c)``.
     backend, device
         See :func:`rollout`.
     chunk
         Largest chunk.
+    size
+        Exact size of a chunk instead: a smaller batch then runs what was compiled for
+        a larger one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend or device, and for arrays that do not fit together.
     """
 
     def __init__(
@@ -183,21 +218,36 @@ class Rollout:
         key: Array,
         *,
         backend: str = "auto",
-        device: str | jax.Device | None = None,
+        device: str | Device | None = None,
         chunk: int = CHUNK,
+        size: int | None = None,
     ) -> None:
         positions = np.asarray(positions)
-        if positions.ndim != 3 or positions.shape[0] != 3:
+        if positions.dtype != np.float64:
+            positions = positions.astype(np.float32)
+        if positions.ndim != 3 or positions.shape[0] != 3 or positions.shape[2] == 0:
             raise ValueError(
                 f"positions have shape {positions.shape}; a rollout takes (3, n, batch)"
             )
+        if positions.shape[1] != system.n_atoms:
+            raise ValueError(
+                f"positions hold {positions.shape[1]} atoms, the system "
+                f"{system.n_atoms}; give positions (3, {system.n_atoms}, batch)"
+            )
+        _check_batch(system, positions.shape[2])
+        for number in (chunk, 1 if size is None else size):
+            if number < 1:
+                raise ValueError(f"a chunk of {number} is empty; give at least 1")
         self.backend = resolve_backend(backend)
         self.device = resolve_device(device)
         self.double = positions.dtype == np.float64
         self.count = positions.shape[2]
         self.steps = 0
-        chunks, size = chunk_shape(self.count, chunk)
-        self._size = size
+        if size is None:
+            chunks, size = chunk_shape(self.count, chunk)
+        else:
+            chunks = math.ceil(self.count / size)
+        self.size = size
         with self._context():
             self.optimizer = jax.device_put(optimizer, self.device)
             self.potential = jax.device_put(potential, self.device)
@@ -251,7 +301,7 @@ class Rollout:
         self.steps += n_steps
 
     def evaluate(self) -> None:
-        """Evaluate the present positions, charged where they have not been yet."""
+        """Evaluate the present positions; what is still active is charged for it."""
         self._map(
             lambda c: _evaluate(self.potential, self._systems[c], self._states[c])
         )
@@ -315,7 +365,7 @@ def rollout(
     n_steps: int,
     block: int | None = None,
     backend: str = "auto",
-    device: str | jax.Device | None = None,
+    device: str | Device | None = None,
     chunk: int = CHUNK,
     on_block: Callable[[Rollout], bool | None] | None = None,
 ) -> RolloutResult:
@@ -336,7 +386,7 @@ def rollout(
         stop earlier. One more evaluation is charged where the last point's energy is
         not known yet.
     block
-        Steps between two looks at the batch; 20 blocks when None.
+        Steps between two looks at the batch; at most 20 blocks when None.
     backend
         ``"auto"`` or ``"scan"``.
     device
@@ -353,8 +403,15 @@ def rollout(
     Raises
     ------
     ValueError
-        For an unknown backend or device, or positions of the wrong shape.
+        For an unknown backend or device, arrays that do not fit together, and steps
+        that are negative.
     """
+    if n_steps < 0:
+        raise ValueError(f"{n_steps} steps are asked for; give 0 or more")
+    # Rounded up: 39 steps are 20 blocks, not 39.
+    block = max(1, -(-n_steps // 20)) if block is None else block
+    if block < 1:
+        raise ValueError(f"a block of {block} steps leads nowhere; give at least 1")
     run = Rollout(
         optimizer,
         potential,
@@ -365,7 +422,6 @@ def rollout(
         device=device,
         chunk=chunk,
     )
-    block = max(1, n_steps // 20) if block is None else block
     trace: list[np.ndarray] = []
     trace_steps: list[int] = []
     while run.steps < n_steps and not run.finished:

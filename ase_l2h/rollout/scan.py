@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
-from ase_l2h.potentials.base import Potential, energy_and_gradient
+from ase_l2h.optimizers.descent import charged_evaluation
+from ase_l2h.potentials.base import Potential
 from ase_l2h.system import System
 
 __all__ = ["advance", "evaluate", "initialise_state"]
@@ -52,22 +53,21 @@ def advance(
         step_key = jax.random.fold_in(key, first + t)
         return t + 1, optimizer.step(step_key, current, system, potential)
 
-    _, state = jax.lax.while_loop(
-        unfinished, body, (jnp.zeros((), jnp.int32), state)
-    )
+    _, state = jax.lax.while_loop(unfinished, body, (jnp.zeros((), jnp.int32), state))
     return state
 
 
-def evaluate(
-    potential: Potential, system: System, state: SearchState
-) -> SearchState:
-    """Bring ``energy`` up to date with ``positions``; charged where it was not known."""
-    value = energy_and_gradient(potential, state.positions, system)
-    energy = jnp.where(jnp.isnan(value.energy), jnp.inf, value.energy)
-    energy = jnp.where(state.active, energy, state.energy)
+def evaluate(potential: Potential, system: System, state: SearchState) -> SearchState:
+    """Bring ``energy`` and ``force`` up to date with ``positions``.
+
+    Every structure that is still active is charged one evaluation.
+    """
+    value = charged_evaluation(potential, state.positions, system)
+    energy = jnp.where(state.active, value.energy, state.energy)
     better = energy < state.best_energy
     return state._replace(
         energy=energy,
+        force=jnp.where(state.active, value.force, state.force),
         best_positions=jnp.where(better, state.positions, state.best_positions),
         best_energy=jnp.where(better, energy, state.best_energy),
         evaluations=state.evaluations + state.active.astype(jnp.int32),

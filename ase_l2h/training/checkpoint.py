@@ -18,6 +18,7 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 
 def save_checkpoint(path: Path, state: Any, metadata: dict[str, Any]) -> None:
     """Write the arrays of a pytree, in the order of its leaves, with JSON metadata."""
+    # Not ascontiguousarray, which makes vectors of scalars.
     leaves = {
         f"leaf_{i}": np.asarray(leaf, order="C")
         for i, leaf in enumerate(jax.tree.leaves(state))
@@ -37,16 +38,21 @@ def load_checkpoint(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
     try:
         with safe_open(path, "numpy") as stream:
             metadata = json.loads(stream.metadata()["training"])
-            stored = [stream.get_tensor(f"leaf_{i}") for i in range(len(leaves))]
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            names = [f"leaf_{i}" for i in range(len(leaves))]
+            if set(stream.keys()) != set(names):
+                raise ValueError("it holds other arrays")
+            stored = [stream.get_tensor(name) for name in names]
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is not a checkpoint of this configuration ({error}); start in "
             "another folder"
         ) from error
     for old, new in zip(leaves, stored, strict=True):
-        if np.shape(old) != new.shape:
+        wanted = np.asarray(old)
+        if wanted.shape != new.shape or wanted.dtype != new.dtype:
             raise ValueError(
-                f"{path} holds arrays of shape {new.shape} where this configuration "
-                f"needs {np.shape(old)}; start in another folder"
+                f"{path} holds {new.dtype} arrays of shape {new.shape} where this "
+                f"configuration needs {wanted.dtype} {wanted.shape}; start in another "
+                "folder"
             )
     return jax.tree.unflatten(structure, stored), metadata

@@ -1,9 +1,10 @@
 """Evolution-strategy meta-gradients: antithetic ES and ESMC.
 
-    ES     g = mean_eps [ L(theta + eps) - L(theta - eps) ] eps / (2 sigma^2)      (Eq. 3)
-    ESMC   the same with every loss clipped from above at L(theta) of its start    (Eq. 4)
+    ES     g = mean_eps [ L(theta + eps) - L(theta - eps) ] eps / (2 sigma^2)   (Eq. 3)
+    ESMC   the same with every loss clipped from above at L(theta) of its start (Eq. 4)
 
-A. Merchant et al., "Learn2Hop", ICML 2021, section 3.2.
+with eps = sigma times a unit-normal direction. A. Merchant et al., "Learn2Hop", ICML
+2021, section 3.2.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Estimator(Protocol):
 
     def gradient(
         self, noise: Floats, base: Floats, plus: Floats, minus: Floats
-    ) -> Floats: ...
+    ) -> Floats:
+        """The estimate, see :meth:`ES.gradient`."""
+        ...
 
 
 class ES:

@@ -18,7 +18,7 @@ REFERENCE_STARTS = 150
 _jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Task:
     """A target and the energies its unrolls are judged by.
 
@@ -46,7 +46,14 @@ class Task:
 
 
 def make_task(name: str, key: Array) -> Task:
-    """The task of a named target, with Adam's reference computed from ``key``."""
+    """The task of a named target, with Adam's reference computed from ``key``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown target, and one of which Adam finds nothing bound: its energies
+        could not be compared.
+    """
     target = named_target(name)
     starts = _jit_starts(
         key, target.system, count=REFERENCE_STARTS, rotate=target.system.cell is None
@@ -54,5 +61,10 @@ def make_task(name: str, key: Array) -> Task:
     reference = float(
         jit_adam_reference(target.potential, target.system, starts, key, horizon=2000)
     )
+    if not reference < 0:
+        raise ValueError(
+            f"Adam finds no bound structure of {name} in {REFERENCE_STARTS} starts; "
+            "train on another target"
+        )
     best = target.reference if target.reference is not None else reference
     return Task(target, reference, min(best, reference))

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import optax
 from jax.flatten_util import ravel_pytree
 from tqdm import tqdm
 
+from ase_l2h._files import write_atomically
 from ase_l2h._pytree import replace
 from ase_l2h.optimizers.learned import RULES
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
@@ -28,7 +30,7 @@ from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, ESMC
 from ase_l2h.training.objective import capped_energy, jit_unroll, with_horizon
 from ase_l2h.training.tasks import Task, make_task
-from ase_l2h.weights import save_weights
+from ase_l2h.weights import load_weights, save_weights
 
 __all__ = ["TrainingState", "train"]
 
@@ -47,18 +49,35 @@ class TrainingState(NamedTuple):
 
 
 def initial_rule(config: TrainingConfig) -> Any:
-    """The rule a configuration starts from, untrained or from a weight file."""
-    if config.initial is not None:
-        from ase_l2h.weights import load_weights
+    """The rule a configuration starts from, untrained or from a weight file.
 
-        return load_weights(config.initial).rule
+    Raises
+    ------
+    ValueError
+        For an unknown architecture or feature, and for a weight file of another one.
+    """
     if config.architecture not in RULES:
         raise ValueError(
             f"no architecture named '{config.architecture}'; choose one of "
             f"{', '.join(RULES)}"
         )
     architecture = RULES[config.architecture]
-    features = architecture.features_type(**config.features)
+    try:
+        features = architecture.features_type(**config.features)
+    except TypeError as error:
+        known = ", ".join(f.name for f in fields(architecture.features_type))
+        raise ValueError(
+            f"features has entries that {config.architecture} does not know; known are "
+            f"{known}"
+        ) from error
+    if config.initial is not None:
+        rule = load_weights(config.initial).rule
+        if type(rule) is not architecture or rule.features != features:
+            raise ValueError(
+                f"{config.initial} holds weights of another architecture or other "
+                "features; set both as they are there"
+            )
+        return rule
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     return architecture.create(key, features)
 
@@ -256,7 +275,8 @@ def train(
     if checkpoint.exists():
         state, stored = load_checkpoint(checkpoint, state)
         _check_same(stored["config"], config, checkpoint)
-    (folder / "config.json").write_text(json.dumps(config.todict(), indent=2) + "\n")
+    text = json.dumps(config.todict(), indent=2) + "\n"
+    write_atomically(folder / "config.json", text.encode())
     _truncate_record(record, int(state.update))
 
     def save() -> None:
@@ -273,10 +293,12 @@ def train(
     with bar, ThreadPoolExecutor(trainer.workers) as pool, record.open("a") as stream:
         try:
             while int(state.update) < config.updates:
-                state, line = trainer.update(state, pool)
+                following, line = trainer.update(state, pool)
                 line["seconds"] = round(time.monotonic() - started, 2)
                 stream.write(json.dumps(line) + "\n")
                 stream.flush()
+                # After its line: Ctrl-C in between must not leave a gap in the record.
+                state = following
                 hits = " ".join(f"{k}={v:.2f}" for k, v in line["hits"].items())
                 bar.set_postfix_str(f"loss {line['loss']:.4f} hits {hits}")
                 bar.update(1)
@@ -319,5 +341,5 @@ def _check_same(stored: dict[str, Any], config: TrainingConfig, path: Path) -> N
 def _truncate_record(path: Path, updates: int) -> None:
     """Drop the lines that a killed run wrote after its last checkpoint."""
     if path.exists():
-        lines = path.read_text().splitlines(keepends=True)[:updates]
-        path.write_text("".join(lines))
+        lines = path.read_bytes().splitlines(keepends=True)[:updates]
+        write_atomically(path, b"".join(lines))

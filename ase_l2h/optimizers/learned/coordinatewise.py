@@ -11,7 +11,8 @@ the axes lie; structures with cubic symmetry along the axes are favoured.
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,7 @@ from ase_l2h.optimizers.learned.features import (
     initial_moments,
     log_magnitude,
     radial_functions,
+    scaled_time,
     step_sines,
     update_moments,
 )
@@ -59,9 +61,9 @@ class CoordinatewiseRule:
         Which inputs the network sees.
     """
 
-    theta: dict[str, Float[Array | np.ndarray, "..."]]
+    theta: Mapping[str, Float[Array | np.ndarray, "..."]]
     time_scale: float | Float[Array | np.ndarray, ""] = 1.0
-    features: FeatureSet = static_field(default=FeatureSet())  # noqa: RUF009
+    features: FeatureSet = static_field(default=FeatureSet())
 
     # The horizon whose clock the sines count, in steps.
     reference_horizon: ClassVar[int] = 50_000
@@ -74,7 +76,10 @@ class CoordinatewiseRule:
         features: FeatureSet | None = None,
         time_scale: float = 1.0,
     ) -> CoordinatewiseRule:
-        """An untrained rule: LeCun-normal network, zero output, alpha .1, beta 1, gamma -3."""
+        """An untrained rule: it does not move.
+
+        LeCun-normal network with a zero output layer, alpha 0.1, beta 1, gamma -3.
+        """
         features = FeatureSet() if features is None else features
         theta = initial_parameters(key, FeatureMajorNetwork(), features.n_inputs)
         theta["alpha"] = jnp.asarray(0.1)
@@ -103,7 +108,7 @@ class CoordinatewiseRule:
             for name, value in self.theta.items()
             if name.startswith(("kernel", "bias"))
         }
-        outputs = FeatureMajorNetwork().apply({"params": parameters}, blocks)
+        outputs: Any = FeatureMajorNetwork().apply({"params": parameters}, blocks)
         direction, size = outputs[0], outputs[1]
         alpha = jnp.asarray(self.theta["alpha"], dtype)
         beta = jnp.asarray(self.theta["beta"], dtype)
@@ -141,8 +146,7 @@ class CoordinatewiseRule:
             blocks.append(hot.reshape(hot.shape + (1,) * missing))
         shared = []
         if features.step:
-            time = (step * self.time_scale).astype(dtype)
-            shared.append(step_sines(time))
+            shared.append(step_sines(scaled_time(step, self.time_scale, dtype)))
         if features.singular:
             shared.append(jnp.full((1,), n / 100, dtype))
         if shared:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -24,7 +25,13 @@ from jaxtyping import Array, Float, Int
 
 from ase_l2h._pytree import pytree_dataclass, static_field
 from ase_l2h.optimizers.base import Observation
-from ase_l2h.optimizers.learned.features import DECAYS, STEP_PERIODS, step_sines
+from ase_l2h.optimizers.learned.features import (
+    DECAYS,
+    STEP_PERIODS,
+    check_switches,
+    scaled_time,
+    step_sines,
+)
 from ase_l2h.optimizers.learned.network import FeatureMajorNetwork, initial_parameters
 from ase_l2h.potentials.base import over_neighbours
 from ase_l2h.system import System
@@ -61,6 +68,9 @@ class EquivariantFeatures:
     step: bool = True
     progress: bool = True
     atom_energies: bool = False
+
+    def __post_init__(self) -> None:
+        check_switches(self)
 
     @property
     def n_inputs(self) -> int:
@@ -147,9 +157,9 @@ class EquivariantRule:
         Which inputs the network sees.
     """
 
-    theta: dict[str, Float[Array | np.ndarray, "..."]]
+    theta: Mapping[str, Float[Array | np.ndarray, "..."]]
     time_scale: float | Float[Array | np.ndarray, ""] = 1.0
-    features: EquivariantFeatures = static_field(default=EquivariantFeatures())  # noqa: RUF009
+    features: EquivariantFeatures = static_field(default=EquivariantFeatures())
 
     reference_horizon: ClassVar[int] = 50_000
     features_type: ClassVar[type] = EquivariantFeatures
@@ -161,7 +171,10 @@ class EquivariantRule:
         features: EquivariantFeatures | None = None,
         time_scale: float = 1.0,
     ) -> EquivariantRule:
-        """An untrained rule: it does not move."""
+        """An untrained rule: it does not move.
+
+        LeCun-normal network with a zero output layer, alpha 0.1, beta 1, gamma -3.
+        """
         features = EquivariantFeatures() if features is None else features
         network = FeatureMajorNetwork(outputs=2 * N_VECTORS)
         theta = initial_parameters(key, network, features.n_inputs)
@@ -252,7 +265,7 @@ class EquivariantRule:
             per_structure.append(jnp.log1p(since)[None] / LOG_RANGE)
         shared = [jnp.asarray([n / 100, n ** (-1 / 3)], dtype)]
         if self.features.step:
-            shared.append(step_sines((step * self.time_scale).astype(dtype)))
+            shared.append(step_sines(scaled_time(step, self.time_scale, dtype)))
         blocks = (
             jnp.concatenate(per_atom),
             jnp.stack(per_structure),
@@ -267,7 +280,7 @@ class EquivariantRule:
         return displacement, following
 
     def _coefficients(self, blocks: tuple[Array, ...], dtype: Any) -> Array:
-        """``alpha d sigmoid(beta m + gamma)`` per vector and atom: ``(k, n, *batch)``."""
+        """``alpha d sigmoid(beta m + gamma)`` per vector: ``(k, n, *batch)``."""
         theta = {name: jnp.asarray(value, dtype) for name, value in self.theta.items()}
         parameters = {
             name: value
@@ -275,7 +288,7 @@ class EquivariantRule:
             if name.startswith(("kernel", "bias"))
         }
         network = FeatureMajorNetwork(outputs=2 * N_VECTORS)
-        outputs = network.apply({"params": parameters}, blocks)
+        outputs: Any = network.apply({"params": parameters}, blocks)
         direction, size = outputs[:N_VECTORS], outputs[N_VECTORS:]
         gate = jax.nn.sigmoid(theta["beta"] * size + theta["gamma"])
         return jnp.exp(theta["log_alpha"]) * direction * gate

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["FeatureMajorNetwork"]
+__all__ = ["FeatureMajorNetwork", "initial_parameters"]
 
 
 def _contract(kernel: Array, inputs: Array) -> Array:
@@ -65,4 +65,4 @@ def initial_parameters(
 ) -> dict[str, Array]:
     """LeCun-normal weights, zero output layer, as a flat dictionary."""
     variables = network.init(key, (jnp.zeros((n_inputs, 1)),))
-    return dict(variables["params"])
+    return {name: jnp.asarray(leaf) for name, leaf in variables["params"].items()}
