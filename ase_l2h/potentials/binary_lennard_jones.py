@@ -13,14 +13,14 @@ y = (s/rc)^6:
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.potentials.pair_loops import LookUp, PairPotential
+from ase_l2h.potentials.pair_loops import LookUp, PairPotential, largest
 from ase_l2h.system import System
 
 __all__ = ["BinaryLennardJones", "Truncation"]
@@ -65,9 +65,9 @@ class BinaryLennardJones(PairPotential):
         return cls(epsilon, sigma, cutoff * sigma, truncation)
 
     @property
-    def cutoff(self) -> float:
+    def cutoff(self) -> Any:
         """The longest of the cut-off distances."""
-        return float(np.max(np.asarray(self.rc)))
+        return largest(self.rc)
 
     def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
         """Energy of a pair in the unit of ``epsilon``; ``+inf`` at zero distance."""

@@ -107,14 +107,12 @@ def from_jax_md(
     from jax_md import energy as energies
     from jax_md import space
 
-    builder: Any = energy
-    if isinstance(energy, str):
-        builder = getattr(energies, energy, None)
-        if not callable(builder):
-            raise ValueError(
-                f"jax_md.energy has no function {energy!r}; see its documentation for "
-                "the names"
-            )
+    if isinstance(energy, str) and not callable(getattr(energies, energy, None)):
+        raise ValueError(
+            f"jax_md.energy has no function {energy!r}; see its documentation for the "
+            "names"
+        )
+    builder: Any = getattr(energies, energy) if isinstance(energy, str) else energy
     if cell is None:
         displacement, _ = space.free()
     else:
@@ -130,5 +128,4 @@ def from_jax_md(
         displacement, _ = space.periodic_general(
             jnp.asarray(cell.T), fractional_coordinates=False
         )
-    function: Callable[..., Any] = builder(displacement, **parameters)
-    return FunctionPotential(function, cutoff=cutoff)
+    return FunctionPotential(builder(displacement, **parameters), cutoff=cutoff)

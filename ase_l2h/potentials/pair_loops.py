@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from ase_l2h.potentials.base import (
@@ -28,6 +30,7 @@ __all__ = [
     "PairPotential",
     "add_to_partner",
     "fold",
+    "largest",
     "nearest_image_suffices",
     "of_partner",
     "over_offsets",
@@ -163,6 +166,17 @@ def partner_look_up(system: System, k: Array, like: Array) -> LookUp:
     """:func:`table_look_up` for each atom and its partner at offset ``k``."""
     species = jnp.asarray(system.species)
     return table_look_up(species, of_partner(twice(species), k), like)
+
+
+def largest(values: Any) -> Any:
+    """The largest of some parameters: a float, or a tracer where they are traced.
+
+    Type checks at run time read ``cutoff`` inside transformations too, where no float
+    can be had.
+    """
+    if isinstance(values, Tracer):
+        return jnp.max(values)
+    return float(np.max(np.asarray(values)))
 
 
 class PairPotential(PairwisePotential):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ase_l2h._pytree import pytree_dataclass
-from ase_l2h.potentials.pair_loops import LookUp, PairPotential
+from ase_l2h.potentials.pair_loops import LookUp, PairPotential, largest
 from ase_l2h.system import System
 
 __all__ = ["SoftSphere"]
@@ -37,9 +37,9 @@ class SoftSphere(PairPotential):
     epsilon: Any = 1.0
 
     @property
-    def cutoff(self) -> float:
+    def cutoff(self) -> Any:
         """The diameter; ``inf`` while it is left to the system."""
-        return float("inf") if self.sigma is None else float(jnp.max(self.sigma))
+        return float("inf") if self.sigma is None else largest(self.sigma)
 
     def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
         """Energy of a pair in the unit of ``epsilon``.

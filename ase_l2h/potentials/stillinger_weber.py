@@ -32,6 +32,7 @@ from ase_l2h.potentials.base import (
 from ase_l2h.potentials.pair_loops import (
     add_to_partner,
     fold,
+    largest,
     nearest_image_suffices,
     of_partner,
     over_offsets,
@@ -82,9 +83,9 @@ class StillingerWeber(PairwisePotential):
     symbols: tuple[str, ...] | None = static_field(default=None)
 
     @property
-    def cutoff(self) -> float:
+    def cutoff(self) -> Any:
         """Range ``a * sigma``."""
-        return float(self.a) * float(self.sigma)
+        return largest(self.a) * largest(self.sigma)
 
     def atom_energies(
         self, positions: Float[Array, "3 n *batch"], system: System
