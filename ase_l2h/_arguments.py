@@ -1,0 +1,72 @@
+"""Checks of arguments that several entry points share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+__all__ = ["checked_count", "checked_number", "checked_seed"]
+
+
+def checked_count(name: str, value: Any, most: int) -> int:
+    """A whole number from 1 to ``most``.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= most:
+        raise ValueError(f"{name} is {value!r}; give a whole number from 1 to {most}")
+    return int(value)
+
+
+def checked_number(name: str, value: Any) -> float | None:
+    """A number, or None for None.
+
+    Raises
+    ------
+    ValueError
+        When it is anything else, NaN included.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, int | float | np.number) or math.isnan(value):
+        raise ValueError(f"{name} is {value!r}; give a number")
+    return float(value)
+
+
+def checked_seed(rng: Any, comm: Any) -> int:
+    """A seed from 0 to 2^32 - 1, the same on every rank.
+
+    Parameters
+    ----------
+    rng
+        The seed itself, a generator, from which one number is drawn, or None for fresh
+        entropy.
+    comm
+        ASE's communicator.
+
+    Raises
+    ------
+    ValueError
+        For a seed outside the range: JAX would silently fold it back.
+    TypeError
+        For anything else.
+    """
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
+        if not 0 <= rng < 2**32:
+            raise ValueError(f"rng is {rng}; give a seed from 0 to 2^32 - 1")
+        return int(rng)
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"rng is a {type(rng).__name__}; give a seed, a numpy.random.Generator or "
+            "None"
+        )
+    generator = np.random.default_rng() if rng is None else rng
+    drawn = generator.integers(2**32, size=1)
+    comm.broadcast(drawn, 0)
+    return int(drawn[0])
