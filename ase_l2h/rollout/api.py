@@ -264,7 +264,7 @@ class Rollout:
                     self.optimizer, self.potential, part, start, self._keys[c]
                 )
                 self._systems.append(part)
-                self._states.append(state._replace(active=jnp.asarray(real)))
+                self._states.append(state._replace(active=jax.device_put(real, self.device)))
         workers = os.cpu_count() or 1
         self._workers = min(chunks, workers) if self.device.platform == "cpu" else 1
 
