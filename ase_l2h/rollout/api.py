@@ -264,7 +264,9 @@ class Rollout:
                     self.optimizer, self.potential, part, start, self._keys[c]
                 )
                 self._systems.append(part)
-                self._states.append(state._replace(active=jax.device_put(real, self.device)))
+                self._states.append(
+                    state._replace(active=jax.device_put(real, self.device))
+                )
         workers = os.cpu_count() or 1
         self._workers = min(chunks, workers) if self.device.platform == "cpu" else 1
 
