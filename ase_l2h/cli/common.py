@@ -6,6 +6,7 @@ import os
 import time
 import traceback as tracebacks
 from collections.abc import Sequence
+from opcode import opmap
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -111,12 +112,19 @@ def _translate(error: Exception) -> NoReturn:
 
 
 def _raised_here(error: BaseException) -> bool:
-    """Whether this package raised the error, rather than a library it called."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    module = "" if frame is None else frame.tb_frame.f_globals.get("__name__", "")
-    return module.partition(".")[0] == "ase_l2h"
+    """Whether a ``raise`` of this package made the error, and so its sentence.
+
+    Errors of libraries, and of expressions such as ``None + 1``, are no sentences.
+    """
+    last = error.__traceback__
+    if last is None:
+        return False
+    while last.tb_next is not None:
+        last = last.tb_next
+    frame = last.tb_frame
+    module = frame.f_globals.get("__name__", "")
+    explicit = frame.f_code.co_code[last.tb_lasti] == opmap["RAISE_VARARGS"]
+    return module.partition(".")[0] == "ase_l2h" and explicit
 
 
 def process_age() -> float | None:

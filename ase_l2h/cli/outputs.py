@@ -40,7 +40,8 @@ def structures_output(option: str, path: Path, trial: list[Atoms]) -> Output:
     """
     try:
         known = ioformats[filetype(str(path), read=False)]
-    except UnknownFileTypeError:
+    # A suffix that is no format at all is a KeyError.
+    except (UnknownFileTypeError, KeyError):
         known = None
     if known is None or not known.can_write:
         raise ValueError(

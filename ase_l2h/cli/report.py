@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.cli.target import Job
-from ase_l2h.evaluation.statistics import HIT_TOLERANCE, wilson_interval
+from ase_l2h.evaluation.statistics import wilson_interval
 from ase_l2h.rollout.api import Status
-from ase_l2h.search import SearchResult
+from ase_l2h.search import HIT, SearchResult
 
-__all__ = ["record", "table"]
+__all__ = ["hit_tolerance", "record", "table"]
 
 LOWEST = 5
 ODD = {
@@ -26,6 +26,11 @@ STOPPED = {
     "time": "stopped when time was up",
     "interrupted": "interrupted",
 }
+
+
+def hit_tolerance(job: Job) -> float:
+    """A relaxed energy this close to another is the same, in the energy unit."""
+    return HIT * float(np.mean(np.asarray(job.system.energy_scale)))
 
 
 def _number(value: float) -> float | None:
@@ -45,9 +50,14 @@ def record(
 
     ``energies``, ``evaluations`` and ``status`` follow the order of the starts.
     """
+    tolerance = hit_tolerance(job)
+
+    def count_below(energy: float | None) -> int | None:
+        return None if energy is None else int(np.sum(energies <= energy + tolerance))
+
     names = [Status(int(s)).name.lower() for s in result.status]
     energies = result.energies
-    found: dict[str, Any] = {
+    return {
         "format": "ase_l2h-search-1",
         "target": job.name,
         "potential": job.family,
@@ -64,8 +74,10 @@ def record(
         "stopped": result.stopped,
         "best_energy": _number(result.best_energy),
         "reference_energy": job.reference,
-        "hits": None,
-        "target_energy": target_energy,
+        "hits": count_below(job.reference),
+        "target_energy": None if target_energy is None else _number(target_energy),
+        "target_hits": count_below(target_energy),
+        "hit_tolerance": tolerance,
         "energies": [_number(e) for e in energies],
         "charged_evaluations": result.charged_evaluations,
         "evaluations": [int(e) for e in result.evaluations],
@@ -81,9 +93,6 @@ def record(
         "backend": result.backend,
         "versions": versions,
     }
-    if job.reference is not None:
-        found["hits"] = int(np.sum(energies <= job.reference + HIT_TOLERANCE))
-    return found
 
 
 def _share(hits: int, trials: int) -> str:
@@ -105,13 +114,13 @@ def table(found: dict[str, Any]) -> str:
     rows = [("best energy", "none" if best is None else f"{best:.6f} {unit}")]
     if found["reference_energy"] is not None:
         reference = found["reference_energy"]
-        gap = "" if best is None else f", the best is {_gap(best - reference)}"
+        tolerance = found["hit_tolerance"]
+        gap = "" if best is None else f", {_gap(best - reference, tolerance)}"
         rows.append(("published minimum", f"{reference:.6f} {unit}{gap}"))
         rows.append(("starts that found it", _share(found["hits"], run)))
     if found["target_energy"] is not None:
-        target = found["target_energy"]
-        reached = sum(e is not None and e <= target for e in found["energies"])
-        rows.append((f"at or below {target:g}", _share(reached, run)))
+        name = f"at or below {found['target_energy']:g}"
+        rows.append((name, _share(found["target_hits"], run)))
     odd = {k: v for k, v in found["status_counts"].items() if k != "converged"}
     if odd:
         text = ", ".join(f"{v} {ODD[k]}" for k, v in sorted(odd.items()))
@@ -122,22 +131,27 @@ def table(found: dict[str, Any]) -> str:
     rows.append(("seconds", seconds))
 
     lines = [
-        f"{found['target']}: {potential}, {method}, {found['n_starts']} starts of "
+        f"{found['target']}: {potential}, {method}, {_starts(found['n_starts'])} of "
         f"{found['n_steps']} steps, seed {found['seed']}, {found['backend']}"
     ]
     if found["stopped"] != "done":
-        lines.append(f"{STOPPED[found['stopped']]} after {run} starts, all relaxed")
+        lines.append(f"{STOPPED[found['stopped']]} after {_starts(run)}, all relaxed")
     lines += [f"  {name:22}{value}" for name, value in rows]
     minima = found["minima"]
     lines.append(f"  {'distinct minima':22}{len(minima)}, the lowest:")
     lines += [
-        f"    {m['energy']:18.6f} {unit}  {m['count']} start{'s' * (m['count'] > 1)}"
+        f"    {m['energy']:18.6f} {unit}  {_starts(m['count'])}"
         for m in minima[:LOWEST]
     ]
     return "\n".join(lines)
 
 
-def _gap(difference: float) -> str:
-    if abs(difference) <= HIT_TOLERANCE:
-        return "the same"
-    return f"{abs(difference):.6f} {'above' if difference > 0 else 'BELOW'}"
+def _starts(count: int) -> str:
+    return "1 start" if count == 1 else f"{count} starts"
+
+
+def _gap(difference: float, tolerance: float) -> str:
+    if abs(difference) <= tolerance:
+        return "which the best equals"
+    side = "above" if difference > 0 else "BELOW"
+    return f"the best is {abs(difference):.6f} {side}"

@@ -81,19 +81,19 @@ Examples:
 )
 @click.option(
     "--starts",
-    type=click.IntRange(1, 1_000_000),
+    type=int,
     default=DEFAULT_STARTS,
     show_default=True,
     help="Starting structures.",
 )
 @click.option(
     "--steps",
-    type=click.IntRange(1, 10_000_000),
+    type=int,
     help="Inner steps per start.  [default: the horizon of the weights, else 1000]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=int,
     default=0,
     show_default=True,
     help="Random starts follow from it.",
@@ -110,7 +110,7 @@ Examples:
 )
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=float,
     help="Stop then, and relax what was found.",
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
@@ -137,8 +137,6 @@ def search(
     from ase_l2h.rollout.api import resolve_backend, resolve_device
     from ase_l2h.search import make_rule
 
-    if target_energy is not None and target_energy != target_energy:
-        raise ValueError("--target-energy is not a number; give an energy")
     make_rule(options["method"], options["weights"])
     resolve_backend(options["backend"])
     resolve_device(options["device"])
@@ -150,6 +148,8 @@ def search(
         options["pbc"],
         starts,
     )
+    if job.doubt is not None:
+        click.echo(f"Warning: {job.doubt}", err=True)
     wanted = _outputs(job, options)
     check_outputs(wanted, None if job.given is None else Path(target))
 
@@ -243,6 +243,7 @@ def _writer(output: Output, job: Job, result: SearchResult, found: dict[str, Any
 
 
 def _plotter(path: Path, job: Job, result: SearchResult, found: dict[str, Any]):
+    from ase_l2h.cli.report import hit_tolerance
     from ase_l2h.evaluation.figures import picture_format, save_figure, search_figure
 
     best = result.minima[0]
@@ -252,6 +253,7 @@ def _plotter(path: Path, job: Job, result: SearchResult, found: dict[str, Any]):
         traces=result.trace,
         energies=result.energies,
         reference=job.reference,
+        tolerance=hit_tolerance(job),
         unit=job.unit,
         best=job.structure(best.positions, best.energy),
     )

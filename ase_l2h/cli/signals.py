@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["StopRequest", "stop_on_signals"]
+__all__ = ["StopRequest", "interrupt_on_sigterm", "stop_on_signals"]
 
 NOTE = b"\nstopping: what was found is being relaxed; once more to give up\n"
 
@@ -40,6 +40,19 @@ class StopRequest:
         # Not through sys.stderr, which the signal may have interrupted.
         with contextlib.suppress(OSError):
             os.write(2, NOTE)
+
+
+@contextlib.contextmanager
+def interrupt_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,6 @@ __all__ = ["FAMILIES", "Job", "resolve"]
 
 FAMILIES = ("lj", "gupta", "sw")
 LONG_NAMES = {"lj": "Lennard-Jones", "gupta": "Gupta", "sw": "Stillinger-Weber"}
-LARGEST = 2000  # as for formulas
 NOBLE_GASES = {"X", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 
 
@@ -43,6 +42,8 @@ class Job:
         Energy of the published putative global minimum, or None.
     unit
         Name of the energy unit.
+    doubt
+        What the user should be told before the search begins.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Job:
     given: np.ndarray | None
     reference: float | None
     unit: str
+    doubt: str | None = None
 
     def structure(self, positions: np.ndarray, energy: float, **facts: Any) -> Atoms:
         """A result as Atoms: positions ``(n, 3)``, energy, and ``facts`` in info."""
@@ -89,15 +91,20 @@ def resolve(
     """
     family, parameters = _parse_potential(potential)
     if Path(target).exists() and not Path(target).is_dir():
-        return _from_file(
-            target, family, parameters, sigma, epsilon, periodic, n_starts
-        )
+        try:
+            return _from_file(
+                target, family, parameters, sigma, epsilon, periodic, n_starts
+            )
+        except ValueError as error:
+            if target in str(error):
+                raise
+            raise ValueError(f"'{target}': {error}") from error
     if "/" in target or Path(target).suffix:
         raise ValueError(f"there is no structure file '{target}'; check the path")
-    if sigma is not None or epsilon is not None:
+    if sigma is not None or epsilon is not None or not periodic:
         raise ValueError(
-            "--sigma and --epsilon are for structure files; formulas such as LJ38 are "
-            "in reduced units"
+            f"--sigma, --epsilon and --no-pbc are for structure files; '{target}' is a "
+            "formula with units and cell of its own"
         )
     return _from_formula(target, family, parameters)
 
@@ -228,8 +235,8 @@ def _potential(
     chosen = stillinger_weber_set(parameters)
     if present != {chosen.symbol}:
         raise ValueError(
-            f"the Stillinger-Weber parameters {parameters} are for {chosen.symbol}, not "
-            f"{'-'.join(sorted(present))}; choose another --potential"
+            f"the Stillinger-Weber parameters {parameters} are for {chosen.symbol}, "
+            f"not {'-'.join(sorted(present))}; choose another --potential"
         )
     return chosen.potential()
 
@@ -244,7 +251,7 @@ def _from_file(
     n_starts: int,
 ) -> Job:
     from ase_l2h.convert import system_of
-    from ase_l2h.targets import lennard_jones_minimum
+    from ase_l2h.targets import MAX_ATOMS, lennard_jones_minimum
 
     atoms = read_structure(target)
     if not periodic:
@@ -253,10 +260,10 @@ def _from_file(
         raise ValueError(
             f"'{target}' holds {len(atoms)} atom(s); a search needs at least 2"
         )
-    if len(atoms) > LARGEST:
+    if len(atoms) > MAX_ATOMS:
         raise ValueError(
-            f"'{target}' holds {len(atoms)} atoms; the kernels take every pair into "
-            f"account and stop at {LARGEST} atoms"
+            f"'{target}' holds more than {MAX_ATOMS} atoms; every pair is taken into "
+            "account, so choose a smaller target"
         )
     present = set(atoms.get_chemical_symbols())
     family = family or _default_family(present)
@@ -282,5 +289,19 @@ def _from_file(
         system=system,
         given=(positions - positions.mean(axis=1, keepdims=True))[..., None],
         reference=lennard_jones_minimum(len(atoms)) if published else None,
-        unit="eV" if family != "lj" else "epsilon" if epsilon is None else "",
+        unit="eV" if family != "lj" else "epsilon" if epsilon is None else "units",
+        doubt=_doubt(atoms) if family == "lj" and sigma is None else None,
+    )
+
+
+def _doubt(atoms: Atoms) -> str | None:
+    """A sentence where a file looks as if it were not in units of sigma."""
+    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
+    np.fill_diagonal(distances, np.inf)
+    nearest = float(np.median(distances.min(axis=1)))
+    if nearest < 2.0:
+        return None
+    return (
+        f"nearest neighbours are {nearest:.2f} apart and sigma is 1; if the file is in "
+        "angstrom, give --sigma and --epsilon"
     )

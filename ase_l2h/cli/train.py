@@ -67,17 +67,20 @@ def train(
     if config is None or out is None:
         raise click.UsageError("give a configuration and --out DIR")
 
+    from ase_l2h.cli.signals import interrupt_on_sigterm
     from ase_l2h.targets import named_target
     from ase_l2h.training.config import read_config
     from ase_l2h.training.train import initial_rule
     from ase_l2h.training.train import train as run
 
     settings = read_config(config)
+    # Before the folder is made: training finds the same mistakes, but later.
     for task in settings.tasks:
         named_target(task)
     initial_rule(settings)
     try:
-        weights = run(settings, out, resume=resume, quiet=quiet)
+        with interrupt_on_sigterm():
+            weights = run(settings, out, resume=resume, quiet=quiet)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; 'ase-l2h train {config} --out {out} --resume' continues"

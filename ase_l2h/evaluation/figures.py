@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_l2h.evaluation.statistics import HIT_TOLERANCE
-
 if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.axes import Axes
@@ -88,6 +86,7 @@ def search_figure(
     traces: np.ndarray,
     energies: np.ndarray,
     reference: float | None,
+    tolerance: float,
     unit: str,
     best: Atoms,
 ) -> Figure:
@@ -101,8 +100,8 @@ def search_figure(
         Inner steps ``(blocks,)`` and the energies there, ``(blocks, starts)``.
     energies
         Relaxed energies ``(starts,)``, infinite where there is none.
-    reference
-        Energy of the published minimum, or None.
+    reference, tolerance
+        Energy of the published minimum, or None, and what counts as the same.
     unit
         Name of the energy unit.
     best
@@ -113,7 +112,7 @@ def search_figure(
     curves, column, picture = figure.subplots(1, 3, width_ratios=(3.0, 1.1, 2.6))
     finite = energies[np.isfinite(energies)]
     lowest = float(np.min(finite))
-    beaten = reference is not None and lowest < reference - HIT_TOLERANCE
+    beaten = reference is not None and lowest < reference - tolerance
     zero = lowest if reference is None or beaten else reference
     above = finite - zero
     # Linear where relaxed energies differ, logarithmic where hot structures are.
@@ -288,7 +287,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [json.loads(line) for line in lines]
         for row in rows:
-            _ = row["update"], row["loss"], row["arms"], dict(row["hits"])
+            _ = row["update"], row["loss"], dict(row["hits"])
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"cannot read the training record {path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -303,13 +302,8 @@ def training_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     figure = _figure(8.0, 6.4)
     losses, hits = figure.subplots(2, 1, sharex=True)
     updates = np.array([row["update"] for row in rows])
-    for name, label, colour, style in (
-        ("arms", "perturbed", GREY, ":"),
-        ("loss", "unperturbed", BLUE, "-"),
-    ):
-        values = [row[name] for row in rows]
-        losses.plot(updates, values, style, color=colour, label=label)
-    losses.set_ylabel("meta-loss (energy over Adam's best)")
+    losses.plot(updates, [row["loss"] for row in rows], color=BLUE)
+    losses.set_ylabel("meta-loss")
     tasks = list(dict.fromkeys(name for row in rows for name in row["hits"]))
     for k, task in enumerate(tasks):
         # A task may sit out some updates.
@@ -324,9 +318,9 @@ def training_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     hits.set_ylim(-3, 103)
     hits.set_ylabel("starts that reach the best (%),\nmean of up to 9 updates")
     hits.set_xlabel("update")
+    hits.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in (losses, hits):
         _tidy(axes)
-        axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["HIT_TOLERANCE", "wilson_interval"]
+__all__ = ["wilson_interval"]
 
-# A relaxed energy within this of the target is a hit, in the unit of the potential.
-HIT_TOLERANCE = 1e-4
 Z95 = 1.959963984540054
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 __all__ = ["TrainingConfig", "read_config"]
+
+LARGEST_COUNT = 10_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +78,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         counts = ("updates", "horizon", "directions", "starts", "decay_every")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
-        if self.quench_steps < 0:
-            raise ValueError(f"quench_steps is {self.quench_steps}; give 0 or more")
+        for name, lowest in [(name, 1) for name in counts] + [("quench_steps", 0)]:
+            if not lowest <= getattr(self, name) <= LARGEST_COUNT:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; give {lowest} to {LARGEST_COUNT}"
+                )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}; give a number from 0 to 2^32 - 1")
         if not self.tasks:
             raise ValueError("the configuration names no tasks; add tasks = ['LJ13']")
         if self.estimator not in ("es", "esmc"):
-            raise ValueError(
-                f"estimator is '{self.estimator}'; choose 'es' or 'esmc'"
-            )
+            raise ValueError(f"estimator is '{self.estimator}'; choose 'es' or 'esmc'")
         if self.normalise not in ("adam", "spread"):
             raise ValueError(
                 f"normalise is '{self.normalise}'; choose 'adam' or 'spread'"
@@ -95,12 +99,31 @@ class TrainingConfig:
                 'normalise = "spread"'
             )
         for name in ("sigma", "learning_rate", "decay"):
-            if not getattr(self, name) > 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a number > 0")
 
     def todict(self) -> dict[str, Any]:
         """JSON-able copy."""
         return dataclasses.asdict(self)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# What TOML may hold for each type of entry, and how to ask for it.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "int": ("a whole number", _is_whole),
+    "float": ("a number", lambda v: _is_whole(v) or isinstance(v, float)),
+    "bool": ("true or false", lambda v: isinstance(v, bool)),
+    "str": ("text in quotes", lambda v: isinstance(v, str)),
+    "str | None": ("text in quotes", lambda v: v is None or isinstance(v, str)),
+    "dict[str, Any]": ("a table", lambda v: isinstance(v, dict)),
+    "tuple[str, ...]": (
+        "a list of target names",
+        lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v),
+    ),
+}
 
 
 def read_config(path: Path) -> TrainingConfig:
@@ -115,8 +138,8 @@ def read_config(path: Path) -> TrainingConfig:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}") from error
-    known = {f.name for f in dataclasses.fields(TrainingConfig)}
-    unknown = sorted(set(entries) - known)
+    known = {f.name: str(f.type) for f in dataclasses.fields(TrainingConfig)}
+    unknown = sorted(set(entries) - set(known))
     if unknown:
         raise ValueError(
             f"{path} has unknown entries {', '.join(unknown)}; known are "
@@ -124,5 +147,12 @@ def read_config(path: Path) -> TrainingConfig:
         )
     if "tasks" not in entries:
         raise ValueError(f"{path} names no tasks; add for example tasks = ['LJ13']")
+    for name, value in entries.items():
+        wanted, fits = _KINDS[known[name]]
+        if not fits(value):
+            raise ValueError(f"{path}: {name} is {value!r}; give {wanted}")
     entries["tasks"] = tuple(entries["tasks"])
-    return TrainingConfig(**entries)
+    try:
+        return TrainingConfig(**entries)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error

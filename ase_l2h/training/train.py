@@ -62,14 +62,13 @@ def initial_rule(config: TrainingConfig) -> Any:
             f"{', '.join(RULES)}"
         )
     architecture = RULES[config.architecture]
-    try:
-        features = architecture.features_type(**config.features)
-    except TypeError as error:
-        known = ", ".join(f.name for f in fields(architecture.features_type))
+    known = [f.name for f in fields(architecture.features_type)]
+    if unknown := sorted(set(config.features) - set(known)):
         raise ValueError(
-            f"features has entries that {config.architecture} does not know; known are "
-            f"{known}"
-        ) from error
+            f"{config.architecture} has no features named {', '.join(unknown)}; known "
+            f"are {', '.join(known)}"
+        )
+    features = architecture.features_type(**config.features)
     if config.initial is not None:
         rule = load_weights(config.initial).rule
         if type(rule) is not architecture or rule.features != features:
@@ -188,9 +187,11 @@ class Trainer:
         base, above, below = (np.stack(arm) for arm in zip(*losses, strict=True))
         gradient = self.estimator.gradient(noise, base, above, below)
         gradient = jnp.asarray(gradient, jnp.float32)
-        change, outer = self.outer.update(
-            gradient, jax.tree.map(jnp.asarray, state.outer)
-        )
+        # optax raises floats to integer powers, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            change, outer = self.outer.update(
+                gradient, jax.tree.map(jnp.asarray, state.outer)
+            )
         theta = np.asarray(optax.apply_updates(jnp.asarray(state.theta), change))
         charged = sum(result[1] for result in results)
         relative = {

@@ -1,0 +1,278 @@
+"""Bad input to ``ase-l2h search``: one sentence, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from safetensors.numpy import load, save
+
+import ase_l2h.weights
+from ase_l2h.weights import manifest, pretrained_folder
+
+GOLD = 2.8 * np.argwhere(np.ones((2, 2, 2)))
+
+
+@pytest.fixture(autouse=True)
+def never_searched(monkeypatch):
+    """Whatever is wrong is found before the search begins."""
+
+    def search(*args, **kwargs):
+        pytest.fail("the search was started")
+
+    monkeypatch.setattr("ase_l2h.search._one_round", search)
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("helium!", "neither a file nor a formula"),
+        ("LJ", "no Gupta parameters for J-L"),
+        ("LJ1", "needs at least 2"),
+        ("LJ0", "needs at least 2"),
+        ("LJ99999999999999999999", "more than 2000 atoms"),
+        ("Au99999999999", "more than 2000 atoms"),
+        ("Fe3O4", "no Gupta parameters for Fe-O"),
+        ("Si9", "not a cubic supercell"),
+        ("missing.xyz", "no structure file 'missing.xyz'"),
+        ("no/such/place", "no structure file 'no/such/place'"),
+        (".", "neither a file nor a formula"),
+        ("", "neither a file nor a formula"),
+    ],
+)
+def test_targets_that_cannot_be_searched(refused, target, said):
+    assert said in refused("search", target)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--starts", "0"], "0 starts"),
+        (["--starts", "-5"], "-5 starts"),
+        (["--starts", "1000000000"], "give 1 to"),
+        (["--starts", "many"], "'many' is not a valid integer"),
+        (["--steps", "0"], "0 steps"),
+        (["--steps", "99999999999"], "give 1 to"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--seed", "99999999999999999999"], "seed is 9999"),
+        (["--max-seconds", "0"], "max_seconds is 0"),
+        (["--max-seconds", "nan"], "max_seconds is nan"),
+        (["--target-energy", "nan"], "target_energy is not a number"),
+        (["--method", "anneal"], "'anneal' is not one of"),
+        (["--method", "adam", "--weights", "universal"], "uses no weights"),
+        (["--weights", "nonsense"], "no weights named 'nonsense'"),
+        (["--weights", "no/file.safetensors"], "cannot read the weights"),
+        (["--backend", "abacus"], "no backend named 'abacus'"),
+        (["--device", "tpu9"], "no 'tpu9' device"),
+        (["--potential", "morse"], "no potential named 'morse'"),
+        (["--potential", "gupta:"], "no potential named 'gupta:'"),
+        (["--potential", "gupta"], "is searched with Lennard-Jones, not Gupta"),
+        (["--sigma", "2"], "are for structure files"),
+        (["--no-pbc"], "are for structure files"),
+        (["--frobnicate"], "No such option"),
+        (["more"], "unexpected extra argument"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_that_make_no_sense(refused, arguments, said):
+    assert said in refused("search", "LJ7", *arguments)
+
+
+def test_parameter_sets_must_fit_the_species(refused, tmp_path):
+    assert "choose one of" in refused("search", "Au7", "--potential", "gupta:Au99")
+    assert "for Au" in refused("search", "Au7", "--potential", "gupta:PdPt")
+    path = tmp_path / "au.xyz"
+    ase.io.write(path, Atoms("Au8", GOLD))
+    assert "for Si, not Au" in refused("search", path, "--potential", "sw")
+    assert "--sigma needs --potential lj" in refused("search", path, "--sigma", 2)
+    lj = ("--potential", "lj")
+    assert "--sigma is -2.0" in refused("search", path, *lj, "--sigma", -2)
+    assert "--epsilon is nan" in refused("search", path, *lj, "--epsilon", "nan")
+
+
+def bad_structures() -> dict[str, tuple[Atoms, str]]:
+    nan, overlapping, fixed = Atoms("Au8", GOLD), Atoms("Au8", GOLD), Atoms("Au8", GOLD)
+    nan.positions[3, 1] = np.nan
+    overlapping.positions[5] = overlapping.positions[2] + 0.01
+    small, flat, plane = (bulk("Si", cubic=True) for _ in range(3))
+    small.set_cell(np.eye(3), scale_atoms=False)
+    flat.set_cell(np.diag([5.4, 5.4, 0.2]), scale_atoms=False)
+    plane.set_cell(np.diag([5.4, 5.4, 0.0]), scale_atoms=False)
+    fixed.set_constraint(ase.constraints.FixAtoms([0]))
+    bond = Atoms("Au8", GOLD, constraint=ase.constraints.FixBondLength(0, 1))
+    return {
+        "nan": (nan, "the position of atom 3 is not a finite number"),
+        "overlapping": (overlapping, "atoms 2 and 5 overlap"),
+        "empty": (Atoms(), "0 atom(s)"),
+        "one": (Atoms("Au"), "1 atom(s)"),
+        "water": (molecule("H2O"), "no default potential for H-O"),
+        "small": (small, "apart"),
+        "flat": (flat, "apart"),
+        "plane": (plane, "lie in a plane"),
+        "slab": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=[1, 1, 0]), "along a, b only"),
+        "box": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=True), "no cut-off"),
+        "fixed": (fixed, "use --starts 1"),
+        "bond": (bond, "FixBondLengths is not supported"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_structures())
+def test_structures_that_cannot_be_searched(refused, tmp_path, name):
+    atoms, said = bad_structures()[name]
+    path = tmp_path / "structure.traj"
+    ase.io.write(path, atoms)
+    before = path.read_bytes()
+    sentence = refused("search", path, "--starts", 2, "-o", tmp_path / "best.xyz")
+    assert said in sentence
+    assert str(path) in sentence
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"3\n\nAr 0 0\n",
+        b"2\n\nAr 0 0 0\n",
+        b"2\n\nQq 0 0 0\nQq 0 0 1\n",
+        bytes(range(256)),
+        pickle.dumps({"positions": [0.0]}),
+    ],
+    ids=["empty", "short line", "missing line", "no element", "binary", "pickle"],
+)
+def test_files_that_are_no_structures(refused, tmp_path, content):
+    path = tmp_path / "structure.xyz"
+    path.write_bytes(content)
+    assert "cannot be read as a structure" in refused("search", path)
+
+
+def bundled() -> bytes:
+    name = manifest()["default"]
+    return (pretrained_folder() / manifest()["weights"][name]["file"]).read_bytes()
+
+
+def wrong_shape() -> bytes:
+    content = bundled()
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    arrays = load(content)
+    first = min(arrays)
+    arrays[first] = np.stack([arrays[first]] * 2)
+    return save(arrays, metadata)
+
+
+def not_finite() -> bytes:
+    content = bundled()
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    arrays = load(content)
+    arrays[min(arrays)].flat[0] = np.nan
+    return save(arrays, metadata)
+
+
+class Trap:
+    """Unpickling this would leave a file behind."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("executed"),))
+
+
+BAD_WEIGHTS = {
+    "truncated": lambda: bundled()[:-100],
+    "header only": lambda: bundled()[:200],
+    "empty": lambda: b"",
+    "header tampered": lambda: bundled().replace(b"architecture", b"architectur3"),
+    "another format": lambda: save({"a": np.zeros(3, np.float32)}),
+    "pickled": lambda: pickle.dumps(Trap()),
+    "wrong shape": wrong_shape,
+    "not finite": not_finite,
+    "huge": lambda: bytes(6_000_000),
+}
+
+
+@pytest.mark.parametrize("name", BAD_WEIGHTS)
+def test_weight_files_that_are_not_sound(refused, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(BAD_WEIGHTS[name]())
+    for verb in (("search", "LJ7", "--weights"), ("weights", "verify")):
+        sentence = refused(*verb, path)
+        assert str(path) in sentence
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bundled_weights_with_one_bit_changed_are_refused(
+    refused, tmp_path, monkeypatch
+):
+    """The arrays are still well-formed: only the hash can tell."""
+    name = manifest()["default"]
+    content = bytearray(bundled())
+    content[-3] ^= 1
+    (tmp_path / manifest()["weights"][name]["file"]).write_bytes(content)
+    monkeypatch.setattr(ase_l2h.weights, "pretrained_folder", lambda: tmp_path)
+    for verb in (["search", "LJ7"], ["weights", "verify"], ["weights", "list"]):
+        assert "not the file that was released" in refused(*verb)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("-o", "missing/best.xyz", "No such file or directory"),
+        ("-o", "file/best.xyz", "Not a directory"),
+        ("-o", "folder.xyz", "is a folder"),
+        ("-o", "best.nonsense", "ASE writes no format of that name"),
+        ("-o", "best", "ASE writes no format of that name"),
+        ("--minima", "all.xsd", "holds a single structure"),
+        ("--minima", "missing/all.xyz", "No such file or directory"),
+        ("--plot", "picture.doc", "names no picture format"),
+        ("--plot", "missing/picture.png", "No such file or directory"),
+    ],
+)
+def test_outputs_that_cannot_be_written(refused, tmp_path, option, name, said):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.xyz").mkdir()
+    before = sorted(tmp_path.iterdir())
+    assert said in refused("search", "LJ7", option, tmp_path / name)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_outputs_never_replace_the_input_or_each_other(refused, tmp_path):
+    path = tmp_path / "au.xyz"
+    ase.io.write(path, Atoms("Au8", GOLD))
+    before = path.read_bytes()
+    assert "would overwrite the structure file" in refused("search", path, "-o", path)
+    again = tmp_path / "x" / ".." / "au.xyz"
+    (tmp_path / "x").mkdir()
+    assert "would overwrite" in refused("search", path, "--minima", again)
+    both = ("-o", tmp_path / "b.xyz", "--minima", tmp_path / "b.xyz")
+    assert "would overwrite -o" in refused("search", path, *both)
+    assert path.read_bytes() == before
+
+
+def test_an_old_output_survives_bad_input(refused, tmp_path):
+    path = tmp_path / "best.xyz"
+    path.write_text("precious")
+    refused("search", "LJ7", "-o", path, "--minima", tmp_path / "no" / "all.xyz")
+    refused("search", "LJ7", "-o", path, "--weights", "nonsense")
+    assert path.read_text() == "precious"
+
+
+def test_usage_errors_of_the_program_itself(refused, run):
+    assert "No such command 'serch'" in refused("serch")
+    assert "Missing argument 'TARGET'" in refused("search")
+    assert "Usage" in run().output
+
+
+def test_the_traceback_is_shown_on_request_only(run):
+    result = run("search", "LJ7", "--weights", "nonsense", "--traceback")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert "in load_weights" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("Error: no weights named")
