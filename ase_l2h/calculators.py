@@ -213,7 +213,7 @@ class Gupta(PotentialCalculator):
 
     def __init__(
         self,
-        parameter_set: str | Mapping[str, Any],
+        parameter_set: Any,
         rc: float | None = None,
         **kwargs: Any,
     ) -> None:
@@ -249,9 +249,7 @@ class StillingerWeber(PotentialCalculator):
 
     default_parameters: ClassVar[dict[str, Any]] = {"parameter_set": "Si"}
 
-    def __init__(
-        self, parameter_set: str | Mapping[str, float] = "Si", **kwargs: Any
-    ) -> None:
+    def __init__(self, parameter_set: Any = "Si", **kwargs: Any) -> None:
         super().__init__(parameter_set=parameter_set, **kwargs)
         _ = self.potential
 
@@ -273,16 +271,17 @@ class StillingerWeber(PotentialCalculator):
                 f"StillingerWeber has no parameter {unknown[0]!r}; it takes "
                 f"{', '.join(sorted(known))}"
             )
-        values: dict[str, Any] = {
-            key: float(value) for key, value in {**base, **chosen}.items()
-        }
+        values: dict[str, Any] = {**base, **chosen}
         for key in ("epsilon", "sigma", "a"):
             _positive(key, values[key])
         return stillinger_weber.StillingerWeber(**values)
 
 
 def _positive(name: str, value: Any) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
     if not (np.isfinite(number) and number > 0):
         raise ValueError(f"{name} is {value}; it must be a positive number")
     return number
@@ -374,7 +373,7 @@ def _matscipy_stillinger_weber(calculator: Any) -> Potential | None:
 
 
 def potential_and_system(
-    atoms: Atoms,
+    atoms: Any,
     *,
     length_scale: float | None = None,
     energy_scale: float | None = None,

@@ -179,7 +179,7 @@ def unknown_units(
 
 
 def system_of(
-    atoms: Atoms,
+    atoms: Any,
     potential: Potential | None = None,
     *,
     length_scale: float | None = None,

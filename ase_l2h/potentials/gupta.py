@@ -79,7 +79,7 @@ class Gupta(PairwisePotential):
     @classmethod
     def from_pairs(
         cls,
-        pairs: Mapping[str, tuple[float, float, float, float, float]],
+        pairs: Mapping[str, Any],
         *,
         rc: float | None = None,
     ) -> Gupta:
@@ -105,7 +105,10 @@ class Gupta(PairwisePotential):
                 raise ValueError(
                     f"cannot read the Gupta pair {name!r}; write it as in 'Ag-Au'"
                 )
-            numbers = np.asarray(values, dtype=float)
+            try:
+                numbers = np.asarray(values, dtype=float)
+            except (TypeError, ValueError):
+                numbers = np.empty(0)
             if numbers.shape != (5,) or not np.all(
                 np.isfinite(numbers) & (numbers > 0)
             ):

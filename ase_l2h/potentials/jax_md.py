@@ -31,8 +31,8 @@ class FunctionPotential:
         close over a jax-md displacement function, and so over a periodic cell; keep one
         function object, since a new one recompiles.
     parameters
-        Keyword arguments of ``function``: arrays are traced, so changing them does not
-        recompile.
+        Keyword arguments of ``function``, in the dtype of the positions when called;
+        arrays are traced, so changing them does not recompile.
     atom_function
         The same arguments to energies per atom, ``(n,)``; None when only the total is
         known.
@@ -68,12 +68,20 @@ class FunctionPotential:
 
     def _over_batch(self, function: Callable[..., Any], positions: Array) -> Array:
         """``function`` of every structure, its own axes last: ``(*batch, ...)``."""
-        parameters = {} if self.parameters is None else self.parameters
+        # One dtype throughout, that of the positions.
+        parameters = jax.tree.map(
+            lambda leaf: _as_dtype(leaf, positions.dtype), self.parameters or {}
+        )
         batched = lambda rows: function(rows, **parameters)
         for _ in range(positions.ndim - 2):
             batched = jax.vmap(batched)
         batch_first = jnp.moveaxis(positions, (1, 0), (-2, -1))
         return jnp.asarray(batched(batch_first))
+
+
+def _as_dtype(leaf: Any, dtype: Any) -> Any:
+    leaf = jnp.asarray(leaf)
+    return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def from_jax_md(
