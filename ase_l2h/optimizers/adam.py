@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float
@@ -46,5 +47,9 @@ class Adam:
     ) -> tuple[Float[Array, "3 n *batch"], Any]:
         """Adam's displacement."""
         displacement: Any
-        displacement, state = self._transformation().update(observation.gradient, state)
+        # optax raises a decay to an integer power, which strict promotion forbids.
+        with jax.numpy_dtype_promotion("standard"):
+            displacement, state = self._transformation().update(
+                observation.gradient, state
+            )
         return displacement, state

@@ -74,7 +74,7 @@ class Fire:
         mixed = (1 - state.alpha) * state.velocity
         mixed = mixed + (state.alpha * speed / strength) * force
         count = jnp.where(downhill, state.downhill + 1, 0)
-        faster = downhill & (count > self.n_min)
+        faster = downhill & (count > jnp.asarray(self.n_min, count.dtype))
         grown = jnp.minimum(state.dt * self.f_inc, self.dt_max)
         # A structure at rest (the first step) has zero power: it starts, not stops.
         at_rest = speed == 0
