@@ -102,9 +102,11 @@ CASES = {
 FREE = [name for name, case in CASES.items() if case.edge is None]
 PERIODIC = [name for name, case in CASES.items() if case.edge is not None]
 IMAGES = [name for name in CASES if name.endswith("images")]
-# Potentials with a gradient of their own, which must be that of their energy.
+NO_IMAGES = [name for name in CASES if name not in IMAGES]
+# Potentials with a gradient of their own, which must be that of their energy. Image
+# sums are differentiated automatically.
 OWN_GRADIENT = [
-    n for n, c in CASES.items() if hasattr(c.potential, "energy_and_gradient")
+    name for name in NO_IMAGES if hasattr(CASES[name].potential, "energy_and_gradient")
 ]
 
 VARIANTS = ("itself", "translated", "rotated", "permuted", "wrapped", "coincident")
