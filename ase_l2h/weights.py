@@ -178,7 +178,9 @@ def _read(path: Path) -> bytes:
 
 def _check_metadata(metadata: Any) -> None:
     """Every weight file says which horizon and tasks it was trained for."""
-    horizon, tasks = metadata["horizon"], metadata["tasks"]
+    if not isinstance(metadata, dict):
+        raise ValueError("its metadata is no table")
+    horizon, tasks = metadata.get("horizon"), metadata.get("tasks")
     if type(horizon) is not int or horizon < 1:
         raise ValueError(f"its horizon is {horizon!r}, not a number of steps")
     if not isinstance(tasks, list) or not all(isinstance(t, str) for t in tasks):
