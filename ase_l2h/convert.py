@@ -281,10 +281,11 @@ def check_distances(atoms: Atoms, closest: float) -> None:
         return
     worst = int(np.argmin(distances))
     i, j = sorted((int(first[worst]), int(second[worst])))
-    pair = f"atoms {i} and {j} overlap: they" if i != j else f"images of atom {i}"
+    pair, remedy = f"atoms {i} and {j} overlap: they", "move them apart first"
+    if i == j:
+        pair, remedy = f"images of atom {i}", "enlarge the cell"
     raise ValueError(
-        f"{pair} are {distances[worst]:.3g} apart, less than {closest:.3g}; move them "
-        "apart first"
+        f"{pair} are {distances[worst]:.3g} apart, less than {closest:.3g}; {remedy}"
     )
 
 
