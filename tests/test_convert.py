@@ -145,8 +145,10 @@ def nan_position() -> Atoms:
 
 
 def overlapping() -> Atoms:
+    """Two pairs too close; the closer one is named."""
     atoms = square(edge=3.0)
     atoms.positions[3] = atoms.positions[1] + [0, 0.1, 0]
+    atoms.positions[2] = atoms.positions[0] + [0, 0.15, 0]
     return atoms
 
 

@@ -77,6 +77,9 @@ def test_without_a_cutoff_ase_needs_a_huge_one(rng):
         make_system(np.zeros(9, int)),
     )
     assert float(found.energy) == pytest.approx(atoms.get_potential_energy(), rel=1e-10)
+    forces = atoms.get_forces()
+    scale = np.abs(forces).max()
+    np.testing.assert_allclose(-found.gradient.T, forces, rtol=0, atol=1e-10 * scale)
 
 
 def test_energy_scales_with_its_parameters(rng):
