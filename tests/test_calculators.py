@@ -221,6 +221,9 @@ def test_potential_of_ase_lennard_jones_after_set():
     # ASE does not move rc with sigma once it is resolved.
     assert potential_of(calculator).sigma == 2.0
     assert potential_of(calculator).rc == 3.0
+    # None means 3 sigma in ASE, never "no cut-off" as in our own calculator.
+    calculator.set(rc=None)
+    assert potential_of(calculator).rc == 6.0
 
 
 class Subclass(AseLennardJones):
