@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pkgutil
 import re
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -48,15 +48,22 @@ def test_a_cold_start_loads_no_heavy_package(arguments):
 
 @pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
 def test_a_cold_start_is_fast(arguments):
-    """The best of several runs: the others measure what else the machine does."""
+    """In processor time, the best of several runs: wall time measures the neighbours.
+
+    A cold start waits for nothing, so on an idle machine the two are the same.
+    """
     seconds = []
-    for _ in range(10):
-        start = time.perf_counter()
+    for _ in range(5):
+        before = os.times()
         run_python(*arguments)
-        seconds.append(time.perf_counter() - start)
-        if seconds[-1] < COLD_SECONDS:
-            return
-    pytest.fail(f"never below {COLD_SECONDS} s: {sorted(seconds)}")
+        after = os.times()
+        seconds.append(
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
+    assert min(seconds) < COLD_SECONDS
 
 
 def test_the_names_of_the_package_are_those_of_its_modules():
