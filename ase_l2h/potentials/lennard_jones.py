@@ -80,20 +80,28 @@ class LennardJones(PairPotential):
     ) -> EnergyAndGradient:
         """Energy and gradient in one pass over the neighbours, no pair array stored.
 
-        For the uncut form only; the cut forms take the general pair loop.
+        In units of sigma, with s6 = r^-6,
+
+            E_i = 2 eps sum_j s6 (s6 - 1)
+            dE/dx_i = (48 eps / sigma) sum_j (1/2 - s6) s6 / r^2 (x_i - x_j)
+
+        For uncut clusters only; the cut forms take the general pair loop.
         """
-        if self.rc is not None:
+        if self.rc is not None or system.cell is not None:
             return super().energy_and_gradient(positions, system)
-        sigma2, epsilon = self.sigma**2, self.epsilon
 
         def add(displacement, squared, _, sums):
+            # XLA evaluates the factor of the gradient once per component, so it is kept
+            # short: parameters are multiplied in at the end.
             atoms, gradient = sums
             inverse = 1.0 / squared
-            s6 = (sigma2 * inverse) ** 3
-            slope = (-24.0 * epsilon) * s6 * (2.0 * s6 - 1.0) * inverse
-            atoms = atoms + (2.0 * epsilon) * s6 * (s6 - 1.0)
-            return atoms, gradient + slope * displacement
+            s6 = inverse * inverse * inverse
+            atoms = atoms + s6 * (s6 - 1.0)
+            return atoms, gradient + ((0.5 - s6) * (s6 * inverse)) * displacement
 
         zero = jnp.zeros_like(positions)
-        atoms, gradient = over_neighbours(positions, system, add, (zero[0], zero))
+        reduced = positions / self.sigma
+        atoms, gradient = over_neighbours(reduced, system, add, (zero[0], zero))
+        atoms = (2.0 * self.epsilon) * atoms
+        gradient = (48.0 * self.epsilon / self.sigma) * gradient
         return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)

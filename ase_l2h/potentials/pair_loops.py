@@ -22,6 +22,7 @@ from ase_l2h.potentials.base import (
     PairwisePotential,
     automatic_energy_and_gradient,
     neighbours,
+    times_rows,
 )
 from ase_l2h.system import System
 
@@ -92,8 +93,7 @@ def over_offsets(
         d = positions - of_partner(doubled, k, axis=1)
         if lattice is not None:
             cell, inverse = lattice
-            turns = jnp.round(jnp.einsum("ka,k...->a...", inverse, d))
-            d = d - jnp.einsum("ka,k...->a...", cell, turns)
+            d = d - times_rows(jnp.round(times_rows(d, inverse)), cell)
         weight = jnp.where(2 * k == n, 0.5, 1.0).astype(positions.dtype)
         return visit(k, d, weight, carry)
 

@@ -101,9 +101,9 @@ class _Surroundings(NamedTuple):
     vectors: Float[Array, "vectors 3 n *batch"]
 
 
-def _bumps(squared: Array, centres: tuple, widths: tuple, ndim: int) -> Array:
+def _bumps(squared: Array, centres: tuple, widths: tuple) -> Array:
     """``max(0, 1 - ((u - c) / w)^2)^2`` for every centre: ``(k, n, *batch)``."""
-    shape = (-1,) + (1,) * ndim
+    shape = (-1,) + (1,) * squared.ndim
     centre = jnp.asarray(centres, squared.dtype).reshape(shape)
     inverse = 1.0 / jnp.asarray(widths, squared.dtype).reshape(shape)
     offset = (squared - centre) * inverse
@@ -114,13 +114,12 @@ def surroundings(
     positions: Float[Array, "3 n *batch"], system: System
 ) -> _Surroundings:
     """Shell occupations and neighbour vectors of every atom, in one loop."""
-    ndim = positions.ndim - 1
 
     def add(d: Array, squared: Array, _: Array, sums: _Surroundings) -> _Surroundings:
         # Beyond every bump; inf * 0 would be nan.
         squared = jnp.minimum(squared, 1e3)
-        shells = _bumps(squared, SHELL_CENTRES, SHELL_WIDTHS, ndim)
-        weights = _bumps(squared, VECTOR_CENTRES, VECTOR_WIDTHS, ndim)
+        shells = _bumps(squared, SHELL_CENTRES, SHELL_WIDTHS)
+        weights = _bumps(squared, VECTOR_CENTRES, VECTOR_WIDTHS)
         return _Surroundings(
             sums.shells + shells, sums.vectors + weights[:, None] * d[None]
         )

@@ -214,12 +214,12 @@ def radial_functions(
     """
     n, batch = positions.shape[1], positions.shape[2:]
     dtype = positions.dtype
-    ones = (1,) * len(batch)
-    eta = jnp.asarray(ETAS, dtype).reshape((-1, 1, *ones))
     species = jnp.asarray(system.species)
-    slots = jnp.arange(species_slots).reshape((-1, 1, *ones))
 
     def add(_: Array, squared: Array, j: Array, sums: Array) -> Array:
+        column = (-1,) + (1,) * squared.ndim
+        eta = jnp.asarray(ETAS, dtype).reshape(column)
+        slots = jnp.arange(species_slots).reshape(column)
         switch = _cosine_switch(squared / RADIAL_CUTOFF**2)
         near = jnp.where(switch > 0, squared, 0.0)
         terms = jnp.exp(-eta * near) * switch
@@ -227,7 +227,7 @@ def radial_functions(
             return sums + terms
         slot = jax.lax.dynamic_index_in_dim(species, j, 0, keepdims=False)
         chosen = (slots == slot).astype(dtype)[:, None]
-        spread = sums.reshape((species_slots, len(ETAS), n, *batch))
+        spread = sums.reshape((species_slots, *terms.shape))
         return (spread + chosen * terms).reshape(sums.shape)
 
     start = jnp.zeros((species_slots * len(ETAS), n, *batch), dtype)
