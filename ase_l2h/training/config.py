@@ -151,6 +151,8 @@ def read_config(path: Path) -> TrainingConfig:
         wanted, fits = _KINDS[known[name]]
         if not fits(value):
             raise ValueError(f"{path}: {name} is {value!r}; give {wanted}")
+        if known[name] == "float":
+            entries[name] = float(value)
     entries["tasks"] = tuple(entries["tasks"])
     try:
         return TrainingConfig(**entries)
