@@ -329,17 +329,9 @@ def potential_of(calculator: Any) -> Potential | None:
     return None
 
 
-# matscipy names the parameters so; its functions close over them.
-_MATSCIPY_NAMES = {
-    "epsilon": "epsilon",
-    "sigma": "sigma",
-    "A": "A",
-    "B": "B",
-    "lambda1": "lam",
-    "gamma": "gamma",
-    "a": "a",
-    "p": "p",
-}
+# matscipy's names of our parameters; its functions close over them.
+_MATSCIPY_NAMES = {name: name for name in ("epsilon", "sigma", "A", "B", "gamma", "a")}
+_MATSCIPY_NAMES |= {"lambda1": "lam", "p": "p"}
 
 
 def _matscipy_stillinger_weber(calculator: Any) -> Potential | None:
