@@ -63,7 +63,11 @@ def test_every_call_of_the_calculator_is_charged_and_no_other():
 def test_several_starts_share_the_calculator():
     atoms = copper()
     search = silent(atoms, n_starts=3)
-    assert search.run(fmax=0.02) is True
+    for converged in search.irun(fmax=0.02):
+        if not converged:
+            # The atoms hold the leader at its next point, which serves the next step.
+            assert atoms.calc.calls == 3 * search.nsteps + 1
+    assert converged
     assert search.charged_evaluations == atoms.calc.calls
     assert atoms.calc.calls > 3 * 30
     energies = [energy for energy, _ in search.minima]
