@@ -1,0 +1,314 @@
+"""Training runs: recorded, refused, killed, and resumed to the same bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from ase_l2h.targets import named_target
+from ase_l2h.training import train as module
+from ase_l2h.training.checkpoint import load_checkpoint
+from ase_l2h.training.config import TrainingConfig
+from ase_l2h.training.train import Trainer, train
+from ase_l2h.weights import load_weights
+
+TINY = TrainingConfig(
+    tasks=("LJ5", "LJ6"),
+    updates=4,
+    horizon=20,
+    quench_steps=5,
+    directions=2,
+    starts=4,
+    learning_rate=0.05,
+    normalise="spread",
+    hit_bonus=0.1,
+    architecture="equivariant",
+    seed=21,
+)
+ONE_TASK = dataclasses.replace(TINY, tasks=("LJ5",))
+# A training that saves after every update and may kill itself on the way:
+# argv = folder, number of the update, moment.
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+import jax
+folder, number, moment = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+jax.config.update("jax_compilation_cache_dir", str(folder.parent / "compiled"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+from ase_l2h.training import train as module
+from ase_l2h.training.config import TrainingConfig
+
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+module.CHECKPOINT_SECONDS = -1.0
+save = module.save_checkpoint
+
+def saving(path, state, metadata):
+    if state.update == number and moment == "before saving":
+        die()
+    if state.update == number and moment == "while saving":
+        Path.replace = lambda *_: die()
+    save(path, state, metadata)
+    if state.update == number and moment == "after saving":
+        die()
+
+module.save_checkpoint = saving
+print("go", flush=True)
+module.train(module.TrainingConfig(**{TINY}), folder, resume=True, quiet=True)
+""".replace("{TINY}", repr(dataclasses.asdict(TINY)))
+
+
+def start(folder: Path, number: int = -1, moment: str = "never") -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(folder), str(number), moment],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> int:
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode in (0, -signal.SIGKILL), errors[-2000:]
+    return process.returncode
+
+
+def updates_recorded(folder: Path) -> list[int]:
+    lines = (folder / "record.jsonl").read_text().splitlines()
+    return [json.loads(line)["update"] for line in lines]
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    """Everything but the wall times agrees, to the bit."""
+    assert updates_recorded(folder) == updates_recorded(other) == [1, 2, 3, 4]
+    assert_same_files(folder, other)
+    assert (folder / "config.json").read_bytes() == (other / "config.json").read_bytes()
+    timeless = lambda path: [
+        {k: v for k, v in json.loads(line).items() if k != "seconds"}
+        for line in (path / "record.jsonl").read_text().splitlines()
+    ]
+    assert timeless(folder) == timeless(other)
+    assert list(folder.glob("*.partial")) == []
+
+
+def assert_same_files(folder: Path, other: Path) -> None:
+    """Weights and checkpoint; safetensors writes metadata in any order."""
+    for name in ("weights.safetensors", "checkpoint.safetensors"):
+        with safe_open(folder / name, "numpy") as a, safe_open(other / name, "np") as b:
+            assert a.metadata() == b.metadata()
+            assert set(a.keys()) == set(b.keys())
+            for key in a.keys():  # noqa: SIM118
+                first, second = a.get_tensor(key), b.get_tensor(key)
+                assert first.dtype == second.dtype
+                assert first.tobytes() == second.tobytes(), key
+
+
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory) -> Path:
+    """A run from beginning to end, in a process of its own like the killed ones."""
+    folder = tmp_path_factory.mktemp("runs") / "unkilled"
+    assert finish(start(folder)) == 0
+    return folder
+
+
+def test_a_run_records_every_update_and_leaves_weights(unkilled):
+    assert updates_recorded(unkilled) == [1, 2, 3, 4]
+    loaded = load_weights(unkilled / "weights.safetensors")
+    assert loaded.metadata["tasks"] == ["LJ5", "LJ6"]
+    assert (loaded.horizon, loaded.metadata["updates"]) == (20, 4)
+    assert np.any(np.asarray(loaded.rule.theta["kernel_out"]) != 0)
+    lines = [
+        json.loads(line)
+        for line in (unkilled / "record.jsonl").read_text().splitlines()
+    ]
+    # Two tasks of 4 starts; theta itself, and 2 directions with 2 arms, share 26
+    # evaluations a start.
+    charges = [line["charged_evaluations"] for line in lines]
+    assert charges == [26 * 4 * (2 + 4) * k for k in (1, 2, 3, 4)]
+    assert loaded.metadata["charged_evaluations"] == charges[-1]
+    assert all(set(line["hits"]) == {"LJ5", "LJ6"} for line in lines)
+    assert all(-1 <= line["loss"] <= 0 for line in lines)
+    assert all(line["gradient_norm"] > 0 for line in lines)
+
+
+def test_a_run_killed_at_the_worst_moments_ends_with_the_same_bits(unkilled):
+    """The line is written and the checkpoint is not, or only its first half is."""
+    folder = unkilled.parent / "killed"
+    for number, moment, known in ((2, "before saving", 2), (3, "while saving", 3)):
+        assert finish(start(folder, number, moment)) == -signal.SIGKILL
+        assert updates_recorded(folder) == list(range(1, known + 1))
+    assert finish(start(folder)) == 0
+    (folder / "checkpoint.safetensors.partial").unlink(missing_ok=True)
+    assert_same_run(folder, unkilled)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_kills_at_random_moments_change_nothing(unkilled):
+    """Wherever SIGKILL falls: in imports, in compilation, in steps, in files."""
+    rng = np.random.default_rng(99)
+    folder = unkilled.parent / "often"
+    kills = 0
+    for attempt in range(200):
+        process = start(folder)
+        assert process.stdout is not None
+        process.stdout.readline()
+        begun = time.monotonic()
+        allowed = rng.uniform(0, 6)
+        while time.monotonic() - begun < allowed and process.poll() is None:
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        if finish(process) == 0:
+            assert_same_run(folder, unkilled)
+            folder = unkilled.parent / f"often-{attempt}"
+            continue
+        kills += 1
+        if kills >= 20:
+            break
+    assert kills >= 20
+    assert finish(start(folder)) == 0
+    assert_same_run(folder, unkilled)
+
+
+@pytest.fixture(scope="module")
+def trainer() -> Trainer:
+    return Trainer(ONE_TASK)
+
+
+@pytest.fixture
+def quick(monkeypatch, trainer):
+    """Runs in this process share one trainer, and with it what is compiled."""
+    monkeypatch.setattr(module, "Trainer", lambda config: trainer)
+    return trainer
+
+
+def shorter(updates: int) -> TrainingConfig:
+    return dataclasses.replace(ONE_TASK, updates=updates)
+
+
+def test_a_run_can_be_made_longer_and_only_that(quick, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(shorter(3), whole, quiet=True)
+    train(shorter(1), parts, quiet=True)
+    with pytest.raises(FileExistsError, match="add --resume to continue it"):
+        train(shorter(3), parts, quiet=True)
+    for change in (
+        {"seed": 5},
+        {"tasks": ("LJ6",)},
+        {"features": {"step": True}},
+    ):
+        other = dataclasses.replace(shorter(3), **change)
+        with pytest.raises(ValueError, match=f"made with another {next(iter(change))}"):
+            train(other, parts, resume=True, quiet=True)
+    train(shorter(3), parts, resume=True, quiet=True)
+    assert updates_recorded(parts) == [1, 2, 3]
+    assert_same_files(parts, whole)
+    # Nothing is left to do: the same weights again.
+    train(shorter(3), parts, resume=True, quiet=True)
+    assert_same_files(parts, whole)
+
+
+def test_ctrl_c_saves_a_checkpoint_and_leaves_no_gap(quick, tmp_path, monkeypatch):
+    """Interrupted in the third update: two are recorded and two are saved."""
+    update = Trainer.update
+
+    def interrupted(self, state, pool):
+        if state.update == 2:
+            raise KeyboardInterrupt
+        return update(self, state, pool)
+
+    monkeypatch.setattr(Trainer, "update", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(shorter(3), tmp_path / "run", quiet=True)
+    assert updates_recorded(tmp_path / "run") == [1, 2]
+    path = tmp_path / "run" / "checkpoint.safetensors"
+    state, _ = load_checkpoint(path, quick.initial)
+    assert state.update == 2
+
+
+def test_lines_after_the_last_checkpoint_are_dropped(quick, tmp_path):
+    """Also a line of which only a part was written."""
+    folder = tmp_path / "run"
+    train(shorter(1), folder, quiet=True)
+    with (folder / "record.jsonl").open("a") as stream:
+        stream.write('{"update": 2, "loss": -0.5}\n{"update": 3, "lo')
+    train(shorter(2), folder, resume=True, quiet=True)
+    assert updates_recorded(folder) == [1, 2]
+
+
+def test_resuming_where_nothing_is_begins_a_run(quick, tmp_path):
+    train(shorter(1), tmp_path / "new", resume=True, quiet=True)
+    assert updates_recorded(tmp_path / "new") == [1]
+
+
+def test_directions_are_dealt_out_to_the_tasks_in_turn(tmp_path, monkeypatch):
+    """With more tasks than directions, every update trains on the next ones."""
+    config = dataclasses.replace(TINY, tasks=("LJ5", "LJ6", "LJ7"), updates=3)
+    monkeypatch.setattr(module, "make_task", lambda name, key: FakeTask(name))
+    trainer = Trainer(config)
+    asked: list[str] = []
+
+    def energies(job):
+        asked.append(job[0])
+        return np.full(config.starts, -1.0), 0
+
+    monkeypatch.setattr(trainer, "_energies", energies)
+    state, seen = trainer.initial, []
+    with module.ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            asked.clear()
+            state, _ = trainer.update(state, pool)
+            seen.append(sorted(set(asked)))
+    assert seen == [["LJ5", "LJ6"], ["LJ5", "LJ7"], ["LJ6", "LJ7"]]
+
+
+class FakeTask:
+    """A task without energies."""
+
+    reference = best = -1.0
+    energy_scale = 1.0
+
+    def __init__(self, name: str) -> None:
+        self.target = named_target(name)
+
+    def starts(self, key: jax.Array, count: int, rotate: bool) -> None:
+        """Never looked at."""
+
+    def hits(self, energy: np.ndarray, best: float) -> np.ndarray:
+        return energy < best
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_training_improves_the_rule(tmp_path):
+    """LJ7 at 100 steps: the mean loss falls by more than five standard errors."""
+    config = TrainingConfig(
+        tasks=("LJ7",),
+        updates=40,
+        horizon=100,
+        quench_steps=20,
+        directions=8,
+        starts=32,
+        architecture="equivariant",
+        learning_rate=0.03,
+        seed=2,
+    )
+    train(config, tmp_path / "run", quiet=True)
+    lines = (tmp_path / "run" / "record.jsonl").read_text().splitlines()
+    losses = np.array([json.loads(line)["loss"] for line in lines])
+    first, last = losses[:8], losses[-8:]
+    error = np.sqrt((first.var(ddof=1) + last.var(ddof=1)) / 8)
+    assert first.mean() - last.mean() > 5 * error
+    assert first.mean() - last.mean() > 0.05
