@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, Any
 
@@ -244,7 +244,9 @@ class Learn2Hop(Optimizer):
             converged = last
         return converged
 
-    def irun(self, fmax: float = 0.05, steps: int | None = None) -> Iterator[bool]:
+    def irun(
+        self, fmax: float = 0.05, steps: int | None = None
+    ) -> Generator[bool, None, None]:
         """:meth:`run` as a generator: one item before the first step and after each.
 
         Leaving the loop early puts the best structure so far into ``atoms``, not
@@ -255,7 +257,7 @@ class Learn2Hop(Optimizer):
         self.fmax = fmax
         return self._irun(steps)
 
-    def _irun(self, steps: int | None) -> Iterator[bool]:
+    def _irun(self, steps: int | None) -> Generator[bool, None, None]:
         if self._exploration.walk is None or self._exploration.disturbed:
             self._begin()
         walk = self._exploration.walk

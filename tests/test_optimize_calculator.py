@@ -108,7 +108,8 @@ def test_the_units_can_be_set():
         atoms = copper()
         before = atoms.positions.copy()
         run = silent(atoms, length_scale=length).irun(fmax=0.05)
-        next(run), next(run)
+        next(run)
+        next(run)
         moves.append(np.linalg.norm(atoms.positions - before))
         run.close()
     assert abs(moves[0] - moves[1]) > 0.05
