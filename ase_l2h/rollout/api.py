@@ -21,7 +21,12 @@ from jaxtyping import Array, Bool, Float
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout.scan import advance, evaluate, initialise_state
+from ase_l2h.rollout.scan import (
+    COMPILER_OPTIONS,
+    advance,
+    evaluate,
+    initialise_state,
+)
 from ase_l2h.system import System, take_batch
 
 __all__ = [
@@ -46,8 +51,8 @@ BOND = 2.0
 Device = Any
 
 _initialise = jax.jit(initialise_state)
-_advance = jax.jit(advance)
-_evaluate = jax.jit(evaluate)
+_advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
+_evaluate = jax.jit(evaluate, compiler_options=COMPILER_OPTIONS)
 
 
 class Status(enum.IntEnum):

@@ -15,7 +15,11 @@ from ase_l2h.optimizers.descent import charged_evaluation
 from ase_l2h.potentials.base import Potential
 from ase_l2h.system import System
 
-__all__ = ["advance", "evaluate", "initialise_state"]
+__all__ = ["COMPILER_OPTIONS", "advance", "evaluate", "initialise_state"]
+
+# For `jax.jit` of the functions below. Left to itself XLA uses half of a 512-bit vector
+# unit: 1.2 to 1.6 times slower. No effect on other processors and on a GPU.
+COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
 def initialise_state(

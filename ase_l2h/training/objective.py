@@ -20,7 +20,12 @@ from ase_l2h.optimizers.base import Rule
 from ase_l2h.optimizers.descent import Descent
 from ase_l2h.optimizers.fire import Fire
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout.scan import advance, evaluate, initialise_state
+from ase_l2h.rollout.scan import (
+    COMPILER_OPTIONS,
+    advance,
+    evaluate,
+    initialise_state,
+)
 from ase_l2h.system import System
 
 __all__ = ["Unroll", "adam_reference", "capped_energy", "unroll", "with_horizon"]
@@ -81,5 +86,7 @@ def with_horizon(rule: Any, horizon: int) -> Any:
     return replace(rule, time_scale=jnp.float32(rule.reference_horizon / horizon))
 
 
-jit_unroll = jax.jit(unroll)
-jit_adam_reference = jax.jit(adam_reference, static_argnames="horizon")
+jit_unroll = jax.jit(unroll, compiler_options=COMPILER_OPTIONS)
+jit_adam_reference = jax.jit(
+    adam_reference, static_argnames="horizon", compiler_options=COMPILER_OPTIONS
+)
