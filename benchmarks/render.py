@@ -1,6 +1,6 @@
 """Turn the committed records into the tables and pictures of README and docs.
 
-    python -m benchmarks.render
+python -m benchmarks.render
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def results() -> None:
     for k, method in enumerate(methods):
         mine = {row["target"]: row for row in rows if row["method"] == method}
         xs = [i for i, t in enumerate(targets) if t in mine]
-        share = np.array([mine[targets[i]]["hits"] / mine[targets[i]]["starts"] for i in xs])
+        share = np.array(
+            [mine[targets[i]]["hits"] / mine[targets[i]]["starts"] for i in xs]
+        )
         low = np.array([mine[targets[i]]["low"] for i in xs])
         high = np.array([mine[targets[i]]["high"] for i in xs])
         axes.bar(
