@@ -2,10 +2,10 @@
 
     python -m benchmarks.release NAME STAGE_FOLDER... [--default]
 
-The stages are training folders in the order in which they followed one another; the last
-one's weights are released. Configurations and records of all stages are kept beside
-them, and the manifest is written anew. ``python -m benchmarks.render`` then writes the
-card's tables from the measured records.
+The stages are training folders in the order in which they followed one another; the
+weights of the last are released. Configurations and records of all stages are kept
+beside them, and the manifest is written anew. ``python -m benchmarks.render`` then
+writes the card from the measured records.
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from scipy.stats import ks_2samp
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ks_2samp
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -92,6 +91,7 @@ def summarise(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "to_minimum": line["charged_evaluations"] / hits if hits else None,
                 "seconds": line["wall_seconds"],
                 "seed": line["seed"],
+                "sha256": line["weights_sha256"],
                 "machine": line["machine"],
             }
         )
@@ -251,6 +251,71 @@ def frame() -> None:
     replace_between(ROOT / "docs" / "frame-dependence.md", "frame", text)
 
 
+def cards() -> None:
+    """One card per released weight file, measured numbers from the records."""
+    manifest = json.loads((ROOT / "pretrained" / "manifest.json").read_text())
+    rows = summarise(read("results.jsonl"))
+    for name, entry in manifest["weights"].items():
+        mine = [r for r in rows if r["sha256"] == entry["sha256"]]
+        text = [f"# `{name}`", ""]
+        text += [
+            f"Architecture `{entry['architecture']}`, horizon {entry['horizon']} steps, "
+            f"licence {entry['licence']}, trained at commit {entry['commit']}.",
+            "",
+            f"SHA-256 `{entry['sha256']}`, {entry['bytes']} bytes.",
+            "",
+            "## Training",
+            "",
+            "| stage | tasks | updates | horizon | seed | charged evaluations | seconds |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for number, stage in enumerate(entry["stages"], 1):
+            text.append(
+                f"| {number} | {', '.join(stage['tasks'])} | {stage['updates']} | "
+                f"{stage['horizon']} | {stage['seed']} | "
+                f"{stage['charged_evaluations']:.3g} | {stage['seconds']:.0f} |"
+            )
+        text += [
+            "",
+            f"Configurations and records of the stages: [{name}/]({name}). The times "
+            "were taken on two cores that other work shared.",
+            "",
+            "## Measured",
+            "",
+            "| target | trained on | hits | 95 % interval | mean energy | lowest | "
+            "evaluations to the minimum |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        trained = set(entry["tasks"])
+        for row in mine:
+            reach = row["to_minimum"]
+            text.append(
+                f"| {row['target']} | {'yes' if row['target'] in trained else 'no'} | "
+                f"{row['hits']}/{row['starts']} | {row['low']:.3f}-{row['high']:.3f} | "
+                f"{row['mean']:.4f} | {row['lowest']:.4f} | "
+                f"{'not found' if reach is None else f'{reach:.0f}'} |"
+            )
+        missed = [row["target"] for row in mine if not row["hits"]]
+        text += [
+            "",
+            "Fresh starts with a seed that training never saw; a target without a "
+            "published energy is held against the lowest energy that any method found.",
+            "",
+            "## Known failures",
+            "",
+        ]
+        text.append(
+            f"Never reached the lowest known minimum of {', '.join(missed)}."
+            if missed
+            else "None among the targets above."
+        )
+        text.append(
+            "Only the horizon above has been measured; a longer one is not claimed to "
+            "help."
+        )
+        (ROOT / "pretrained" / f"{name}.md").write_text("\n".join(text) + "\n")
+
+
 def random_alignment(count: int = 20000) -> np.ndarray:
     """Largest direction cosine of an icosahedron's vertices in a random orientation."""
     from scipy.spatial.transform import Rotation
@@ -267,3 +332,4 @@ def random_alignment(count: int = 20000) -> np.ndarray:
 if __name__ == "__main__":
     results()
     frame()
+    cards()

@@ -26,7 +26,12 @@ from ase_l2h.targets import Target, named_target
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "results.jsonl"
-TARGETS = "LJ13 LJ19 LJ26 LJ31 LJ38 LJ55 LJ75 Au13 Au55 Ag38 Ag19Au19 Si8 Si64".split()
+# fmt: off
+TARGETS = (
+    *("LJ13", "LJ19", "LJ26", "LJ31", "LJ38", "LJ55", "LJ75"),
+    *("Au13", "Au55", "Ag38", "Ag19Au19", "Si8", "Si64"),
+)
+# fmt: on
 CLASSICAL = ("adam", "fire", "gd")
 # A hit ends within this of the reference, in energy scales.
 HIT = 1e-4

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # A Lennard-Jones cluster, from one line of ASE
 #
-# Nineteen argon-like atoms have hundreds of ways to be a local minimum and one best: two
+# Nineteen argon-like atoms have thousands of local minima and one best: two
 # interpenetrating icosahedra. A local optimizer started at random almost never finds
 # it. `Learn2Hop` is used like any ASE optimizer and keeps going until it does.
 
