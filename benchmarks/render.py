@@ -259,14 +259,15 @@ def cards() -> None:
         mine = [r for r in rows if r["sha256"] == entry["sha256"]]
         text = [f"# `{name}`", ""]
         text += [
-            f"Architecture `{entry['architecture']}`, horizon {entry['horizon']} steps, "
-            f"licence {entry['licence']}, trained at commit {entry['commit']}.",
+            f"Architecture `{entry['architecture']}`, horizon {entry['horizon']} "
+            f"steps, licence {entry['licence']}, trained at commit {entry['commit']}.",
             "",
             f"SHA-256 `{entry['sha256']}`, {entry['bytes']} bytes.",
             "",
             "## Training",
             "",
-            "| stage | tasks | updates | horizon | seed | charged evaluations | seconds |",
+            "| stage | tasks | updates | horizon | seed | charged evaluations | "
+            "seconds |",
             "|---|---|---|---|---|---|---|",
         ]
         for number, stage in enumerate(entry["stages"], 1):
