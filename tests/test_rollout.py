@@ -168,7 +168,7 @@ def test_the_state_of_another_run_is_refused(starts):
 
 def test_every_status_is_told_from_the_others(starts):
     """Converged, still running, in two pieces, and two atoms at one place."""
-    relaxed = quench(LennardJones(), SYSTEM, starts[..., :1]).positions[..., 0]
+    relaxed = quench(LennardJones(), SYSTEM, starts).positions[..., 0]
     pieces, merged = relaxed.copy(), relaxed.copy()
     pieces[:, 0] += 40.0
     merged[:, 0] = merged[:, 1]
@@ -264,15 +264,15 @@ def test_a_look_between_blocks_can_stop_a_run(starts):
 
 def test_precision_follows_the_positions_and_no_flag_is_touched(starts):
     def look(_: Rollout) -> None:
-        flags.append(jax.config.jax_enable_x64)
+        flags.append(jax.config.read("jax_enable_x64"))
 
-    flags = [jax.config.jax_enable_x64]
-    arguments = dict(key=KEY, n_steps=6, on_block=look, chunk=4)
+    flags = [jax.config.read("jax_enable_x64")]
+    arguments: dict[str, Any] = dict(key=KEY, n_steps=6, on_block=look, chunk=4)
     single = rollout(ADAM, LennardJones(), SYSTEM, starts, **arguments)
     double = rollout(
         ADAM, LennardJones(), SYSTEM, starts.astype(np.float64), **arguments
     )
-    flags.append(jax.config.jax_enable_x64)
+    flags.append(jax.config.read("jax_enable_x64"))
     assert set(flags) == {False}
     assert single.positions.dtype == single.energy.dtype == np.float32
     assert double.positions.dtype == double.best_energy.dtype == np.float64
@@ -288,7 +288,7 @@ def test_per_structure_scales_are_cut_with_the_batch(starts):
     lengths = np.linspace(0.8, 1.4, 10)
     system = make_system(np.zeros(7, int), length_scale=lengths, energy_scale=lengths)
     optimizer = Descent(GradientDescent(rate=0.0005))
-    arguments = dict(key=KEY, n_steps=3, chunk=4)
+    arguments: dict[str, Any] = dict(key=KEY, n_steps=3, chunk=4)
     together = rollout(optimizer, LennardJones(), system, starts, **arguments)
     for b in (0, 4, 9):
         alone = take_batch(system, np.array([b]))

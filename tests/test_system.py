@@ -105,9 +105,9 @@ def test_impossible_systems_are_refused(arguments, message):
 
 def test_feature_images_reach_further_than_those_of_the_potential():
     system = make_system([0, 0], cell=6 * np.eye(3), cutoff=3.0, length_scale=2.4)
-    assert len(system.images) == 1
+    assert np.asarray(system.images).shape == (1, 3)
     # 2.5 length scales are 6: one cell further in every direction.
-    assert len(system.feature_images) == 27
+    assert np.asarray(system.feature_images).shape == (27, 3)
 
 
 def test_a_part_of_a_batch_takes_its_own_species_and_scales():

@@ -20,6 +20,7 @@ from ase_l2h.targets import named_target
 from ase_l2h.training import train as module
 from ase_l2h.training.checkpoint import load_checkpoint
 from ase_l2h.training.config import TrainingConfig
+from ase_l2h.training.tasks import Task
 from ase_l2h.training.train import Trainer, train
 from ase_l2h.weights import load_weights
 
@@ -182,14 +183,20 @@ def test_twenty_kills_at_random_moments_change_nothing(unkilled):
     assert_same_run(folder, unkilled)
 
 
-@pytest.fixture(scope="module")
-def trainer() -> Trainer:
-    return Trainer(ONE_TASK)
-
-
 @pytest.fixture
-def quick(monkeypatch, trainer):
-    """Runs in this process share one trainer, and with it what is compiled."""
+def quick(monkeypatch) -> Trainer:
+    """A trainer whose energies are a formula: the book-keeping needs no unrolls."""
+    task = Task(named_target("LJ5"), reference=-9.1, best=-9.1)
+    monkeypatch.setattr(module, "make_task", lambda name, key: task)
+    monkeypatch.setattr(Task, "starts", lambda *_: None)
+    trainer = Trainer(ONE_TASK)
+
+    def energies(job):
+        _, theta, _, key = job
+        offset = np.asarray(jax.random.uniform(key, (4,)), np.float64)
+        return -5 - np.sum(np.sin(theta)) / 50 - offset, 104
+
+    monkeypatch.setattr(trainer, "_energies", energies)
     monkeypatch.setattr(module, "Trainer", lambda config: trainer)
     return trainer
 
@@ -256,7 +263,9 @@ def test_resuming_where_nothing_is_begins_a_run(quick, tmp_path):
 def test_directions_are_dealt_out_to_the_tasks_in_turn(tmp_path, monkeypatch):
     """With more tasks than directions, every update trains on the next ones."""
     config = dataclasses.replace(TINY, tasks=("LJ5", "LJ6", "LJ7"), updates=3)
-    monkeypatch.setattr(module, "make_task", lambda name, key: FakeTask(name))
+    quick_task = lambda name, key: Task(named_target(name), reference=-1.0, best=-1.0)
+    monkeypatch.setattr(module, "make_task", quick_task)
+    monkeypatch.setattr(Task, "starts", lambda *_: None)
     trainer = Trainer(config)
     asked: list[str] = []
 
@@ -272,22 +281,6 @@ def test_directions_are_dealt_out_to_the_tasks_in_turn(tmp_path, monkeypatch):
             state, _ = trainer.update(state, pool)
             seen.append(sorted(set(asked)))
     assert seen == [["LJ5", "LJ6"], ["LJ5", "LJ7"], ["LJ6", "LJ7"]]
-
-
-class FakeTask:
-    """A task without energies."""
-
-    reference = best = -1.0
-    energy_scale = 1.0
-
-    def __init__(self, name: str) -> None:
-        self.target = named_target(name)
-
-    def starts(self, key: jax.Array, count: int, rotate: bool) -> None:
-        """Never looked at."""
-
-    def hits(self, energy: np.ndarray, best: float) -> np.ndarray:
-        return energy < best
 
 
 @pytest.mark.slow
