@@ -92,8 +92,7 @@ class Verb(click.Command):
                 tracebacks.print_exc()
             raise
         except (KeyboardInterrupt, click.Abort):
-            message = "interrupted before there was anything to keep"
-            raise Interrupted(message) from None
+            raise Interrupted("interrupted") from None
         except Exception as error:
             if show:
                 tracebacks.print_exc()

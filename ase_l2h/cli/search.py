@@ -135,9 +135,11 @@ def search(
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
     from ase_l2h.rollout.api import resolve_backend, resolve_device
-    from ase_l2h.search import make_rule
+    from ase_l2h.search import CLASSICAL_STEPS, make_rule
 
-    make_rule(options["method"], options["weights"])
+    _, weights = make_rule(options["method"], options["weights"])
+    if options["steps"] is None:
+        options["steps"] = CLASSICAL_STEPS if weights is None else weights.horizon
     resolve_backend(options["backend"])
     resolve_device(options["device"])
     job = resolve(
@@ -180,9 +182,15 @@ def _run(
     from ase_l2h import search as searching
     from ase_l2h.cli.signals import stop_on_signals
 
-    # None switches the bar off where standard error is no terminal.
-    quiet = options["quiet"] or None
-    bar = tqdm(desc=job.name, unit="step", unit_scale=True, leave=False, disable=quiet)
+    bar = tqdm(
+        desc=job.name,
+        total=starts * options["steps"],
+        unit=" steps",
+        unit_scale=True,
+        leave=False,
+        # None switches it off where standard error is no terminal.
+        disable=options["quiet"] or None,
+    )
     with bar, stop_on_signals() as stop:
         return searching.search(
             job.potential,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 
@@ -106,6 +109,24 @@ def test_configurations_that_make_no_sense(refused, tmp_path, content, said):
     config.write_bytes(content)
     assert said in refused("train", config, "--out", out)
     assert not out.exists()
+
+
+def test_an_interrupted_training_says_how_to_go_on(run, tmp_path, monkeypatch):
+    """SIGTERM is Ctrl-C here, and no longer afterwards."""
+
+    def terminated(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        # Signals are seen between two instructions, not always the next two.
+        time.sleep(10)
+
+    config, out = tmp_path / "config.toml", tmp_path / "run"
+    config.write_text(CONFIG.format(updates=1))
+    monkeypatch.setattr("ase_l2h.training.train.train", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    result = run("train", config, "--out", out)
+    assert result.exit_code == 130
+    assert f"ase-l2h train {config} --out {out} --resume" in result.stderr
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_usage_of_train(refused, tmp_path):
