@@ -154,8 +154,8 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
         covering = gupta_sets_covering(present)
         if not covering:
             raise ValueError(
-                f"no Gupta parameters for {'-'.join(sorted(present))}; give a structure "
-                "file and --potential, or Gupta(...) with your own parameters"
+                f"no Gupta parameters for {'-'.join(sorted(present))}; give a "
+                "structure file and --potential, or Gupta(...) with your own parameters"
             )
         parameters = covering[0]
     potential = gupta_set(parameters).potential().restricted_to(symbols)

@@ -217,9 +217,7 @@ def over_neighbours(
         shape = (*leaf.shape[: leaf.ndim - n_batch], together, *positions.shape[2:])
         return jnp.zeros(shape, leaf.dtype)
 
-    added = jax.lax.fori_loop(
-        0, groups * n, visit_images, jax.tree.map(widened, sums)
-    )
+    added = jax.lax.fori_loop(0, groups * n, visit_images, jax.tree.map(widened, sums))
     return jax.tree.map(lambda x, y: x + jnp.sum(y, axis=axis), sums, added)
 
 
@@ -237,7 +235,10 @@ def pair_parameter(
 
 
 class EnergyAndGradient(NamedTuple):
-    """One charged evaluation: ``(*batch)``, ``(n, *batch)`` or None, ``(3, n, *batch)``."""
+    """One charged evaluation.
+
+    Shapes are ``(*batch)``, ``(n, *batch)`` or None, and ``(3, n, *batch)``.
+    """
 
     energy: Float[Array, "*batch"]
     atom_energies: Float[Array, "n *batch"] | None

@@ -102,6 +102,6 @@ class LennardJones(PairPotential):
         zero = jnp.zeros_like(positions)
         reduced = positions / self.sigma
         atoms, gradient = over_neighbours(reduced, system, add, (zero[0], zero))
-        atoms = (2.0 * self.epsilon) * atoms
-        gradient = (48.0 * self.epsilon / self.sigma) * gradient
+        atoms = jnp.asarray((2.0 * self.epsilon) * atoms)
+        gradient = jnp.asarray((48.0 * self.epsilon / self.sigma) * gradient)
         return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)
