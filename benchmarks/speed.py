@@ -1,6 +1,6 @@
 """Evaluations and learned steps per second, beside the natural ``vmap`` of the energy.
 
-    python -m benchmarks.speed [--sizes 13,38,75] [--batch 128] [--repeats 9]
+    python -m benchmarks.speed [--sizes 13,38,75] [--batch 128] [--repeats 21]
 
 Energy and gradient of a batch in single precision, three ways, each inside a compiled
 loop as searches run them:
@@ -50,7 +50,7 @@ from benchmarks.machine import machine_class, versions
 RECORDS = Path(__file__).parent / "records" / "speed.jsonl"
 FAMILIES = ("LJ", "Au")
 # Long enough to drown the cost of a call.
-SECONDS = 0.25
+SECONDS = 0.1
 # So small that positions stay what they are, yet no evaluation can be left out.
 RATE = 1e-7
 
@@ -235,7 +235,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="13,38,75")
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--dry-run", action="store_true", help="record nothing")
     arguments = parser.parse_args()
     names = ("natural", "kernel", "chunks", *RULES)

@@ -262,6 +262,7 @@ def test_an_old_output_survives_bad_input(refused, tmp_path):
     refused("search", "LJ7", "-o", path, "--minima", tmp_path / "no" / "all.xyz")
     refused("search", "LJ7", "-o", path, "--weights", "nonsense")
     assert path.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_usage_errors_of_the_program_itself(refused, run):

@@ -73,6 +73,7 @@ def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
 def test_the_written_structures_are_the_minima_of_ase(outcome):
     """Energy and forces by ASE's Lennard-Jones with a range beyond the cluster."""
     found, folder = outcome
+    assert {p.name for p in folder.iterdir()} == {"best.extxyz", "all.extxyz", "p.png"}
     best = ase.io.read(folder / "best.extxyz")
     images = ase.io.read(folder / "all.extxyz", index=":")
     assert [a.info["count"] for a in images] == [m["count"] for m in found["minima"]]
