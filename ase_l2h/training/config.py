@@ -26,8 +26,9 @@ class TrainingConfig:
         Outer updates.
     horizon
         Inner steps of an unroll; the rule's clock is compressed to it.
-    quench_steps
-        FIRE steps after the unroll, inside the loss.
+    quench, quench_steps
+        What follows the unroll inside the loss, and for how many steps: ``"fire"``, or
+        ``"gd"``, the paper's gradient descent, at rate 0.002.
     directions, starts
         Perturbation directions per update, dealt out to the tasks in turn, and starts
         per task and update, shared by its directions.
@@ -60,6 +61,7 @@ class TrainingConfig:
     tasks: tuple[str, ...]
     updates: int = 1000
     horizon: int = 1000
+    quench: str = "fire"
     quench_steps: int = 150
     directions: int = 12
     starts: int = 32
@@ -89,6 +91,8 @@ class TrainingConfig:
             raise ValueError("the configuration names no tasks; add tasks = ['LJ13']")
         if self.estimator not in ("es", "esmc"):
             raise ValueError(f"estimator is '{self.estimator}'; choose 'es' or 'esmc'")
+        if self.quench not in ("fire", "gd"):
+            raise ValueError(f"quench is '{self.quench}'; choose 'fire' or 'gd'")
         if self.normalise not in ("adam", "spread"):
             raise ValueError(
                 f"normalise is '{self.normalise}'; choose 'adam' or 'spread'"

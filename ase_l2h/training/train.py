@@ -28,7 +28,7 @@ from ase_l2h.optimizers.learned import RULES
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, ESMC
-from ase_l2h.training.objective import capped_energy, jit_unroll, with_horizon
+from ase_l2h.training.objective import QUENCHES, capped_energy, jit_unroll, with_horizon
 from ase_l2h.training.tasks import Task, make_task
 from ase_l2h.weights import load_weights, save_weights
 
@@ -120,6 +120,7 @@ class Trainer:
             key,
             self.config.horizon,
             self.config.quench_steps,
+            QUENCHES[self.config.quench],
         )
         energy = np.asarray(capped_energy(result.energy), np.float64)
         return energy, int(np.sum(np.asarray(result.evaluations)))
