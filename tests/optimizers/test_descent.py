@@ -156,6 +156,33 @@ def test_the_best_is_the_lowest_energy_that_was_evaluated():
         )
 
 
+def test_lbfgs_takes_a_step_back_that_raised_the_energy():
+    """To a tenth of it, and again a tenth, from the last point that was accepted."""
+    rng = np.random.default_rng(5)
+    minimum, _ = lj_minimum(7)
+    start = minimum + rng.normal(size=(3, 7), scale=0.2)
+    rule = Lbfgs(first_step=0.05, max_step=0.5)
+    with jax.enable_x64(True):
+        arguments = (LennardJones(), make_system(np.zeros(7, int)), jnp.asarray(start))
+        states = [descend(Descent(rule), *arguments, steps) for steps in range(40)]
+    places = [np.asarray(s.positions) for s in states]
+    places = [p - p.mean(axis=1, keepdims=True) for p in places]
+    energies = [float(s.energy) for s in states[1:]]
+    accepted, rejections, most = 0, 0, 0
+    for k, energy in enumerate(energies[1:-1], start=1):
+        tried = places[k] - places[accepted]
+        if energy <= energies[accepted] + 1e-6 * abs(energies[accepted]):
+            accepted, rejections = k, 0
+            continue
+        rejections += 1
+        most = max(most, rejections)
+        assert rejections <= rule.max_rejections
+        following = places[k + 1] - places[accepted]
+        np.testing.assert_allclose(following, 0.1 * tried, atol=1e-12)
+    assert most >= 1
+    assert energies[-1] < energies[0]
+
+
 def test_evaluate_brings_energy_and_force_to_the_last_point():
     minimum, _ = lj_minimum(7)
     system = make_system(np.zeros(7, int))
