@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h._pytree import replace
 from ase_l2h.optimizers.descent import Descent
 from ase_l2h.optimizers.gradient_descent import GradientDescent
 from ase_l2h.potentials.soft_sphere import SoftSphere
@@ -95,6 +96,8 @@ def random_starts(
         cell = jnp.asarray(system.cell, dtype)
         positions = jnp.einsum("ka,k...->a...", cell, uniform)
     spheres = SoftSphere()
+    # Their energy is a pure number: the potential's unit must not change the rate.
+    system = replace(system, energy_scale=1.0)
     optimizer = Descent(
         GradientDescent(RATE),
         fmax=OVERLAP / jnp.max(jnp.asarray(system.length_scale, dtype)),

@@ -80,9 +80,6 @@ def test_starts_scale_with_the_length():
     np.testing.assert_allclose(gold / 2.9, unit, atol=2e-5)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the soft spheres' energy is divided by the system's unit"
-)
 def test_starts_do_not_depend_on_the_energy_unit():
     unit, weak = (
         draw(make_system(np.zeros(7, int), energy_scale=scale)) for scale in (1.0, 0.1)

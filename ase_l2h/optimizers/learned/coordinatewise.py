@@ -6,7 +6,7 @@ Rough Landscapes", ICML 2021 (arXiv:2107.09661), section 3 and appendix D.3:
     displacement = -alpha d sigmoid(beta m + gamma)            (Eq. 2)
 
 Because x, y and z pass through the same weights one by one, the result depends on how
-the axes lie; structures with cubic symmetry along the axes are favoured.
+the axes lie: only exchanging axes is a symmetry of the rule.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ class CoordinatewiseRule:
         if not system.recentred:
             # A centroid means nothing in a crystal or beside fixed atoms.
             positions = jnp.zeros_like(positions)
+        else:
+            positions = positions - jnp.mean(positions, axis=1, keepdims=True)
         blocks: list[Array] = []
         if features.n_coordinate:
             raw = coordinate_features(
