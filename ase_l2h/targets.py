@@ -31,6 +31,9 @@ __all__ = ["Target", "lennard_jones_minimum", "named_target"]
 DEFAULT_SETS = {frozenset({"Au"}): "Au55", frozenset({"Pd", "Au"}): "PdAu"}
 DEFAULT_SILICON = "Si"
 SILICON_LATTICE = 5.431
+# Perfect diamond at that lattice constant, eV per atom: -277.542399683 eV for 64 atoms
+# in a LAMMPS log (7 Aug 2019) of M3RG-IITD/StriderNET.
+DIAMOND_ENERGY = -277.542399683 / 64
 MAX_ATOMS = 2000
 _PART = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
@@ -183,4 +186,5 @@ def _silicon(name: str, symbols: tuple[str, ...], parameters: str | None) -> Tar
         length_scale=length,
         energy_scale=energy,
     )
-    return Target(name, symbols, potential, system, None)
+    reference = n * DIAMOND_ENERGY if parameters in (None, DEFAULT_SILICON) else None
+    return Target(name, symbols, potential, system, reference)

@@ -122,3 +122,14 @@ def test_names_that_mean_nothing_are_refused(name, message):
 def test_parameter_sets_that_do_not_fit_are_refused(name, parameters, message):
     with pytest.raises(ValueError, match=message):
         named_target(name, parameters)
+
+
+def test_the_reference_of_silicon_is_the_energy_of_its_crystal():
+    """At the minimum the energy is -2 epsilon per atom; 5.431 angstrom is near it."""
+    target = named_target("Si8")
+    basis = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0]])
+    sites = np.concatenate([basis, basis + 1]) / 4 * 5.431
+    with jax.enable_x64(True):
+        energy = target.potential.energy(jnp.asarray(sites.T), target.system)
+    assert target.reference is not None
+    np.testing.assert_allclose(float(energy), target.reference, atol=1e-6)
