@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import ase.io
@@ -215,6 +216,8 @@ def test_bundled_weights_with_one_bit_changed_are_refused(
     name = manifest()["default"]
     content = bytearray(bundled())
     content[-3] ^= 1
+    for entry in manifest()["weights"].values():
+        shutil.copy(pretrained_folder() / entry["file"], tmp_path)
     (tmp_path / manifest()["weights"][name]["file"]).write_bytes(content)
     monkeypatch.setattr(ase_l2h.weights, "pretrained_folder", lambda: tmp_path)
     for verb in (["search", "LJ7"], ["weights", "verify"], ["weights", "list"]):
