@@ -220,7 +220,7 @@ def test_bundled_weights_with_one_bit_changed_are_refused(
         shutil.copy(pretrained_folder() / entry["file"], tmp_path)
     (tmp_path / manifest()["weights"][name]["file"]).write_bytes(content)
     monkeypatch.setattr(ase_l2h.weights, "pretrained_folder", lambda: tmp_path)
-    for verb in (["search", "LJ7"], ["weights", "verify"], ["weights", "list"]):
+    for verb in (["search", "LJ7"], ["weights", "verify", name], ["weights", "list"]):
         assert "not the file that was released" in refused(*verb)
 
 
