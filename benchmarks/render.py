@@ -165,6 +165,7 @@ def results() -> None:
             f"{row['lowest']:.4f} | {row['per_start']:.0f} | {row['seconds']:.1f} |"
         )
     page += ["", "## Longer runs", "", *long_runs(), ""]
+    page += ["## Speed", "", *speed(), ""]
     (ROOT / "docs" / "results.md").write_text("\n".join(page))
 
     targets = list(dict.fromkeys(row["target"] for row in rows))
@@ -219,6 +220,32 @@ def long_runs() -> list[str]:
         "",
         f"Made by `python -m benchmarks.results --steps ...`, seed {lines[0]['seed']}, "
         f"on {lines[0]['machine']}, which other work shared.",
+    ]
+    return out
+
+
+def speed() -> list[str]:
+    """Table of the speed record: medians, batch of 128, single precision."""
+    lines = read("speed.jsonl")
+    out = [
+        "| target | natural `vmap`, evaluations/s | this kernel | ratio | "
+        "steps/s, paper's rule | steps/s, equivariant |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line in lines:
+        evaluations = line["evaluations_per_second"]
+        steps = line["learned_steps_per_second"]
+        out.append(
+            f"| {line['target']} | {evaluations['natural']['median']:,.0f} | "
+            f"{evaluations['chunks']['median']:,.0f} | {line['ratio_median']:.1f} | "
+            f"{steps['coordinatewise']['median']:,.0f} | "
+            f"{steps['equivariant']['median']:,.0f} |"
+        )
+    out += [
+        "",
+        "Energy and gradient of a batch of 128 in single precision, medians, against "
+        f"`jax.vmap` over `(n, 3)` in the same run. Made by `{lines[0]['command']}` on "
+        f"{lines[0]['machine']}.",
     ]
     return out
 
