@@ -31,7 +31,7 @@ NAMES = {
 }
 # Okabe and Ito's palette, distinct for the colour-blind.
 NOTES = {
-    "paper-lj13": "Training ended before the transition to finding the minimum from "
+    "paper-lj13": "Training ended in the transition to finding the minimum from "
     "almost every start that the paper shows. The file is kept for fidelity and the "
     "study of frame dependence, not for use.",
 }
