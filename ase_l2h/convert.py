@@ -18,7 +18,11 @@ from ase.neighborlist import neighbor_list
 from ase_l2h.potentials._elements import by_atomic_number
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.lennard_jones import LennardJones
-from ase_l2h.potentials.scales import LJ_CRYSTAL_COHESION, reduced_units
+from ase_l2h.potentials.scales import (
+    LJ_CRYSTAL_COHESION,
+    atom_scales,
+    reduced_units,
+)
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
 from ase_l2h.system import System, make_system
 
@@ -236,6 +240,7 @@ def system_of(
         free=free_mask(atoms) if check else None,
         length_scale=length,
         energy_scale=energy,
+        atom_scales=_atom_scales(potential, species),
     )
     if check:
         check_distances(atoms, CLOSEST_APPROACH * length)
@@ -266,6 +271,14 @@ def _scales(
             raise ValueError(f"{name} is {value}; it must be a positive number")
         chosen.append(value)
     return chosen[0], chosen[1]
+
+
+def _atom_scales(potential: Any, species: np.ndarray) -> np.ndarray | None:
+    try:
+        return atom_scales(potential, species)
+    except TypeError:
+        # A user's function: what its elements are like is not known.
+        return None
 
 
 def check_distances(atoms: Atoms, closest: float) -> None:

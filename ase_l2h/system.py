@@ -49,6 +49,9 @@ class System:
     length_scale, energy_scale
         Units in which a rule sees the system: positions / length_scale,
         gradients * length_scale / energy_scale. Scalars or ``(*batch)``.
+    atom_scales
+        Natural length and energy of each atom's own element over those of the
+        composition, minus one; None for one element.
     """
 
     species: Int[Array | np.ndarray, "n *batch"]
@@ -58,6 +61,7 @@ class System:
     free: Bool[Array | np.ndarray, "3 n"] | None = None
     length_scale: Scale = 1.0
     energy_scale: Scale = 1.0
+    atom_scales: Float[Array | np.ndarray, "2 n *batch"] | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -135,6 +139,7 @@ def make_system(
     free: np.ndarray | None = None,
     length_scale: Scale = 1.0,
     energy_scale: Scale = 1.0,
+    atom_scales: np.ndarray | None = None,
     feature_cutoff: float = 2.5,
 ) -> System:
     """Build a :class:`System`, with the image lists of a periodic cell.
@@ -149,8 +154,8 @@ def make_system(
         Range of the potential in the units of the positions; required with ``cell``.
     free
         Mask ``(3, n)`` of movable coordinates; None when all may move.
-    length_scale, energy_scale
-        Units of the rules, see :class:`System`.
+    length_scale, energy_scale, atom_scales
+        Units of the rules and of each atom, see :class:`System`.
     feature_cutoff
         Range of the radial features in units of ``length_scale``.
 
@@ -193,6 +198,7 @@ def make_system(
         free=None if free is None else np.asarray(free, dtype=bool),
         length_scale=length_scale,
         energy_scale=energy_scale,
+        atom_scales=atom_scales,
     )
 
 
@@ -207,4 +213,5 @@ def take_batch(system: System, index: Any) -> System:
         species=take(system.species, 1),
         length_scale=take(system.length_scale, 0),
         energy_scale=take(system.energy_scale, 0),
+        atom_scales=take(system.atom_scales, 2),
     )

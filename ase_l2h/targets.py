@@ -21,7 +21,7 @@ from ase_l2h.potentials.parameters import (
     gupta_sets_covering,
     stillinger_weber_set,
 )
-from ase_l2h.potentials.scales import reduced_units
+from ase_l2h.potentials.scales import atom_scales, reduced_units
 from ase_l2h.system import System, make_system
 
 __all__ = ["Target", "lennard_jones_minimum", "named_target"]
@@ -164,7 +164,12 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
     potential = gupta_set(parameters).potential().restricted_to(symbols)
     species = np.array([potential.symbols.index(symbol) for symbol in symbols])
     length, energy = reduced_units(potential, species)
-    system = make_system(species, length_scale=length, energy_scale=energy)
+    system = make_system(
+        species,
+        length_scale=length,
+        energy_scale=energy,
+        atom_scales=atom_scales(potential, species),
+    )
     return Target(name, symbols, potential, system, None)
 
 

@@ -18,7 +18,7 @@ from ase_l2h.potentials.parameters import (
     gupta_sets_covering,
     stillinger_weber_set,
 )
-from ase_l2h.potentials.scales import reduced_units, species_units
+from ase_l2h.potentials.scales import atom_scales, reduced_units, species_units
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
 
@@ -33,6 +33,7 @@ __all__ = [
     "Potential",
     "SoftSphere",
     "StillingerWeber",
+    "atom_scales",
     "energy_and_gradient",
     "from_jax_md",
     "gupta_set",

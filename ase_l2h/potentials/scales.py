@@ -21,6 +21,7 @@ from ase_l2h.potentials.stillinger_weber import StillingerWeber
 
 __all__ = [
     "LJ_CRYSTAL_COHESION",
+    "atom_scales",
     "fcc_cohesive_energy",
     "reduced_units",
     "species_units",
@@ -167,3 +168,16 @@ def reduced_units(potential: Any, species: Any) -> tuple[Any, Any]:
         for unit in species_units(potential)
     )
     return (float(length), float(energy)) if species.ndim == 1 else (length, energy)
+
+
+def atom_scales(potential: Any, species: Any) -> np.ndarray | None:
+    """Each atom's own length and energy over those of the composition, minus one.
+
+    Arguments as for :func:`reduced_units`; ``(2, n, *batch)``, or None where all atoms
+    are alike.
+    """
+    species = np.asarray(species)
+    if np.all(species == species.flat[0]):
+        return None
+    own = np.stack([np.asarray(u, float)[species] for u in species_units(potential)])
+    return own / np.mean(own, axis=1, keepdims=True) - 1

@@ -71,12 +71,20 @@ def initial_rule(config: TrainingConfig) -> Any:
     features = architecture.features_type(**config.features)
     if config.initial is not None:
         rule = load_weights(config.initial).rule
-        if type(rule) is not architecture or rule.features != features:
+        if type(rule) is not architecture:
             raise ValueError(
-                f"{config.initial} holds weights of another architecture or other "
-                "features; set both as they are there"
+                f"{config.initial} holds weights of another architecture; set "
+                "architecture as it is there"
             )
-        return rule
+        if rule.features == features:
+            return rule
+        try:
+            return rule.with_features(features)
+        except (AttributeError, ValueError) as error:
+            raise ValueError(
+                f"{config.initial} holds weights with other features ({error}); set "
+                "features as they are there"
+            ) from error
     key = jax.random.fold_in(jax.random.key(config.seed), 0)
     return architecture.create(key, features)
 

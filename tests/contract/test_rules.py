@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 
 from ase_l2h._pytree import replace
+from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent, Lbfgs
 from ase_l2h.optimizers.base import Rule
 from ase_l2h.optimizers.learned import CoordinatewiseRule, EquivariantRule
+from ase_l2h.optimizers.learned.equivariant import EquivariantFeatures
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.rollout.scan import advance, initialise_state
 from ase_l2h.system import make_system
+from ase_l2h.targets import named_target
 
 D0 = 2 ** (1 / 6)
 STEPS = 12
 
 
-def learned(architecture, seed: int):
+def learned(architecture, seed: int, features=None):
     """A rule whose output layer is not zero: an untrained one moves nothing."""
-    rule = architecture.create(jax.random.key(seed), time_scale=50.0)
+    rule = architecture.create(jax.random.key(seed), features, time_scale=50.0)
     noise = np.random.default_rng(seed)
     theta = dict(rule.theta)
     for name in ("kernel_out", "bias_out"):
@@ -38,9 +41,18 @@ RULES = {
     "lbfgs": lambda: Lbfgs(max_step=0.15),
     "coordinatewise": lambda: learned(CoordinatewiseRule, 5),
     "equivariant": lambda: learned(EquivariantRule, 6),
+    "equivariant-memory": lambda: learned(
+        EquivariantRule, 7, EquivariantFeatures(memory=True, species=True)
+    ),
 }
 # Adam and the paper's rule treat the coordinates one by one.
-TURNS_WITH_THE_STRUCTURE = ("gradient-descent", "fire", "lbfgs", "equivariant")
+TURNS_WITH_THE_STRUCTURE = (
+    "gradient-descent",
+    "fire",
+    "lbfgs",
+    "equivariant",
+    "equivariant-memory",
+)
 
 
 @pytest.fixture(params=RULES)
@@ -209,6 +221,40 @@ def test_a_population_of_rules_is_a_vmap(rule, starts):
         )
     for member, moved in zip(members, together, strict=True):
         np.testing.assert_allclose(moved, after(member, starts), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["Ag3Au4", "Si8"])
+def test_added_features_have_no_effect_until_trained(name):
+    """Free alloy and periodic cell; after training's first step they have one."""
+    target = named_target(name)
+    features = EquivariantFeatures(memory=True, species=True)
+    plain = learned(EquivariantRule, 8)
+    wide = plain.with_features(features)
+    trained = learned(EquivariantRule, 8, features)
+    start = jnp.asarray(make_starts(target.system, 3, 0, 2))
+    moved = [
+        np.asarray(jit_walk(rule, target.potential, target.system, start, 6))
+        for rule in (plain, wide, trained)
+    ]
+    np.testing.assert_allclose(moved[1], moved[0], atol=1e-5)
+    assert np.max(np.abs(moved[2] - moved[0])) > 1e-3
+    with pytest.raises(ValueError, match="the weights use .*home"):
+        wide.with_features(EquivariantFeatures())
+
+
+def test_exchanging_the_elements_changes_what_a_rule_does():
+    """Silver is not gold to a rule with species, but to one without."""
+    target = named_target("Ag3Au4")
+    system = target.system
+    turned_scales = replace(system, atom_scales=-np.asarray(system.atom_scales))
+    start = jnp.asarray(make_starts(system, 4, 0, 2))
+    for species, differs in ((False, False), (True, True)):
+        rule = learned(EquivariantRule, 9, EquivariantFeatures(species=species))
+        moved = [
+            np.asarray(jit_walk(rule, target.potential, s, start, 6))
+            for s in (system, turned_scales)
+        ]
+        assert bool(np.max(np.abs(moved[0] - moved[1])) > 1e-3) == differs
 
 
 def test_the_rules_are_those_of_the_package():

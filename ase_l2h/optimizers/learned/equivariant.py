@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ase_l2h._pytree import pytree_dataclass, static_field
+from ase_l2h._pytree import pytree_dataclass, replace, static_field
 from ase_l2h.optimizers.base import Observation
 from ase_l2h.optimizers.learned.features import (
     DECAYS,
@@ -49,6 +49,8 @@ VECTOR_WIDTHS = (0.8, 2.8)
 FULL_SHELL = 12.0
 LOG_RANGE = 10.0
 TINY = 1e-20
+# Elements that form alloys differ by a tenth or two in size and cohesion.
+SCALE_GAIN = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,42 +65,76 @@ class EquivariantFeatures:
         How far the energy lies above the best seen and how long ago that was.
     atom_energies
         Each atom's energy; a potential that cannot tell it then cannot be used.
+    memory
+        The lowest structure seen on the way, and how far each atom is from its place
+        there: the rule can go back.
+    species
+        How each atom and its nearest shell differ in size and cohesion from the mean
+        of the composition. Nothing for one element.
     """
 
     step: bool = True
     progress: bool = True
     atom_energies: bool = False
+    memory: bool = False
+    species: bool = False
 
     def __post_init__(self) -> None:
         check_switches(self)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the rows of the first layer, in their order."""
+        per_atom = ["gradient"]
+        for kind in ("rms", "average", "along"):
+            per_atom += [f"{kind}-{decay}" for decay in DECAYS]
+        per_atom += ["outward-gradient", "radius", "outward-adam"]
+        per_atom += [f"shell-{centre}" for centre in SHELL_CENTRES]
+        per_atom += [f"pull-{centre}" for centre in VECTOR_CENTRES]
+        per_atom += ["pull-gradient"]
+        per_atom += ["atom-energy"] * self.atom_energies
+        per_atom += ["home-distance", "home-gradient"] * self.memory
+        per_atom += ["own-size", "own-cohesion", "near-cohesion"] * self.species
+        per_structure = ["mean-gradient", "mean-rms"]
+        per_structure += ["above-best", "since-best"] * self.progress
+        per_structure += ["mean-home"] * self.memory
+        shared = ["size", "inverse-radius"]
+        shared += [f"sine-{period}" for period in STEP_PERIODS] * self.step
+        return (*per_atom, *per_structure, *shared)
+
+    @property
+    def vectors(self) -> tuple[str, ...]:
+        """Names of the vectors that a displacement is made of, in their order."""
+        names = ["gradient", "adam", "outward"]
+        names += [f"average-{decay}" for decay in DECAYS]
+        names += [f"pull-{centre}" for centre in VECTOR_CENTRES]
+        names += ["home"] * self.memory + ["alike"] * self.species
+        return tuple(names)
+
+    @property
     def n_inputs(self) -> int:
         """Width of the first layer."""
-        per_atom = 1 + 3 * len(DECAYS) + 3 + len(SHELL_CENTRES)
-        per_atom += len(VECTOR_CENTRES) + 1
-        per_atom += self.atom_energies
-        per_structure = 2 + 2 * self.progress
-        shared = 2 + len(STEP_PERIODS) * self.step
-        return per_atom + per_structure + shared
-
-
-N_VECTORS = 3 + len(DECAYS) + len(VECTOR_CENTRES)
+        return len(self.inputs)
 
 
 class EquivariantState(NamedTuple):
-    """Steps, averages of the gradient, and progress of each structure."""
+    """Steps, averages of the gradient, and progress of each structure.
+
+    ``best_positions`` is None unless the rule remembers them.
+    """
 
     step: Int[Array, ""]
     first: Float[Array, "decays 3 n *batch"]
     second: Float[Array, "decays n *batch"]
     best_energy: Float[Array, "*batch"]
     since_best: Float[Array, "*batch"]
+    best_positions: Float[Array, "3 n *batch"] | None = None
 
 
 class _Surroundings(NamedTuple):
     shells: Float[Array, "shells n *batch"]
     vectors: Float[Array, "vectors 3 n *batch"]
+    near_cohesion: Float[Array, "n *batch"] | None
 
 
 def _bumps(squared: Array, centres: tuple, widths: tuple) -> Array:
@@ -111,23 +147,40 @@ def _bumps(squared: Array, centres: tuple, widths: tuple) -> Array:
 
 
 def surroundings(
-    positions: Float[Array, "3 n *batch"], system: System
+    positions: Float[Array, "3 n *batch"],
+    system: System,
+    cohesion: Float[Array, "n *batch"] | None = None,
 ) -> _Surroundings:
-    """Shell occupations and neighbour vectors of every atom, in one loop."""
+    """Shell occupations and neighbour vectors of every atom, in one loop.
 
-    def add(d: Array, squared: Array, _: Array, sums: _Surroundings) -> _Surroundings:
+    With ``cohesion`` of every atom, also its sum over the nearest shell, and a further
+    vector: the first, each neighbour times its cohesion.
+    """
+    n_vectors = len(VECTOR_CENTRES) + (cohesion is not None)
+
+    def add(d: Array, squared: Array, j: Array, sums: _Surroundings) -> _Surroundings:
         # Beyond every bump; inf * 0 would be nan.
         squared = jnp.minimum(squared, 1e3)
         shells = _bumps(squared, SHELL_CENTRES, SHELL_WIDTHS)
         weights = _bumps(squared, VECTOR_CENTRES, VECTOR_WIDTHS)
+        near = sums.near_cohesion
+        if cohesion is not None:
+            theirs = jax.lax.dynamic_index_in_dim(cohesion, j, 0, keepdims=True)
+            # A periodic loop has an axis of images before the batch.
+            theirs = theirs.reshape(
+                (1,) * (squared.ndim - cohesion.ndim + 1) + theirs.shape[1:]
+            )
+            weights = jnp.concatenate([weights, (weights[0] * theirs)[None]])
+            near = near + weights[-1]
         return _Surroundings(
-            sums.shells + shells, sums.vectors + weights[:, None] * d[None]
+            sums.shells + shells, sums.vectors + weights[:, None] * d[None], near
         )
 
     shape = positions.shape[1:]
     start = _Surroundings(
         jnp.zeros((len(SHELL_CENTRES), *shape), positions.dtype),
-        jnp.zeros((len(VECTOR_CENTRES), *positions.shape), positions.dtype),
+        jnp.zeros((n_vectors, *positions.shape), positions.dtype),
+        None if cohesion is None else jnp.zeros(shape, positions.dtype),
     )
     return over_neighbours(positions, system, add, start, system.feature_images)
 
@@ -175,7 +228,7 @@ class EquivariantRule:
         LeCun-normal network with a zero output layer, alpha 0.1, beta 1, gamma -3.
         """
         features = EquivariantFeatures() if features is None else features
-        network = FeatureMajorNetwork(outputs=2 * N_VECTORS)
+        network = FeatureMajorNetwork(outputs=2 * len(features.vectors))
         theta = initial_parameters(key, network, features.n_inputs)
         theta["log_alpha"] = jnp.asarray(math.log(0.1))
         theta["beta"] = jnp.asarray(1.0)
@@ -194,6 +247,7 @@ class EquivariantRule:
             second=jnp.zeros((len(DECAYS), *shape[1:]), dtype),
             best_energy=jnp.full(batch, jnp.inf, dtype),
             since_best=jnp.zeros(batch, dtype),
+            best_positions=positions if self.features.memory else None,
         )
 
     def update(
@@ -223,15 +277,24 @@ class EquivariantRule:
         unit_gradient = gradient / size
         radius = _norm(centred, 0)
         outward = centred / (radius + 1e-6)
-        around = surroundings(positions, system)
+        scales = self._atom_scales(positions, system)
+        cohesion = None if scales is None else scales[1]
+        around = surroundings(positions, system, cohesion)
         lengths = _norm(around.vectors, 1)
         pulls = around.vectors / (1.0 + lengths[:, None])
+        lengths = lengths[: len(VECTOR_CENTRES)]
         adam = first[2] * (correction[2] / rms[4])
 
         lower = observation.energy < state.best_energy
         best = jnp.minimum(observation.energy, state.best_energy)
         since = jnp.where(lower, 0.0, state.since_best + 1)
-        following = EquivariantState(step, first, second, best, since)
+        remembered = home = None
+        if self.features.memory:
+            remembered = jnp.where(lower, positions, state.best_positions)
+            home = remembered - positions
+            away = _norm(home, 0)
+            home = home / (1.0 + away)
+        following = EquivariantState(step, first, second, best, since, remembered)
 
         log_size = _log(size)
         average = _norm(relative, 1)
@@ -254,6 +317,12 @@ class EquivariantRule:
                     "not give; use weights trained without it"
                 )
             per_atom.append(observation.atom_energies[None] / LOG_RANGE)
+        if home is not None:
+            per_atom.append(_log(away)[None])
+            per_atom.append(jnp.sum(home * unit_gradient, axis=0)[None])
+        if scales is not None:
+            per_atom.append(scales)
+            per_atom.append(around.near_cohesion[None] / FULL_SHELL)
         # Pooled over the structure: how hot it is.
         mean_log = jnp.mean(log_size, axis=0, keepdims=True)
         per_structure = [mean_log, jnp.mean(_log(rms[2]), axis=0, keepdims=True)]
@@ -262,6 +331,8 @@ class EquivariantRule:
             above = jnp.where(jnp.isfinite(above), above, 0.0)
             per_structure.append(jnp.log1p(above)[None] / 4)
             per_structure.append(jnp.log1p(since)[None] / LOG_RANGE)
+        if home is not None:
+            per_structure.append(jnp.mean(_log(away), axis=0, keepdims=True))
         shared = [jnp.asarray([n / 100, n ** (-1 / 3)], dtype)]
         if self.features.step:
             shared.append(step_sines(scaled_time(step, self.time_scale, dtype)))
@@ -272,11 +343,58 @@ class EquivariantRule:
         )
 
         coefficients = self._coefficients(blocks, dtype)
-        vectors: list[Any] = [unit_gradient, adam, outward, *relative, *pulls]
+        vectors: list[Any] = [unit_gradient, adam, outward, *relative]
+        vectors += [*pulls[: len(VECTOR_CENTRES)]]
+        if home is not None:
+            vectors.append(home)
+        vectors += [*pulls[len(VECTOR_CENTRES) :]]
         displacement = jnp.zeros_like(positions)
         for coefficient, vector in zip(coefficients, vectors, strict=True):
             displacement = displacement - coefficient * vector
         return displacement, following
+
+    def _atom_scales(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> Float[Array, "2 n *batch"] | None:
+        """What the rule sees of the elements, spread over the batch."""
+        if not self.features.species:
+            return None
+        shape = (2, *positions.shape[1:])
+        if system.atom_scales is None:
+            return jnp.zeros(shape, positions.dtype)
+        scales = SCALE_GAIN * jnp.asarray(system.atom_scales, positions.dtype)
+        missing = (1,) * (len(shape) - scales.ndim)
+        return jnp.broadcast_to(scales.reshape(scales.shape + missing), shape)
+
+    def with_features(self, features: EquivariantFeatures) -> EquivariantRule:
+        """The same rule with more inputs and vectors, which have no effect yet.
+
+        Raises
+        ------
+        ValueError
+            When inputs the weights rely on would be dropped.
+        """
+        old = self.features
+        gone = {*old.inputs, *old.vectors} - {*features.inputs, *features.vectors}
+        if gone:
+            raise ValueError(
+                f"the weights use {', '.join(sorted(gone))}; switch these features on"
+            )
+        theta = dict(self.theta)
+        rows = [features.inputs.index(name) for name in old.inputs]
+        kernel = np.asarray(theta["kernel_0"])
+        wide = np.zeros((features.n_inputs, kernel.shape[1]), kernel.dtype)
+        wide[rows] = kernel
+        theta["kernel_0"] = jnp.asarray(wide)
+        chosen = [features.vectors.index(name) for name in old.vectors]
+        columns = chosen + [len(features.vectors) + c for c in chosen]
+        for name in ("kernel_out", "bias_out"):
+            array = np.asarray(theta[name])
+            shape = (*array.shape[:-1], 2 * len(features.vectors))
+            wide = np.zeros(shape, array.dtype)
+            wide[..., columns] = array
+            theta[name] = jnp.asarray(wide)
+        return replace(self, theta=theta, features=features)
 
     def _coefficients(self, blocks: tuple[Array, ...], dtype: Any) -> Array:
         """``alpha d sigmoid(beta m + gamma)`` per vector: ``(k, n, *batch)``."""
@@ -286,8 +404,9 @@ class EquivariantRule:
             for name, value in theta.items()
             if name.startswith(("kernel", "bias"))
         }
-        network = FeatureMajorNetwork(outputs=2 * N_VECTORS)
+        count = len(self.features.vectors)
+        network = FeatureMajorNetwork(outputs=2 * count)
         outputs: Any = network.apply({"params": parameters}, blocks)
-        direction, size = outputs[:N_VECTORS], outputs[N_VECTORS:]
+        direction, size = outputs[:count], outputs[count:]
         gate = jax.nn.sigmoid(theta["beta"] * size + theta["gamma"])
         return jnp.exp(theta["log_alpha"]) * direction * gate
