@@ -238,7 +238,7 @@ def test_added_features_have_no_effect_until_trained(name):
     ]
     np.testing.assert_allclose(moved[1], moved[0], atol=1e-5)
     assert np.max(np.abs(moved[2] - moved[0])) > 1e-3
-    with pytest.raises(ValueError, match="the weights use .*home"):
+    with pytest.raises(ValueError, match=r"the weights use .*home"):
         wide.with_features(EquivariantFeatures())
 
 

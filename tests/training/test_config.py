@@ -102,5 +102,5 @@ def test_training_continues_from_weights_of_its_own_kind_only(tmp_path):
     assert (found.theta["kernel_0"] == rule.theta["kernel_0"]).all()
     for wrong in ({"architecture": "coordinatewise"}, {"features": {"step": False}}):
         config = dataclasses.replace(right, **wrong)
-        with pytest.raises(ValueError, match="another architecture|other features"):
+        with pytest.raises(ValueError, match=r"another architecture|other features"):
             initial_rule(config)

@@ -290,8 +290,10 @@ class EquivariantRule:
         since = jnp.where(lower, 0.0, state.since_best + 1)
         remembered = home = None
         if self.features.memory:
-            remembered = jnp.where(lower, positions, state.best_positions)
-            home = remembered - positions
+            # Descent recentres after the step: the first point may lie anywhere.
+            place = centred if system.recentred else positions
+            remembered = jnp.where(lower, place, state.best_positions)
+            home = remembered - place
             away = _norm(home, 0)
             home = home / (1.0 + away)
         following = EquivariantState(step, first, second, best, since, remembered)
