@@ -121,7 +121,7 @@ def test_importing_every_module_changes_nothing(tmp_path):
         "assert dict(os.environ) == environment\n"
         "assert not logging.getLogger().handlers\n"
         "assert not os.listdir('.')\n"
-        "lazy = {'jax_md', 'matplotlib.pyplot', 'pymatgen', 'cupy'}\n"
+        "lazy = {'jax_md', 'matplotlib.pyplot', 'pymatgen', 'cupy', 'pooch'}\n"
         "print(json.dumps(sorted(lazy & set(sys.modules))))\n"
     )
     result = subprocess.run(
@@ -140,8 +140,9 @@ def test_the_core_runs_where_ase_and_jax_md_are_missing():
     run_python(
         "-c",
         "import sys\n"
-        "for name in ('ase', 'jax_md', 'spglib', 'matplotlib', 'pymatgen'):\n"
+        "for name in ('ase', 'jax_md', 'spglib', 'matplotlib', 'pymatgen', 'pooch',\n"
+        "             'requests'):\n"
         "    sys.modules[name] = None\n"
         "import ase_l2h.search, ase_l2h.training.train, ase_l2h.rollout\n"
-        "ase_l2h.make_system([0, 0]), ase_l2h.SearchResult, ase_l2h.load_weights\n",
+        "ase_l2h.make_system([0, 0]), ase_l2h.SearchResult, ase_l2h.load_weights()\n",
     )

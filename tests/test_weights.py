@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import struct
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from ase_l2h import weights as module
+from ase_l2h import _weight_files
 from ase_l2h._pytree import replace
 from ase_l2h.optimizers import Adam
 from ase_l2h.optimizers.learned import (
@@ -70,7 +71,10 @@ def changed(content: bytes, arrays=None, **text: object) -> bytes:
     return save(load(content) | (arrays or {}), header)
 
 
-@pytest.mark.parametrize("name", sorted(manifest()["weights"]))
+BUNDLED = sorted(n for n, entry in manifest()["weights"].items() if "file" in entry)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
 def test_every_bundled_file_is_the_one_in_the_manifest(name):
     entry = manifest()["weights"][name]
     content = (pretrained_folder() / entry["file"]).read_bytes()
@@ -82,10 +86,22 @@ def test_every_bundled_file_is_the_one_in_the_manifest(name):
     assert loaded.metadata["tasks"]
     kind = {"coordinatewise": CoordinatewiseRule, "equivariant": EquivariantRule}
     assert type(loaded.rule) is kind[loaded.metadata["architecture"]]
+    # Lists are printed from the manifest, so as not to need JAX.
+    for key in ("architecture", "horizon", "tasks", "stages"):
+        assert loaded.metadata[key] == entry[key]
+
+
+@pytest.mark.parametrize("name", sorted(manifest()["weights"]))
+def test_every_entry_of_the_manifest_can_be_had(name):
+    """Bundled, or with an address that is a web address."""
+    entry = manifest()["weights"][name]
+    assert len(entry["sha256"]) == 64
+    assert 0 < entry["bytes"] <= MAX_BYTES
+    assert "file" in entry or entry["url"].startswith("https://")
 
 
 def test_no_file_is_bundled_without_being_listed():
-    listed = {entry["file"] for entry in manifest()["weights"].values()}
+    listed = {manifest()["weights"][name]["file"] for name in BUNDLED}
     found = {path.name for path in pretrained_folder().glob("*.safetensors")}
     assert found == listed
 
@@ -258,7 +274,8 @@ def test_a_bundled_file_that_was_changed_is_refused(tmp_path, monkeypatch):
     content[-1] ^= 1
     (tmp_path / entry["file"]).write_bytes(content)
     load_weights(tmp_path / entry["file"])
-    monkeypatch.setattr(module, "pretrained_folder", lambda: tmp_path)
+    shutil.copy(pretrained_folder() / "manifest.json", tmp_path)
+    monkeypatch.setattr(_weight_files, "pretrained_folder", lambda: tmp_path)
     with pytest.raises(ValueError, match="not the file that was released"):
         load_weights(name)
 

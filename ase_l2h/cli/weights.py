@@ -1,32 +1,37 @@
-"""``ase-l2h weights``: what weights there are, and whether a file is sound."""
+"""``ase-l2h weights``: which weights there are, where, whether sound; and more."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ase_l2h.cli.common import Program, Verb
+from ase_l2h.cli.common import Program, RunFailure, Verb
+
+if TYPE_CHECKING:
+    from ase_l2h._weight_files import WeightFile
 
 __all__ = ["list_weights", "weights", "weights_table"]
 
 
 def list_weights() -> list[dict[str, Any]]:
-    """The bundled weights, each verified by loading it."""
-    from ase_l2h.weights import load_weights, manifest
+    """The released weights; the hash of every file that is here was checked."""
+    from ase_l2h._weight_files import manifest, released
 
     rows = []
     for name in sorted(manifest()["weights"]):
-        loaded = load_weights(name)
+        entry = manifest()["weights"][name]
         rows.append(
             {
                 "name": name,
                 "default": name == manifest()["default"],
-                "architecture": loaded.metadata["architecture"],
-                "horizon": loaded.horizon,
-                "tasks": list(loaded.metadata["tasks"]),
-                "sha256": loaded.sha256,
+                "status": released(name).status(),
+                "architecture": entry["architecture"],
+                "horizon": entry["horizon"],
+                "tasks": list(entry["tasks"]),
+                "sha256": entry["sha256"],
+                "bytes": entry["bytes"],
             }
         )
     return rows
@@ -35,23 +40,28 @@ def list_weights() -> list[dict[str, Any]]:
 def weights_table(rows: list[dict[str, Any]]) -> str:
     """One line per weight file, the default marked with a star."""
     width = max(len(row["name"]) for row in rows)
+    status = max(len(row["status"]) for row in rows)
     return "\n".join(
         f"{'*' if row['default'] else ' '} {row['name']:{width}}  "
-        f"{row['architecture']}, {row['horizon']} steps, trained on "
-        f"{', '.join(row['tasks'])}"
+        f"{row['status']:{status}}  {row['architecture']}, {row['horizon']} steps, "
+        f"trained on {', '.join(row['tasks'])}"
         for row in rows
     )
 
 
 @click.group(cls=Program)
 def weights() -> None:
-    """List and verify weights of the learned optimizer."""
+    """List, check and download weights of the learned optimizer."""
 
 
 @weights.command("list", cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    """List the bundled weights (* is the default)."""
+    """List the released weights (* is the default).
+
+    Bundled and cached ones are ready for use; 'damaged' and 'not downloaded' ones need
+    'ase-l2h weights download NAME' first.
+    """
     rows = list_weights()
     click.echo(json.dumps(rows, indent=2) if as_json else weights_table(rows))
 
@@ -59,9 +69,149 @@ def list_command(as_json: bool) -> None:
 @weights.command(cls=Verb)
 @click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
 def verify(names: tuple[str, ...]) -> None:
-    """Check weight files, by name or path; all bundled ones when none is given."""
-    from ase_l2h.weights import load_weights, manifest
+    """Check weight files, by name or path; all on this machine when none is given."""
+    from ase_l2h._weight_files import manifest, released
+    from ase_l2h.weights import load_weights
 
-    for name in names or sorted(manifest()["weights"]):
+    here = (
+        name
+        for name in sorted(manifest()["weights"])
+        if released(name).status() != "not downloaded"
+    )
+    for name in names or here:
         loaded = load_weights(name)
         click.echo(f"{name}: intact, sha256 {loaded.sha256}")
+
+
+@weights.command(cls=Verb)
+@click.argument("name", metavar="NAME|FILE")
+def path(name: str) -> None:
+    """Print where a weight file lies, once its size and hash are found right."""
+    from ase_l2h._weight_files import find_weight_file
+
+    file = find_weight_file(name)
+    file.read()
+    click.echo(file.path)
+
+
+@weights.command(cls=Verb)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--from",
+    "source",
+    metavar="URL|DIR",
+    help="Mirror: a folder, or the file itself, on the web or on this machine.",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Give up a file after this time (120).",
+)
+def download(names: tuple[str, ...], source: str | None, timeout: float | None) -> None:
+    """Download released weights that are not bundled into the user's cache.
+
+    Wherever a file comes from, its size and SHA-256 must be those of the manifest in
+    the package. ASE_L2H_CACHE names another folder for the cache.
+    """
+    from ase_l2h import _download
+    from ase_l2h._weight_files import released
+
+    before = [released(name).status() for name in names]
+    limit = _download.TIMEOUT if timeout is None else timeout
+    for name, status in zip(names, before, strict=True):
+        try:
+            file = _download.download(name, source, timeout=limit)
+        except _download.DownloadError as error:
+            raise RunFailure(str(error)) from error
+        done = status if status in ("bundled", "cached") else "downloaded"
+        click.echo(f"{name}: {done}, {file.path}")
+
+
+@weights.command(cls=Verb)
+@click.argument("name", metavar="NAME|FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(name: str, as_json: bool) -> None:
+    """Print what is known of a weight file, and its card."""
+    from ase_l2h._weight_files import find_weight_file
+
+    facts = _facts(find_weight_file(name))
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    card = facts.pop("card")
+    for place in ("path", "url"):
+        if facts[place] is None:
+            del facts[place]
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        click.echo(f"{key:{width}}  {_text(value)}")
+    if card is not None:
+        click.echo(f"\n{card}", nl=False)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, dict):
+        return ", ".join(f"{_text(key)} {_text(of)}" for key, of in value.items())
+    if isinstance(value, list):
+        return ", ".join(_text(each) for each in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    # A file of unknown origin may hold what a terminal takes for commands.
+    return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
+def _facts(file: WeightFile) -> dict[str, Any]:
+    """Of a file on this machine what it says itself, else what the manifest says."""
+    import hashlib
+
+    from ase_l2h._weight_files import pretrained_folder, unpack
+
+    status = file.status()
+    here = status != "not downloaded"
+    if here:
+        content = file.read()
+        _, (architecture, features, metadata) = unpack(content, file.path)
+        sha256, size = hashlib.sha256(content).hexdigest(), len(content)
+    else:
+        assert file.entry is not None
+        metadata, features = file.entry, None
+        architecture = metadata["architecture"]
+        sha256, size = metadata["sha256"], metadata["bytes"]
+    updates, seeds = _training(metadata)
+    card = pretrained_folder() / f"{file.name}.md"
+    carded = file.entry is not None and card.is_file()
+    return {
+        "name": file.name,
+        "status": status,
+        "path": str(file.path) if here else None,
+        "url": (file.entry or {}).get("url"),
+        "architecture": architecture,
+        "features": features,
+        "horizon": metadata["horizon"],
+        "tasks": metadata["tasks"],
+        "updates": updates,
+        "seeds": seeds,
+        "sha256": sha256,
+        "bytes": size,
+        "card": card.read_text(encoding="utf-8") if carded else None,
+    }
+
+
+def _training(metadata: dict[str, Any]) -> tuple[int | None, list[int] | None]:
+    """Outer updates and seeds: of all stages of released weights, of one's own run.
+
+    None where the file does not say.
+    """
+    stages = metadata.get("stages")
+    if not isinstance(stages, list):
+        run = metadata.get("training")
+        seed = run.get("seed") if isinstance(run, dict) else None
+        stages = [{"updates": metadata.get("updates"), "seed": seed}]
+    updates = [s.get("updates") for s in stages if isinstance(s, dict)]
+    seeds = [s.get("seed") for s in stages if isinstance(s, dict)]
+    known = [u for u in updates if isinstance(u, int)]
+    found = [s for s in seeds if isinstance(s, int)]
+    return sum(known) if known else None, found or None

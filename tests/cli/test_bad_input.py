@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from safetensors.numpy import load, save
 
-import ase_l2h.weights
+import ase_l2h._weight_files
 from ase_l2h.weights import manifest, pretrained_folder
 
 GOLD = 2.8 * np.argwhere(np.ones((2, 2, 2)))
@@ -216,10 +216,13 @@ def test_bundled_weights_with_one_bit_changed_are_refused(
     name = manifest()["default"]
     content = bytearray(bundled())
     content[-3] ^= 1
-    for entry in manifest()["weights"].values():
-        shutil.copy(pretrained_folder() / entry["file"], tmp_path)
+    for file in (
+        "manifest.json",
+        *(path.name for path in pretrained_folder().glob("*.safetensors")),
+    ):
+        shutil.copy(pretrained_folder() / file, tmp_path)
     (tmp_path / manifest()["weights"][name]["file"]).write_bytes(content)
-    monkeypatch.setattr(ase_l2h.weights, "pretrained_folder", lambda: tmp_path)
+    monkeypatch.setattr(ase_l2h._weight_files, "pretrained_folder", lambda: tmp_path)
     for verb in (["search", "LJ7"], ["weights", "verify", name], ["weights", "list"]):
         assert "not the file that was released" in refused(*verb)
 

@@ -43,4 +43,5 @@ def test_weights_are_listed_and_verified(run):
     assert len(listed.stdout.splitlines()) == len(names)
     verified = run("weights", "verify")
     assert verified.exit_code == 0
-    assert verified.stdout.count("intact") == len(names)
+    here = [row for row in rows if row["status"] != "not downloaded"]
+    assert verified.stdout.count("intact") == len(here) >= 1
