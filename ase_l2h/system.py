@@ -206,6 +206,8 @@ def take_batch(system: System, index: Any) -> System:
     """The system of a part of the batch: leaves with a batch axis are indexed by it."""
 
     def take(leaf: Any, batch_axis: int) -> Any:
+        if leaf is None:
+            return None
         return leaf[..., index] if np.ndim(leaf) > batch_axis else leaf
 
     return replace(

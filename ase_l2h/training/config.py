@@ -9,9 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ase_l2h.training.es import SHAPINGS
+
 __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
+CHOICES = {
+    "estimator": ("es", "esmc", "ga"),
+    "shaping": SHAPINGS,
+    "quench": ("fire", "gd"),
+    "loss": ("final", "best"),
+    "normalise": ("adam", "spread"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,19 +34,34 @@ class TrainingConfig:
     updates
         Outer updates.
     horizon
-        Inner steps of an unroll; the rule's clock is compressed to it.
+        Inner steps of an unroll, to which the rule's clock is compressed; the horizon
+        the weights are made for.
+    horizons
+        ``(shortest, longest)``: every task's horizon is drawn anew in every update,
+        log-uniform between them; always ``horizon`` when empty.
     quench, quench_steps
         What follows the unroll inside the loss, and for how many steps: ``"fire"``, or
         ``"gd"``, the paper's gradient descent, at rate 0.002.
+    loss
+        Where the quench starts: ``"final"``, the last point (the paper's), or
+        ``"best"``, the lowest one seen.
     directions, starts
-        Perturbation directions per update, dealt out to the tasks in turn, and starts
-        per task and update, shared by its directions.
+        Perturbation directions per update, and starts per direction.
+    deal
+        Each direction unrolls one task, the tasks taking turns; otherwise every
+        direction unrolls all tasks, which selection among directions needs (GA).
+    share_starts
+        The directions of a task have their starts in common: theta itself is then
+        unrolled once per task instead of once per direction.
     estimator
-        ``"es"`` or ``"esmc"``.
+        ``"es"``, ``"esmc"`` or ``"ga"``.
+    shaping
+        How ES and ESMC use the losses: ``"none"``, ``"sign"`` or ``"ranks"``, see
+        :class:`~ase_l2h.training.es.ES`.
     sigma
         Perturbation scale.
     learning_rate, decay, decay_every
-        Adam's rate, multiplied by ``decay`` every ``decay_every`` updates.
+        Adam's rate, multiplied by ``decay`` every ``decay_every`` updates. GA has none.
     normalise
         Unit of the loss: ``"adam"``, the lowest energy Adam finds (the paper's), or
         ``"spread"``, the spread of the clipped losses of the task in this update, so
@@ -52,6 +76,9 @@ class TrainingConfig:
         Switches of the rule's inputs.
     rotate
         Turn every start at random, so that the frame carries no information.
+    together
+        Sets of weights unrolled in one call; 0 takes one on a CPU and all of a task on
+        an accelerator. Results agree to rounding errors only.
     seed
         Everything random follows from it.
     initial
@@ -61,11 +88,16 @@ class TrainingConfig:
     tasks: tuple[str, ...]
     updates: int = 1000
     horizon: int = 1000
+    horizons: tuple[int, ...] = ()
     quench: str = "fire"
     quench_steps: int = 150
+    loss: str = "final"
     directions: int = 12
     starts: int = 32
+    deal: bool = True
+    share_starts: bool = True
     estimator: str = "esmc"
+    shaping: str = "none"
     sigma: float = 0.1
     learning_rate: float = 0.02
     decay: float = 0.98
@@ -75,12 +107,14 @@ class TrainingConfig:
     architecture: str = "coordinatewise"
     features: dict[str, Any] = dataclasses.field(default_factory=dict)
     rotate: bool = False
+    together: int = 0
     seed: int = 0
     initial: str | None = None
 
     def __post_init__(self) -> None:
         counts = ("updates", "horizon", "directions", "starts", "decay_every")
-        for name, lowest in [(name, 1) for name in counts] + [("quench_steps", 0)]:
+        from_zero = [("quench_steps", 0), ("together", 0)]
+        for name, lowest in [(name, 1) for name in counts] + from_zero:
             if not lowest <= getattr(self, name) <= LARGEST_COUNT:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}; give {lowest} to {LARGEST_COUNT}"
@@ -89,13 +123,23 @@ class TrainingConfig:
             raise ValueError(f"seed is {self.seed}; give a number from 0 to 2^32 - 1")
         if not self.tasks:
             raise ValueError("the configuration names no tasks; add tasks = ['LJ13']")
-        if self.estimator not in ("es", "esmc"):
-            raise ValueError(f"estimator is '{self.estimator}'; choose 'es' or 'esmc'")
-        if self.quench not in ("fire", "gd"):
-            raise ValueError(f"quench is '{self.quench}'; choose 'fire' or 'gd'")
-        if self.normalise not in ("adam", "spread"):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} is '{getattr(self, name)}'; choose one of "
+                    f"{', '.join(choices)}"
+                )
+        if self.estimator == "ga" and (self.deal or self.shaping != "none"):
             raise ValueError(
-                f"normalise is '{self.normalise}'; choose 'adam' or 'spread'"
+                "estimator 'ga' selects one direction for all tasks and knows no "
+                'shaping; set deal = false and shaping = "none"'
+            )
+        if self.horizons and not (
+            len(self.horizons) == 2
+            and 1 <= self.horizons[0] <= self.horizons[1] <= LARGEST_COUNT
+        ):
+            raise ValueError(
+                f"horizons is {list(self.horizons)}; give [shortest, longest]"
             )
         if self.hit_bonus < 0 or (self.hit_bonus and self.normalise != "spread"):
             raise ValueError(
@@ -123,6 +167,10 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "str": ("text in quotes", lambda v: isinstance(v, str)),
     "str | None": ("text in quotes", lambda v: v is None or isinstance(v, str)),
     "dict[str, Any]": ("a table", lambda v: isinstance(v, dict)),
+    "tuple[int, ...]": (
+        "a list of whole numbers",
+        lambda v: isinstance(v, list) and all(_is_whole(t) for t in v),
+    ),
     "tuple[str, ...]": (
         "a list of target names",
         lambda v: isinstance(v, list) and all(isinstance(t, str) for t in v),
@@ -157,7 +205,8 @@ def read_config(path: Path) -> TrainingConfig:
             raise ValueError(f"{path}: {name} is {value!r}; give {wanted}")
         if known[name] == "float":
             entries[name] = float(value)
-    entries["tasks"] = tuple(entries["tasks"])
+        if isinstance(value, list):
+            entries[name] = tuple(value)
     try:
         return TrainingConfig(**entries)
     except ValueError as error:

@@ -31,6 +31,7 @@ from ase_l2h.system import System
 
 __all__ = [
     "QUENCHES",
+    "UNROLL_OPTIONS",
     "Unroll",
     "adam_reference",
     "capped_energy",
@@ -60,16 +61,20 @@ def unroll(
     horizon: int | Int[Array, ""],
     quench_steps: int | Int[Array, ""],
     quench_rule: Rule = QUENCHES["fire"],
+    *,
+    from_best: bool = False,
 ) -> Unroll:
     """``horizon`` steps of the rule, then up to ``quench_steps`` of the quench.
 
-    The quench starts from the last point, not from the best: the paper's loss.
+    The quench starts from the last point, the paper's loss, or with ``from_best`` from
+    the lowest point seen.
     """
     hopping = Descent(rule)
     state = initialise_state(hopping, potential, system, starts, key)
     state = advance(hopping, potential, system, state, key, 0, horizon)
     quench = Descent(quench_rule)
-    settled = initialise_state(quench, potential, system, state.positions, key)
+    final = state.best_positions if from_best else state.positions
+    settled = initialise_state(quench, potential, system, final, key)
     settled = advance(quench, potential, system, settled, key, 0, quench_steps)
     settled = evaluate(potential, system, settled)
     return Unroll(settled.energy, state.evaluations + settled.evaluations)
@@ -95,12 +100,15 @@ def adam_reference(
     return jnp.min(capped_energy(result.energy))
 
 
-def with_horizon(rule: Any, horizon: int) -> Any:
+def with_horizon(rule: Any, horizon: int | Int[Array, ""]) -> Any:
     """The rule with its clock compressed to ``horizon`` steps."""
     return replace(rule, time_scale=jnp.float32(rule.reference_horizon / horizon))
 
 
-jit_unroll = jax.jit(unroll, compiler_options=COMPILER_OPTIONS)
+UNROLL_OPTIONS = COMPILER_OPTIONS
+jit_unroll = jax.jit(
+    unroll, static_argnames="from_best", compiler_options=UNROLL_OPTIONS
+)
 jit_adam_reference = jax.jit(
     adam_reference, static_argnames="horizon", compiler_options=COMPILER_OPTIONS
 )

@@ -88,7 +88,7 @@ def test_the_record_is_drawn(run, trained):
         (b"", "names no tasks"),
         (b"tasks = []", "names no tasks"),
         (b"tasks = 'LJ13'", "tasks is 'LJ13'; give a list"),
-        (b"tasks = ['LJ13']\nhorizons = 3", "unknown entries horizons"),
+        (b"tasks = ['LJ13']\nhorizont = 3", "unknown entries horizont"),
         (b"tasks = ['LJ13']\nupdates = 0", "updates is 0"),
         (b"tasks = ['LJ13']\nstarts = -3", "starts is -3"),
         (b"tasks = ['LJ13']\nhorizon = 1e3", "give a whole number"),

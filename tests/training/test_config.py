@@ -11,7 +11,7 @@ import pytest
 
 from ase_l2h.optimizers.learned import EquivariantRule
 from ase_l2h.training.config import TrainingConfig, read_config
-from ase_l2h.training.train import initial_rule
+from ase_l2h.training.trainer import initial_rule
 from ase_l2h.weights import save_weights
 
 
@@ -28,8 +28,9 @@ def test_a_configuration_is_read_and_written_back(tmp_path):
     path.write_text('tasks = ["LJ5"]\nlearning_rate = 1')
     assert type(read_config(path).learning_rate) is float
     written = json.loads(json.dumps(config.todict()))
-    again = TrainingConfig(**written | {"tasks": tuple(written["tasks"])})
-    assert again == config
+    for name in ("tasks", "horizons"):
+        written[name] = tuple(written[name])
+    assert TrainingConfig(**written) == config
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,13 @@ def test_a_configuration_is_read_and_written_back(tmp_path):
         ('tasks = ["LJ5"]\nlearning_rate = 0', "learning_rate is 0"),
         ('tasks = ["LJ5"]\ndecay = "slow"', "decay is 'slow'; give a number"),
         ('tasks = ["LJ5"]\nestimator = "sgd"', "estimator is 'sgd'; choose"),
+        ('tasks = ["LJ5"]\nestimator = "ga"', "set deal = false"),
+        ('tasks = ["LJ5"]\nshaping = "rank"', "shaping is 'rank'; choose"),
+        ('tasks = ["LJ5"]\nloss = "mean"', "loss is 'mean'; choose"),
+        ('tasks = ["LJ5"]\nhorizons = [300]', r"give \[shortest, longest\]"),
+        ('tasks = ["LJ5"]\nhorizons = [300, 30]', r"give \[shortest, longest\]"),
+        ('tasks = ["LJ5"]\nhorizons = 300', "horizons is 300; give a list"),
+        ('tasks = ["LJ5"]\ntogether = -1', "together is -1"),
         ('tasks = ["LJ5"]\nnormalise = "max"', "normalise is 'max'; choose"),
         ('tasks = ["LJ5"]\nhit_bonus = 1.0', "hit_bonus is 1.0"),
     ],

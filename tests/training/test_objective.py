@@ -16,7 +16,7 @@ from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import capped_energy, jit_unroll, with_horizon
 from ase_l2h.training.tasks import Task, make_task
-from ase_l2h.training.train import task_losses
+from ase_l2h.training.trainer import Trainer, Trial
 
 LJ5 = named_target("LJ5")
 LJ5_MINIMUM = -9.103852
@@ -38,7 +38,7 @@ class Scatter:
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return make_task("LJ5", jax.random.key(0))
+    return make_task(LJ5)
 
 
 def test_losses_are_capped_at_separated_atoms_and_never_non_finite():
@@ -78,7 +78,7 @@ def test_a_target_that_adam_cannot_bind_is_refused(monkeypatch):
 
     monkeypatch.setattr(module, "jit_adam_reference", lambda *_, **__: 0.0)
     with pytest.raises(ValueError, match="no bound structure of LJ5"):
-        make_task("LJ5", jax.random.key(0))
+        make_task(LJ5)
 
 
 def test_the_clock_of_a_rule_is_compressed_to_the_horizon():
@@ -86,41 +86,49 @@ def test_the_clock_of_a_rule_is_compressed_to_the_horizon():
     assert rule.time_scale == 200.0
 
 
-ARMS = (
-    np.array([-8.0, -6.0]),
-    np.array([-9.10, -2.0]),
-    np.array([-7.0, 0.0]),
+# Base and two arms of each of two directions, two starts.
+ENERGIES = np.array(
+    [[-8.0, -6.0], [-9.10, -2.0], [-7.0, 0.0], [-8.5, -6.5], [-1.0, -6.2]]
 )
-OTHERS = (np.array([-8.5, -6.5]), np.array([-1.0, -6.2]))
+TRIALS = [Trial(0, "LJ5", 0, (1, 2)), Trial(1, "LJ5", 0, (3, 4))]
 
 
-def config(**entries: Any) -> TrainingConfig:
-    return TrainingConfig(tasks=("LJ5",), **entries)
+def losses(task: Task, energies: Any, best: float, **entries: Any) -> np.ndarray:
+    """``(directions, base and arms, starts)``."""
+    config = TrainingConfig(tasks=("LJ5",), directions=2, **entries)
+    return Trainer(config, {"LJ5": task})._losses(TRIALS, energies, {"LJ5": best})
 
 
 def test_losses_in_the_papers_unit_are_energies_over_adams(task):
-    pooled = [ARMS[1:], OTHERS]
-    losses = task_losses(task, task.best, ARMS, pooled, config())
-    for loss, energy in zip(losses, ARMS, strict=True):
-        np.testing.assert_allclose(loss, energy / 9.103852, rtol=1e-5)
+    found = losses(task, ENERGIES, task.best)
+    wanted = np.stack([ENERGIES[[0, 1, 2]], ENERGIES[[0, 3, 4]]]) / 9.103852
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
 def test_losses_in_units_of_the_spread_count_hits(task):
     """The spread is that of all losses of the task, clipped at the base's."""
-    pooled = [ARMS[1:], OTHERS]
-    settings = config(normalise="spread", hit_bonus=0.5)
-    best = -9.1005
-    clipped = [-8, -6, -9.1, -6, -8, -6, -8.5, -6.5, -8, -6.2]
-    unit = np.std(clipped)
-    losses = task_losses(task, best, ARMS, pooled, settings)
-    hits = [np.zeros(2), np.array([1.0, 0.0]), np.zeros(2)]
-    for loss, energy, hit in zip(losses, ARMS, hits, strict=True):
-        np.testing.assert_allclose(loss, energy / unit - 0.5 * hit, rtol=1e-12)
+    found = losses(task, ENERGIES, -9.1005, normalise="spread", hit_bonus=0.5)
+    unit = np.std([-8, -6, -9.1, -6, -8, -6, -8.5, -6.5, -8, -6.2])
+    bonus = np.zeros((2, 3, 2))
+    bonus[0, 1, 0] = 0.5
+    wanted = np.stack([ENERGIES[[0, 1, 2]], ENERGIES[[0, 3, 4]]]) / unit - bonus
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
 
 def test_equal_energies_do_not_divide_by_a_spread_of_zero(task):
-    same = np.full(2, -8.0), np.full(2, -8.0), np.full(2, -8.0)
-    losses = task_losses(
-        task, task.best, same, [(same[1], same[2])], config(normalise="spread")
+    found = losses(task, np.full((5, 2), -8.0), task.best, normalise="spread")
+    np.testing.assert_allclose(found, -8.0 / 1e-3)
+
+
+def test_the_loss_can_be_that_of_the_lowest_point_seen(task):
+    """A rule that blows a minimum up: only the last point has forgotten it."""
+    starts = task.starts(jax.random.key(3), 4, rotate=False)
+    arguments = (LJ5.potential, LJ5.system)
+    key = jax.random.key(2)
+    settled = jit_unroll(GradientDescent(rate=0.002), *arguments, starts, key, 0, 0)
+    final, best = (
+        jit_unroll(Scatter(), *arguments, starts, key, 10, 0, from_best=choice)
+        for choice in (False, True)
     )
-    np.testing.assert_allclose(losses[0], -8.0 / 1e-3)
+    assert np.all(np.abs(final.energy) < 1e-6)
+    np.testing.assert_allclose(best.energy, settled.energy, rtol=1e-5)

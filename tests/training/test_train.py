@@ -10,19 +10,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from ase_l2h.targets import named_target
+from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.system import make_system
+from ase_l2h.targets import Target, named_target
 from ase_l2h.training import train as module
+from ase_l2h.training import trainer as trainer_module
 from ase_l2h.training.checkpoint import load_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import capped_energy, jit_unroll
 from ase_l2h.training.tasks import Task, make_task
-from ase_l2h.training.train import Trainer, initial_rule, train
+from ase_l2h.training.train import train
+from ase_l2h.training.trainer import Trainer, initial_rule
 from ase_l2h.weights import load_weights
 
 TINY = TrainingConfig(
@@ -50,6 +56,7 @@ jax.config.update("jax_compilation_cache_dir", str(folder.parent / "compiled"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 from ase_l2h.training import train as module
+from ase_l2h.training import trainer as trainer_module
 from ase_l2h.training.config import TrainingConfig
 
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -184,22 +191,37 @@ def test_twenty_kills_at_random_moments_change_nothing(unkilled):
     assert_same_run(folder, unkilled)
 
 
+class Formula:
+    """Energies from a formula instead of unrolls, for the book-keeping."""
+
+    def __init__(self, *_, **__) -> None:
+        self.asked: list = []
+
+    def evaluate(self, members):
+        self.asked.append(members)
+        offsets = [
+            np.asarray(jax.random.uniform(m.key, (ONE_TASK.starts,)), np.float64)
+            for m in members
+        ]
+        waves = np.array([np.sum(np.sin(m.theta)) / 50 for m in members])
+        return -5 - waves[:, None] - np.stack(offsets), np.full(len(members), 104)
+
+
 @pytest.fixture
-def quick(monkeypatch) -> Trainer:
-    """A trainer whose energies are a formula: the book-keeping needs no unrolls."""
-    task = Task(named_target("LJ5"), reference=-9.1, best=-9.1)
-    monkeypatch.setattr(module, "make_task", lambda name, key: task)
+def quick(monkeypatch) -> None:
+    """Trainers whose population is a formula: the book-keeping needs no unrolls."""
+    monkeypatch.setattr(module, "make_task", quick_task)
     monkeypatch.setattr(Task, "starts", lambda *_: None)
-    trainer = Trainer(ONE_TASK)
+    monkeypatch.setattr(trainer_module, "Population", Formula)
 
-    def energies(job):
-        _, theta, _, key = job
-        offset = np.asarray(jax.random.uniform(key, (4,)), np.float64)
-        return -5 - np.sum(np.sin(theta)) / 50 - offset, 104
 
-    monkeypatch.setattr(trainer, "_energies", energies)
-    monkeypatch.setattr(module, "Trainer", lambda config: trainer)
-    return trainer
+def quick_task(target, reference=None) -> Task:
+    return Task(target, reference=-9.1, best=-9.1)
+
+
+def quick_trainer(config: TrainingConfig) -> Any:
+    tasks = {name: quick_task(named_target(name)) for name in config.tasks}
+    return Trainer(config, tasks)
 
 
 def shorter(updates: int) -> TrainingConfig:
@@ -232,17 +254,17 @@ def test_ctrl_c_saves_a_checkpoint_and_leaves_no_gap(quick, tmp_path, monkeypatc
     """Interrupted in the third update: two are recorded and two are saved."""
     update = Trainer.update
 
-    def interrupted(self, state, pool):
+    def interrupted(self, state):
         if state.update == 2:
             raise KeyboardInterrupt
-        return update(self, state, pool)
+        return update(self, state)
 
     monkeypatch.setattr(Trainer, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(shorter(3), tmp_path / "run", quiet=True)
     assert updates_recorded(tmp_path / "run") == [1, 2]
     path = tmp_path / "run" / "checkpoint.safetensors"
-    state, _ = load_checkpoint(path, quick.initial)
+    state, _ = load_checkpoint(path, quick_trainer(ONE_TASK).initial)
     assert state.update == 2
 
 
@@ -261,27 +283,117 @@ def test_resuming_where_nothing_is_begins_a_run(quick, tmp_path):
     assert updates_recorded(tmp_path / "new") == [1]
 
 
-def test_directions_are_dealt_out_to_the_tasks_in_turn(tmp_path, monkeypatch):
+def names_of(members) -> list[str]:
+    return [member.task.target.name for member in members]
+
+
+def planned(quick, updates: int = 1, **changes):
+    """Members that a configuration asks for in its first updates."""
+    config = dataclasses.replace(TINY, **changes)
+    trainer = quick_trainer(config)
+    state = trainer.initial
+    for _ in range(updates):
+        state, record = trainer.update(state)
+    return trainer.population.asked, record
+
+
+def test_directions_are_dealt_out_to_the_tasks_in_turn(quick):
     """With more tasks than directions, every update trains on the next ones."""
-    config = dataclasses.replace(TINY, tasks=("LJ5", "LJ6", "LJ7"), updates=3)
-    quick_task = lambda name, key: Task(named_target(name), reference=-1.0, best=-1.0)
-    monkeypatch.setattr(module, "make_task", quick_task)
-    monkeypatch.setattr(Task, "starts", lambda *_: None)
-    trainer = Trainer(config)
-    asked: list[str] = []
-
-    def energies(job):
-        asked.append(job[0])
-        return np.full(config.starts, -1.0), 0
-
-    monkeypatch.setattr(trainer, "_energies", energies)
-    state, seen = trainer.initial, []
-    with module.ThreadPoolExecutor(1) as pool:
-        for _ in range(3):
-            asked.clear()
-            state, _ = trainer.update(state, pool)
-            seen.append(sorted(set(asked)))
+    asked, _ = planned(quick, updates=3, tasks=("LJ5", "LJ6", "LJ7"))
+    seen = [sorted(set(names_of(members))) for members in asked]
     assert seen == [["LJ5", "LJ6"], ["LJ5", "LJ7"], ["LJ6", "LJ7"]]
+
+
+def test_every_direction_can_see_every_task_and_starts_of_its_own(quick):
+    """Two directions, two tasks, two arms: with own starts each has its own base."""
+    (members,), _ = planned(quick, deal=False)
+    assert sorted(names_of(members)) == ["LJ5"] * 5 + ["LJ6"] * 5
+    (members,), _ = planned(quick, deal=False, share_starts=False)
+    assert sorted(names_of(members)) == ["LJ5"] * 6 + ["LJ6"] * 6
+    keys = {tuple(np.asarray(jax.random.key_data(m.key))) for m in members}
+    assert len(keys) == 4
+    # Base and arms of a direction start alike.
+    thetas = np.array([m.theta for m in members])
+    is_base = np.all(thetas == thetas[0], axis=1)
+    assert is_base.tolist() == [True, False, False] * 4
+    for base in range(0, 12, 3):
+        first = jax.random.key_data(members[base].key)
+        for arm in (1, 2):
+            other = jax.random.key_data(members[base + arm].key)
+            assert np.array_equal(first, other)
+
+
+def test_ga_moves_to_one_of_its_mutants(quick):
+    config = dataclasses.replace(TINY, estimator="ga", deal=False, directions=6)
+    trainer = quick_trainer(config)
+    state, record = trainer.update(trainer.initial)
+    mutants = [m.theta for m in trainer.population.asked[0]]
+    distance = [np.max(np.abs(state.theta - theta)) for theta in mutants]
+    assert record["gradient_norm"] > 0
+    assert min(distance[1:]) < 1e-6
+    assert len(mutants) == 2 * (1 + 6)
+
+
+def test_horizons_are_drawn_log_uniformly_for_every_task_and_update(quick):
+    horizons = []
+    trainer = quick_trainer(dataclasses.replace(TINY, horizons=(10, 1000)))
+    state = trainer.initial
+    for _ in range(150):
+        state, record = trainer.update(state)
+        members = trainer.population.asked.pop()
+        for name in ("LJ5", "LJ6"):
+            mine = {m.horizon for m in members if m.task.target.name == name}
+            assert mine == {record["horizons"][name]}
+        horizons.append([record["horizons"][name] for name in ("LJ5", "LJ6")])
+    logs = np.log(np.array(horizons))
+    middle, error = np.log(100), np.log(100) / np.sqrt(12 * 300)
+    assert abs(logs.mean() - middle) < 5 * error
+    assert logs.min() < np.log(12)
+    assert logs.max() > np.log(800)
+    assert abs(np.corrcoef(logs.T)[0, 1]) < 0.4
+
+
+def test_the_reference_of_a_task_is_computed_once(tmp_path, monkeypatch):
+    from ase_l2h.training import tasks
+
+    computed = []
+
+    def adam(target):
+        computed.append(target.name)
+        return -7.5
+
+    monkeypatch.setattr(tasks, "adam_best", adam)
+    first = module.make_tasks(TINY, tmp_path)
+    assert computed == ["LJ5", "LJ6"]
+    again = module.make_tasks(TINY, tmp_path)
+    assert computed == ["LJ5", "LJ6"]
+    assert again["LJ6"].reference == first["LJ6"].reference == -7.5
+    (tmp_path / "references.json").write_text('{"LJ5": "x"}')
+    with pytest.raises(ValueError, match=r"is damaged .* delete it"):
+        module.make_tasks(TINY, tmp_path)
+
+
+def test_a_rule_can_be_trained_on_a_potential_of_ones_own(tmp_path):
+    """Morse, which the package does not know."""
+
+    def morse(positions):
+        d = positions[:, None] - positions[None]
+        itself = jnp.eye(len(positions))
+        r = jnp.sqrt(jnp.sum(d * d, axis=-1) + itself)
+        pair = (1 - jnp.exp(-3 * (r - 1))) ** 2 - 1
+        return 0.5 * jnp.sum(pair * (1 - itself))
+
+    system = make_system(np.zeros(4, int), length_scale=1.0, energy_scale=1.0)
+    potential = FunctionPotential(morse)
+    target = Target("Morse4", ("X",) * 4, potential, system)
+    config = dataclasses.replace(TINY, tasks=("Morse4",), updates=1, quench_steps=300)
+    path = train(config, tmp_path / "run", targets={"Morse4": target}, quiet=True)
+    assert load_weights(path).metadata["tasks"] == ["Morse4"]
+    (line,) = (tmp_path / "run" / "record.jsonl").read_text().splitlines()
+    # Four atoms in mutual contact: six bonds of depth one.
+    assert -6.001 < json.loads(line)["lowest"]["Morse4"] < -3
+    with pytest.raises(ValueError, match="is named 'Morse4'; give it one name"):
+        module.make_tasks(config, tmp_path, {"Other": target})
 
 
 @pytest.mark.slow
@@ -300,7 +412,7 @@ def test_training_improves_the_rule_on_starts_it_has_not_seen(tmp_path):
         seed=2,
     )
     trained = load_weights(train(config, tmp_path / "run", quiet=True)).rule
-    task = make_task("LJ7", jax.random.key(77))
+    task = make_task(named_target("LJ7"))
     starts = task.starts(jax.random.key(78), 128, rotate=True)
     target = task.target
 

@@ -1,0 +1,298 @@
+"""One update of a meta-training: perturb, unroll, estimate, step.
+
+Everything random follows from the seed and the number of the update.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.flatten_util import ravel_pytree
+
+from ase_l2h._pytree import replace
+from ase_l2h.optimizers.learned import RULES
+from ase_l2h.training.config import TrainingConfig
+from ase_l2h.training.es import ES, Estimator
+from ase_l2h.training.esmc import ESMC
+from ase_l2h.training.ga import GA
+from ase_l2h.training.objective import with_horizon
+from ase_l2h.training.population import Member, Population
+from ase_l2h.training.tasks import Task
+from ase_l2h.weights import load_weights
+
+__all__ = ["Trainer", "TrainingState", "initial_rule"]
+
+ESTIMATORS: dict[str, Callable[[TrainingConfig], Estimator]] = {
+    "es": lambda config: ES(config.sigma, config.shaping),
+    "esmc": lambda config: ESMC(config.sigma, config.shaping),
+    "ga": lambda config: GA(config.sigma),
+}
+
+
+class TrainingState(NamedTuple):
+    """What a checkpoint holds.
+
+    ``best`` are the lowest energies known, in the order of the tasks.
+    """
+
+    update: np.ndarray
+    theta: Any
+    outer: Any
+    charged: np.ndarray
+    best: np.ndarray
+
+
+def initial_rule(config: TrainingConfig) -> Any:
+    """The rule a configuration starts from, untrained or from a weight file.
+
+    Raises
+    ------
+    ValueError
+        For an unknown architecture or feature, and for a weight file of another one.
+    """
+    if config.architecture not in RULES:
+        raise ValueError(
+            f"no architecture named '{config.architecture}'; choose one of "
+            f"{', '.join(RULES)}"
+        )
+    architecture = RULES[config.architecture]
+    known = [f.name for f in fields(architecture.features_type)]
+    if unknown := sorted(set(config.features) - set(known)):
+        raise ValueError(
+            f"{config.architecture} has no features named {', '.join(unknown)}; known "
+            f"are {', '.join(known)}"
+        )
+    features = architecture.features_type(**config.features)
+    if config.initial is not None:
+        rule = load_weights(config.initial).rule
+        if type(rule) is not architecture:
+            raise ValueError(
+                f"{config.initial} holds weights of another architecture; set "
+                "architecture as it is there"
+            )
+        if rule.features == features:
+            return rule
+        try:
+            return rule.with_features(features)
+        except (AttributeError, ValueError) as error:
+            raise ValueError(
+                f"{config.initial} holds weights with other features ({error}); set "
+                "features as they are there"
+            ) from error
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    return architecture.create(key, features)
+
+
+class Trial(NamedTuple):
+    """A direction on a task: indices of its members, of the base and of each arm."""
+
+    direction: int
+    name: str
+    base: int
+    arms: tuple[int, ...]
+
+
+class Trainer:
+    """One meta-training: builds tasks and optimizer, and takes updates.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    tasks
+        By the names in ``config.tasks``.
+    devices
+        Where to unroll; this process's devices when None.
+    """
+
+    def __init__(
+        self, config: TrainingConfig, tasks: Mapping[str, Task], devices: Any = None
+    ) -> None:
+        self.config = config
+        self.key = jax.random.key(config.seed)
+        self.rule = with_horizon(initial_rule(config), config.horizon)
+        flat, self.unravel = ravel_pytree(self.rule.theta)
+        self.estimator = ESTIMATORS[config.estimator](config)
+        schedule = optax.exponential_decay(
+            config.learning_rate, config.decay_every, config.decay, staircase=True
+        )
+        self.outer = self.estimator.outer(schedule)
+        self.tasks = {name: tasks[name] for name in dict.fromkeys(config.tasks)}
+        self.population = Population(
+            self.rule,
+            self.unravel,
+            config.quench,
+            config.quench_steps,
+            from_best=config.loss == "best",
+            together=config.together,
+            devices=devices,
+        )
+        self.initial = TrainingState(
+            np.zeros((), np.int64),
+            np.asarray(flat),
+            jax.tree.map(np.asarray, self.outer.init(flat)),
+            np.zeros((), np.int64),
+            np.array([task.best for task in self.tasks.values()]),
+        )
+
+    def trained(self, state: TrainingState) -> Any:
+        """The rule of a state."""
+        return replace(self.rule, theta=self.unravel(jnp.asarray(state.theta)))
+
+    def update(self, state: TrainingState) -> tuple[TrainingState, dict[str, Any]]:
+        """One meta-gradient and one step of the outer optimizer."""
+        number = int(state.update)
+        gradient, best, record = self.estimate(state)
+        gradient = jnp.asarray(gradient, jnp.float32)
+        # optax raises floats to integer powers, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            change, outer = self.outer.update(
+                gradient, jax.tree.map(jnp.asarray, state.outer)
+            )
+        charged = int(state.charged) + record["charged_evaluations"]
+        following = TrainingState(
+            np.asarray(number + 1),
+            np.asarray(optax.apply_updates(jnp.asarray(state.theta), change)),
+            jax.tree.map(np.asarray, outer),
+            np.asarray(charged),
+            np.array([best[name] for name in self.tasks]),
+        )
+        norm = float(jnp.linalg.norm(gradient))
+        head = {"update": number + 1, **record, "gradient_norm": norm}
+        return following, {**head, "charged_evaluations": charged}
+
+    def estimate(
+        self, state: TrainingState
+    ) -> tuple[np.ndarray, dict[str, float], dict[str, Any]]:
+        """Meta-gradient of an update, lowest energies known, and what to record."""
+        config, number = self.config, int(state.update)
+        key = jax.random.fold_in(self.key, 2 + number)
+        noise_key, *keys = jax.random.split(key, 4)
+        shape = (config.directions, len(state.theta))
+        noise = np.asarray(jax.random.normal(noise_key, shape))
+        trials, members = self._plan(state, noise, keys)
+        energy, charged = self.population.evaluate(members)
+
+        best = dict(zip(self.tasks, state.best.tolist(), strict=True))
+        for trial in trials:
+            lowest = float(energy[[trial.base, *trial.arms]].min())
+            best[trial.name] = min(best[trial.name], lowest)
+        losses = self._losses(trials, energy, best)
+        base, arms = losses[:, 0], np.moveaxis(losses[:, 1:], 0, 1)
+        gradient = self.estimator.gradient(noise, base, arms)
+        bases: dict[str, np.ndarray] = {}
+        for trial in trials:
+            parts = {t.base for t in trials if t.name == trial.name}
+            bases[trial.name] = np.concatenate([energy[b] for b in sorted(parts)])
+        relative = [
+            float(np.mean(energies)) / abs(self.tasks[name].reference)
+            for name, energies in bases.items()
+        ]
+        record = {
+            "loss": float(np.mean(relative)),
+            "hits": {
+                name: round(
+                    float(self.tasks[name].hits(energies, best[name]).mean()), 4
+                )
+                for name, energies in bases.items()
+            },
+            "lowest": {name: float(e.min()) for name, e in bases.items()},
+            "charged_evaluations": int(charged.sum()),
+        }
+        if config.horizons:
+            record["horizons"] = {t.name: members[t.base].horizon for t in trials}
+        return gradient, best, record
+
+    def _plan(
+        self, state: TrainingState, noise: np.ndarray, keys: Any
+    ) -> tuple[list[Trial], list[Member]]:
+        """Which weights to unroll from where; ``keys`` of starts, unrolls, horizons."""
+        config, horizons = self.config, self._horizons(keys[2])
+        # Directions go to the tasks in turn, and the turn moves on with the update.
+        turn = int(state.update) * config.directions
+        members: list[Member] = []
+        trials: list[Trial] = []
+        bases: dict[tuple[str, int], int] = {}
+        for d in range(config.directions):
+            dealt = config.tasks[(turn + d) % len(config.tasks)]
+            names = [dealt] if config.deal else list(self.tasks)
+            for name in names:
+                source = -1 if config.share_starts else d
+                if (name, source) not in bases:
+                    bases[name, source] = len(members)
+                    members.append(
+                        self._base(state.theta, name, source, horizons[name], *keys[:2])
+                    )
+                base = bases[name, source]
+                arms = []
+                for sign in self.estimator.signs:
+                    theta = state.theta + sign * (self.estimator.sigma * noise[d])
+                    arms.append(len(members))
+                    members.append(members[base]._replace(theta=theta))
+                trials.append(Trial(d, name, base, tuple(arms)))
+        return trials, members
+
+    def _base(
+        self,
+        theta: np.ndarray,
+        name: str,
+        source: int,
+        horizon: int,
+        start_key: Any,
+        key: Any,
+    ) -> Member:
+        index = list(self.tasks).index(name)
+        # The first of all sources is the shared one.
+        draw = index + len(self.tasks) * (source + 1)
+        start_key, key = (jax.random.fold_in(k, draw) for k in (start_key, key))
+        config, task = self.config, self.tasks[name]
+        starts = task.starts(start_key, config.starts, config.rotate)
+        return Member(task, theta, starts, key, horizon)
+
+    def _horizons(self, key: Any) -> dict[str, int]:
+        """Of each task in this update."""
+        if not self.config.horizons:
+            return dict.fromkeys(self.tasks, self.config.horizon)
+        low, high = map(math.log, self.config.horizons)
+        chances = np.asarray(jax.random.uniform(key, (len(self.tasks),)))
+        drawn = [round(math.exp(low + (high - low) * float(c))) for c in chances]
+        return dict(zip(self.tasks, drawn, strict=True))
+
+    def _losses(
+        self, trials: list[Trial], energy: np.ndarray, best: Mapping[str, float]
+    ) -> np.ndarray:
+        """Losses in the tasks' units, ``(directions, 1 + arms, starts * tasks)``."""
+        rows: list[list[np.ndarray]] = [[] for _ in range(self.config.directions)]
+        spreads: dict[str, float] = {}
+        for name, task in self.tasks.items():
+            mine = [trial for trial in trials if trial.name == name]
+            spreads[name] = self._spread(task, mine, energy) if mine else 1.0
+        for trial in trials:
+            task, unit = self.tasks[trial.name], spreads[trial.name]
+            energies = energy[[trial.base, *trial.arms]]
+            loss = energies / unit
+            if self.config.hit_bonus:
+                hits = task.hits(energies, best[trial.name])
+                loss = loss - self.config.hit_bonus * hits
+            rows[trial.direction].append(loss)
+        return np.stack([np.concatenate(parts, axis=1) for parts in rows])
+
+    def _spread(self, task: Task, trials: list[Trial], energy: np.ndarray) -> float:
+        """Unit of a task's loss in this update.
+
+        ``"spread"`` is that of the base and of all arms clipped at it: an exploded arm
+        must not set the scale.
+        """
+        if self.config.normalise == "adam":
+            return abs(task.reference)
+        pooled = [energy[b] for b in sorted({trial.base for trial in trials})]
+        for trial in trials:
+            pooled += [np.minimum(energy[trial.base], energy[a]) for a in trial.arms]
+        return max(float(np.std(np.concatenate(pooled))), 1e-3 * task.energy_scale)
