@@ -107,6 +107,8 @@ def test_no_file_is_bundled_without_being_listed():
 
 
 def test_none_and_default_are_the_default_of_the_manifest():
+    # Whoever asks for nothing in particular is not sent to download something first.
+    assert manifest()["default"] in BUNDLED
     wanted = manifest()["weights"][manifest()["default"]]["sha256"]
     assert load_weights().sha256 == load_weights("default").sha256 == wanted
 
