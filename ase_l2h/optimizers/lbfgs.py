@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -93,17 +94,27 @@ class Lbfgs:
 
         def push(old: Array, new: Array) -> Array:
             pushed = jnp.concatenate([old[1:], new[None]])
-            return jnp.where(exhausted, 0.0, jnp.where(useful, pushed, old))
+            return jnp.where(useful, pushed, old)
 
         s_pairs, y_pairs = push(state.s, state.step), push(state.y, y)
-        rhos = push(state.rho, rho)
+        # A pair with rho = 0 has no effect: this is what drops the memory.
+        rhos = jnp.where(exhausted, 0.0, push(state.rho, rho))
 
-        direction = gradient
-        weights = []
-        for k in reversed(range(self.memory)):
-            weight = rhos[k] * batch_dot(s_pairs[k], direction)
-            direction = direction - weight * y_pairs[k]
-            weights.append(weight)
+        # As loops: written out, XLA fuses every scalar product with all that it is made
+        # from, and the work grows with the square of the memory.
+        def first(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            direction, weights = carry
+            k = self.memory - 1 - i
+            weight = _at(rhos, k) * batch_dot(_at(s_pairs, k), direction)
+            weights = jax.lax.dynamic_update_index_in_dim(weights, weight, k, 0)
+            return direction - weight * _at(y_pairs, k), weights
+
+        def second(k: Array, direction: Array) -> Array:
+            back = _at(rhos, k) * batch_dot(_at(y_pairs, k), direction)
+            return direction + (_at(weights, k) - back) * _at(s_pairs, k)
+
+        start = (gradient, jnp.zeros_like(rhos))
+        direction, weights = jax.lax.fori_loop(0, self.memory, first, start)
         newest = batch_dot(y_pairs[-1], y_pairs[-1])
         known = rhos[-1] > 0
         scale = jnp.where(
@@ -111,10 +122,7 @@ class Lbfgs:
             1.0 / jnp.where(known, rhos[-1] * newest, 1.0),
             jnp.minimum(self.first_step, 0.1 / (largest_norm(gradient) + 1e-30)),
         )
-        direction = scale * direction
-        for k, weight in zip(range(self.memory), reversed(weights), strict=True):
-            back = rhos[k] * batch_dot(y_pairs[k], direction)
-            direction = direction + (weight - back) * s_pairs[k]
+        direction = jax.lax.fori_loop(0, self.memory, second, scale * direction)
         uphill = batch_dot(direction, gradient) < 0
         step = jnp.where(uphill, direction, -direction)
         longest = largest_norm(step)
@@ -132,3 +140,7 @@ class Lbfgs:
             y=y_pairs,
             rho=rhos,
         )
+
+
+def _at(pairs: Array, k: Array) -> Array:
+    return jax.lax.dynamic_index_in_dim(pairs, k, keepdims=False)
