@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
@@ -39,8 +40,15 @@ class Adam:
         return optax.adam(*parameters)
 
     def init(self, system: System, positions: Float[Array, "3 n *batch"]) -> Any:
-        """Zero moments."""
-        return self._transformation().init(positions)
+        """Zero moments, and a count of steps for every structure.
+
+        So one structure of a batch can start anew.
+        """
+        state = self._transformation().init(positions)
+        batch = positions.shape[2:]
+        return jax.tree.map(
+            lambda leaf: leaf if leaf.ndim else jnp.broadcast_to(leaf, batch), state
+        )
 
     def update(
         self, key: Array, observation: Observation, state: Any

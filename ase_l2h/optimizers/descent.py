@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ase_l2h._pytree import pytree_dataclass, replace
 from ase_l2h.optimizers.base import Observation, Rule, SearchState, largest_norm
@@ -18,6 +18,9 @@ __all__ = [
     "Descent",
     "Evaluation",
     "charged_evaluation",
+    "displaced",
+    "free_mask",
+    "observe",
     "reduced_system",
 ]
 
@@ -57,13 +60,14 @@ def charged_evaluation(
     gradient = jnp.where(finite, value.gradient, 0.0)
     energy = jnp.where(jnp.isfinite(value.energy), value.energy, jnp.inf)
     if system.free is not None:
-        gradient = jnp.where(_free_mask(system, positions), gradient, 0.0)
+        gradient = jnp.where(free_mask(system, positions), gradient, 0.0)
     sound = jnp.all(finite, axis=(0, 1)) & jnp.isfinite(energy)
     force = jnp.where(sound, largest_norm(gradient), jnp.inf)
     return Evaluation(energy, value.atom_energies, gradient, force)
 
 
-def _free_mask(system: System, positions: Float[Array, "3 n *batch"]) -> Array:
+def free_mask(system: System, positions: Float[Array, "3 n *batch"]) -> Array:
+    """``system.free`` with trailing axes for the batch of ``positions``."""
     mask = jnp.asarray(system.free)
     return mask.reshape(mask.shape + (1,) * (positions.ndim - 2))
 
@@ -86,6 +90,44 @@ def reduced_system(system: System) -> System:
         length_scale=1.0,
         energy_scale=1.0,
     )
+
+
+def observe(
+    value: Evaluation, positions: Float[Array, "3 n *batch"], system: System
+) -> Observation:
+    """An evaluation in reduced units, its gradient clipped, for a rule to see."""
+    length = jnp.asarray(system.length_scale, positions.dtype)
+    scale = jnp.asarray(system.energy_scale, positions.dtype)
+    atoms = value.atom_energies
+    return Observation(
+        positions=positions / length,
+        gradient=_clipped(value.gradient * length / scale),
+        energy=value.energy / scale,
+        atom_energies=None if atoms is None else atoms / scale,
+        system=reduced_system(system),
+    )
+
+
+def displaced(
+    positions: Float[Array, "3 n *batch"],
+    displacement: Float[Array, "3 n *batch"],
+    moving: Bool[Array, "*batch"],
+    system: System,
+) -> Float[Array, "3 n *batch"]:
+    """Positions after a rule's displacement (reduced units).
+
+    What is not finite, not free or not ``moving`` stays; free clusters are recentred.
+    """
+    displacement = jnp.where(jnp.isfinite(displacement), displacement, 0.0)
+    displacement = displacement * jnp.asarray(system.length_scale, positions.dtype)
+    displacement = jnp.where(moving, displacement, 0.0)
+    if system.free is not None:
+        displacement = jnp.where(free_mask(system, positions), displacement, 0.0)
+    following = positions + displacement
+    if system.recentred:
+        centred = following - jnp.mean(following, axis=1, keepdims=True)
+        following = jnp.where(moving, centred, following)
+    return following
 
 
 @pytree_dataclass
@@ -132,30 +174,11 @@ class Descent:
     ) -> SearchState:
         """Evaluate, remember the best, displace what has not converged."""
         positions = state.positions
-        dtype = positions.dtype
-        length = jnp.asarray(system.length_scale, dtype)
-        scale = jnp.asarray(system.energy_scale, dtype)
         value = charged_evaluation(potential, positions, system)
         moving = state.active & ~(value.force < self.fmax)
-
-        observation = Observation(
-            positions=positions / length,
-            gradient=_clipped(value.gradient * length / scale),
-            energy=value.energy / scale,
-            atom_energies=(
-                None if value.atom_energies is None else value.atom_energies / scale
-            ),
-            system=reduced_system(system),
-        )
+        observation = observe(value, positions, system)
         displacement, inner = self.rule.update(key, observation, state.inner)
-        displacement = jnp.where(jnp.isfinite(displacement), displacement, 0.0)
-        displacement = jnp.where(moving, displacement * length, 0.0)
-        if system.free is not None:
-            displacement = jnp.where(_free_mask(system, positions), displacement, 0.0)
-        following = positions + displacement
-        if system.recentred:
-            centred = following - jnp.mean(following, axis=1, keepdims=True)
-            following = jnp.where(moving, centred, following)
+        following = displaced(positions, displacement, moving, system)
 
         energy = jnp.where(state.active, value.energy, state.energy)
         better = energy < state.best_energy
