@@ -1,4 +1,4 @@
-"""Names of search targets: ``LJ38``, ``Au55``, ``Ag19Au19``, ``Si64``.
+"""Names of search targets: ``LJ38``, ``Au55``, ``Ag19Au19``, ``Si64``, ``KA100``.
 
 A target is a composition with a potential; it needs no ASE, so that training runs on a
 bare compute node.
@@ -11,10 +11,12 @@ import dataclasses
 import re
 from functools import lru_cache
 from importlib import resources
+from typing import Any, get_args
 
 import numpy as np
 
 from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones, Truncation
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.parameters import (
     gupta_set,
@@ -34,6 +36,8 @@ SILICON_LATTICE = 5.431
 # Perfect diamond at that lattice constant, eV per atom: -277.542399683 eV for 64 atoms
 # in a LAMMPS log (7 Aug 2019) of M3RG-IITD/StriderNET.
 DIAMOND_ENERGY = -277.542399683 / 64
+# Atoms per sigma^3: the density at which the glass is usually made.
+KOB_ANDERSEN_DENSITY = 1.2
 MAX_ATOMS = 2000
 _PART = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
@@ -102,18 +106,22 @@ def named_target(name: str, parameters: str | None = None) -> Target:
     Parameters
     ----------
     name
-        ``LJ<n>``, an alloy formula with Gupta parameters, or ``Si<n>`` with n = 8 k^3:
-        the k x k x k supercell of diamond silicon at 5.431 angstrom.
+        ``LJ<n>``; an alloy formula with Gupta parameters; ``Si<n>`` with n = 8 k^3:
+        the k x k x k supercell of diamond silicon at 5.431 angstrom; or ``KA<n>``, the
+        Kob-Andersen mixture, 80 % A, in a periodic cube at density 1.2.
     parameters
-        Name of a Gupta or Stillinger-Weber parameter set; the default of the
-        composition when None.
+        Name of a Gupta or Stillinger-Weber parameter set, or how the Kob-Andersen
+        mixture is truncated; the default of the composition when None.
 
     Raises
     ------
     ValueError
         For an unreadable formula, an element without parameters, an unknown parameter
-        set, or a silicon cell that is not cubic.
+        set, a silicon cell that is not cubic, or a mixture that is not 80:20.
     """
+    match = re.fullmatch(r"KA([0-9]+)", name)
+    if match:
+        return _kob_andersen(name, _count(match.group(1)), parameters)
     match = re.fullmatch(r"LJ([0-9]+)", name)
     if match:
         n = _count(match.group(1))
@@ -170,6 +178,33 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
         energy_scale=energy,
         atom_scales=atom_scales(potential, species),
     )
+    return Target(name, symbols, potential, system, None)
+
+
+def _kob_andersen(name: str, n: int, parameters: Any) -> Target:
+    _check_size(name, n)
+    if n % 5:
+        raise ValueError(
+            f"'{name}' cannot be four fifths A; give a multiple of 5, such as KA100"
+        )
+    truncations = get_args(Truncation)
+    if parameters not in (None, *truncations):
+        raise ValueError(
+            f"'{name}' has no truncation '{parameters}'; choose one of "
+            f"{', '.join(truncations)}"
+        )
+    potential = BinaryLennardJones.kob_andersen(parameters or "stoddard-ford")
+    species = np.repeat([0, 1], [4 * n // 5, n // 5])
+    length, energy = reduced_units(potential, species)
+    system = make_system(
+        species,
+        cell=np.eye(3) * (n / KOB_ANDERSEN_DENSITY) ** (1 / 3),
+        cutoff=float(potential.cutoff),
+        length_scale=length,
+        energy_scale=energy,
+        atom_scales=atom_scales(potential, species),
+    )
+    symbols = tuple(potential.symbols[s] for s in species)
     return Target(name, symbols, potential, system, None)
 
 

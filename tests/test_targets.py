@@ -9,6 +9,7 @@ import pytest
 from reference_data import structures
 
 from ase_l2h.potentials.base import energy_and_gradient
+from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.targets import lennard_jones_minimum, named_target
 
 
@@ -133,3 +134,24 @@ def test_the_reference_of_silicon_is_the_energy_of_its_crystal():
         energy = target.potential.energy(jnp.asarray(sites.T), target.system)
     assert target.reference is not None
     np.testing.assert_allclose(float(energy), target.reference, atol=1e-6)
+
+
+def test_the_kob_andersen_mixture_is_the_published_one():
+    """100 atoms: composition, box and the energy of a published glass."""
+    smooth = named_target("KA100").potential
+    assert isinstance(smooth, BinaryLennardJones)
+    assert smooth.truncation == "stoddard-ford"
+    target = named_target("KA100", "truncated")
+    assert target.symbols == ("Ar",) * 80 + ("Kr",) * 20
+    cell = np.asarray(target.system.cell)
+    np.testing.assert_allclose(np.diag(cell), 4.367902323681494)
+    atoms = structures("kob_andersen_binary_lj")["KA100_glass"]
+    order = np.argsort(atoms.numbers, kind="stable")
+    with jax.enable_x64(True):
+        positions = jnp.asarray(atoms.positions[order].T)
+        energy = target.potential.energy(positions, target.system)
+    np.testing.assert_allclose(energy, -8.112565531844 * 100, rtol=1e-9)
+    with pytest.raises(ValueError, match="multiple of 5, such as KA100"):
+        named_target("KA13")
+    with pytest.raises(ValueError, match="choose one of truncated, shifted"):
+        named_target("KA100", "Au")
