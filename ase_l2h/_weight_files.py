@@ -122,22 +122,26 @@ class WeightFile(NamedTuple):
         return None
 
     def status(self) -> str:
-        """``bundled``, ``cached``, ``not downloaded``, ``damaged`` or ``own file``.
+        """``bundled`` or ``cached``, and sound, or what is the matter.
+
+        Else one of ``not downloaded``, ``damaged`` and ``unreadable``, and ``own file``
+        for what was never released.
 
         Raises
         ------
         ValueError
-            For a bundled file that is not what was released: the installation is
-            broken.
+            For a bundled file that is not what was released, since the installation is
+            broken then, and for one's own file that cannot be read.
         """
         try:
             self.read()
         except NotDownloaded:
             return "not downloaded"
-        except ValueError:
+        except ValueError as error:
             if self.entry is None or self.bundled:
                 raise
-            return "damaged"
+            unreadable = isinstance(error.__cause__, OSError)
+            return "unreadable" if unreadable else "damaged"
         if self.entry is None:
             return "own file"
         return "bundled" if self.bundled else "cached"

@@ -59,7 +59,7 @@ def weights() -> None:
 def list_command(as_json: bool) -> None:
     """List the released weights (* is the default).
 
-    Bundled and cached ones are ready for use; 'damaged' and 'not downloaded' ones need
+    Bundled and cached ones are ready for use; others ('not downloaded', 'damaged') need
     'ase-l2h weights download NAME' first.
     """
     rows = list_weights()

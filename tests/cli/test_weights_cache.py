@@ -192,6 +192,17 @@ def test_a_damaged_file_in_the_cache_is_seen_and_replaced(
     assert load_weights(NAME).sha256 == ENTRY["sha256"]
 
 
+def test_a_file_in_the_cache_that_cannot_be_read(run, refused, published, cache):
+    (cache / CACHED).mkdir(parents=True)
+    assert state(run) == "unreadable"
+    sentence = refused("weights", "path", NAME)
+    assert f"cannot read the weights {cache / CACHED}: Is a directory; run" in sentence
+    result = run("weights", "download", NAME)
+    assert result.exit_code == 1
+    assert f"cannot write {cache / CACHED}: Is a directory" in result.stderr
+    assert list(cache.iterdir()) == [cache / CACHED]
+
+
 def test_versions_of_the_package_share_a_cache(run, server, publish, cache):
     """Neither takes the other's file for a damaged one of its own."""
     header = int.from_bytes(CONTENT[:8], "little")

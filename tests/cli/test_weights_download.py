@@ -200,9 +200,16 @@ def test_wrong_content_of_the_right_length_is_not_kept(
 def test_what_a_server_packs_on_its_own_account_is_unpacked(
     run, server, published, cache
 ):
-    server.answers[PATH] = [whole(gzip.compress(CONTENT), Content_Encoding="gzip")]
+    wishes = []
+
+    def packed(handler: Handler) -> None:
+        wishes.append(handler.headers["Accept-Encoding"])
+        whole(gzip.compress(CONTENT), Content_Encoding="gzip")(handler)
+
+    server.answers[PATH] = [packed]
     assert run("weights", "download", NAME).exit_code == 0
     assert (cache / CACHED).read_bytes() == CONTENT
+    assert wishes == ["identity"]
 
 
 @pytest.mark.parametrize(
