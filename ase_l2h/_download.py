@@ -261,12 +261,12 @@ def _attempt(url: str, size: int, timeout: float, stopped: threading.Event) -> b
         fetch(url, memory, None)
     # Addresses that make no sense are no exceptions of requests everywhere.
     except (exceptions.RequestException, ValueError) as error:
-        raise _reason(error, len(memory.content)) from error
+        raise _reason(error, len(memory.content), size) from error
     finally:
         for response in responses:
             response.close()
     if len(memory.content) < size:
-        raise _Cut(f"it ended after {len(memory.content)} of {size} bytes")
+        raise _Cut(f"it was cut after {len(memory.content)} of {size} bytes")
     return bytes(memory.content)
 
 
@@ -282,7 +282,7 @@ def _check_head(status: int, headers: Any, size: int) -> None:
         raise _Fault(f"it announced {length!r} bytes instead of {size}")
 
 
-def _reason(error: Exception, received: int) -> _Fault:
+def _reason(error: Exception, received: int, size: int) -> _Fault:
     """What went wrong in a connection, in the words of the system where it has any."""
     from requests import exceptions
 
@@ -307,7 +307,7 @@ def _reason(error: Exception, received: int) -> _Fault:
     if isinstance(error, exceptions.ContentDecodingError):
         return _Fault("it sends what cannot be decoded")
     if isinstance(error, exceptions.ChunkedEncodingError) or received:
-        return _Cut(f"the connection was cut after {received} bytes{said}")
+        return _Cut(f"it was cut after {received} of {size} bytes{said}")
     if system is None or isinstance(system, ConnectionResetError):
-        return _Cut(f"the connection was cut before an answer{said}")
+        return _Cut(f"it was cut before an answer{said}")
     return _Fault(f"no connection{said}")

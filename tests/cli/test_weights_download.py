@@ -142,14 +142,14 @@ BAD_ANSWERS: dict[str, tuple[Answer, int, str]] = {
         1,
         "cannot be decoded",
     ),
-    "cut": (raw(HEAD + HALF), 3, "cut after"),
-    "cut, no length": (unannounced(HALF), 3, f"ended after {len(HALF)} of"),
+    "cut": (raw(HEAD + HALF), 3, "it was cut after"),
+    "cut, no length": (unannounced(HALF), 3, f"cut after {len(HALF)} of"),
     "cut chunk": (
         raw(CHUNKED + b"400\r\n" + CONTENT[:99]),
         3,
-        "the connection was cut",
+        "it was cut after",
     ),
-    "empty": (unannounced(b""), 3, f"ended after 0 of {len(CONTENT)} bytes"),
+    "empty": (unannounced(b""), 3, f"cut after 0 of {len(CONTENT)} bytes"),
     "hangs up": (raw(b""), 3, "cut before an answer"),
     "no web server": (raw(b"SSH-2.0-OpenSSH_9.6\r\n"), 3, "cut before an answer"),
     "heads without end": (
