@@ -181,19 +181,30 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
     return Target(name, symbols, potential, system, None)
 
 
-def _kob_andersen(name: str, n: int, parameters: Any) -> Target:
+def kob_andersen(truncation: Any = None) -> BinaryLennardJones:
+    """The Kob-Andersen mixture, by default with a smooth force at the cut-off.
+
+    Raises
+    ------
+    ValueError
+        For an unknown truncation.
+    """
+    known = get_args(Truncation)
+    if truncation not in (None, *known):
+        raise ValueError(
+            f"the Kob-Andersen mixture has no truncation '{truncation}'; choose one of "
+            f"{', '.join(known)}"
+        )
+    return BinaryLennardJones.kob_andersen(truncation or "stoddard-ford")
+
+
+def _kob_andersen(name: str, n: int, parameters: str | None) -> Target:
     _check_size(name, n)
     if n % 5:
         raise ValueError(
             f"'{name}' cannot be four fifths A; give a multiple of 5, such as KA100"
         )
-    truncations = get_args(Truncation)
-    if parameters not in (None, *truncations):
-        raise ValueError(
-            f"'{name}' has no truncation '{parameters}'; choose one of "
-            f"{', '.join(truncations)}"
-        )
-    potential = BinaryLennardJones.kob_andersen(parameters or "stoddard-ford")
+    potential = kob_andersen(parameters)
     species = np.repeat([0, 1], [4 * n // 5, n // 5])
     length, energy = reduced_units(potential, species)
     system = make_system(

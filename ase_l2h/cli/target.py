@@ -17,8 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILIES", "Job", "resolve"]
 
-FAMILIES = ("lj", "gupta", "sw")
-LONG_NAMES = {"lj": "Lennard-Jones", "gupta": "Gupta", "sw": "Stillinger-Weber"}
+FAMILIES = ("lj", "ka", "gupta", "sw")
+LONG_NAMES = {
+    "lj": "Lennard-Jones",
+    "ka": "Kob-Andersen",
+    "gupta": "Gupta",
+    "sw": "Stillinger-Weber",
+}
 NOBLE_GASES = {"X", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 
 
@@ -115,8 +120,8 @@ def _parse_potential(text: str | None) -> tuple[str | None, str | None]:
     family, colon, name = text.partition(":")
     if family not in FAMILIES or (colon and not name) or (family == "lj" and colon):
         raise ValueError(
-            f"no potential named '{text}'; write lj, gupta, gupta:SET, sw or sw:SET "
-            "('ase-l2h info' lists the sets)"
+            f"no potential named '{text}'; write lj, ka, gupta, gupta:SET, sw or "
+            "sw:SET ('ase-l2h info' lists the sets)"
         )
     return family, name or None
 
@@ -149,12 +154,17 @@ def _from_formula(target: str, family: str | None, parameters: str | None) -> Jo
         system=known.system,
         given=None,
         reference=known.reference,
-        unit="epsilon" if own == "lj" else "eV",
+        unit="epsilon" if own in ("lj", "ka") else "eV",
     )
 
 
 def _family_of(potential: Any) -> str:
-    names = {"LennardJones": "lj", "Gupta": "gupta", "StillingerWeber": "sw"}
+    names = {
+        "LennardJones": "lj",
+        "BinaryLennardJones": "ka",
+        "Gupta": "gupta",
+        "StillingerWeber": "sw",
+    }
     return names[type(potential).__name__]
 
 
@@ -165,6 +175,8 @@ def _set_of(family: str, present: set[str]) -> str | None:
 
     if family == "lj":
         return None
+    if family == "ka":
+        return "stoddard-ford"
     if family == "sw":
         return DEFAULT_SILICON
     covering = gupta_sets_covering(present)
@@ -220,11 +232,14 @@ def _potential(
 ) -> Any:
     from ase_l2h.potentials.lennard_jones import LennardJones
     from ase_l2h.potentials.parameters import gupta_set, stillinger_weber_set
+    from ase_l2h.targets import kob_andersen
 
     if family == "lj":
         return LennardJones(epsilon=epsilon or 1.0, sigma=sigma or 1.0)
     if parameters is None:
         parameters = _set_of(family, present)
+    if family == "ka":
+        return kob_andersen(parameters)
     if parameters is None:
         raise ValueError(
             f"no Gupta parameters for {'-'.join(sorted(present))} ('ase-l2h info' "
@@ -289,9 +304,15 @@ def _from_file(
         system=system,
         given=(positions - positions.mean(axis=1, keepdims=True))[..., None],
         reference=lennard_jones_minimum(len(atoms)) if published else None,
-        unit="eV" if family != "lj" else "epsilon" if epsilon is None else "units",
+        unit=_unit(family, epsilon),
         doubt=_doubt(atoms) if family == "lj" and sigma is None else None,
     )
+
+
+def _unit(family: str, epsilon: float | None) -> str:
+    if family in ("gupta", "sw"):
+        return "eV"
+    return "epsilon" if epsilon is None else "units"
 
 
 def _doubt(atoms: Atoms) -> str | None:

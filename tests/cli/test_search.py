@@ -226,6 +226,9 @@ def test_formulas_choose_potential_and_set(run):
     assert alloy.template.get_chemical_symbols() == ["Ag"] * 3 + ["Au"] * 4
     assert resolve("Au4", None, None, None, True, 1).parameters == "Au55"
     assert resolve("Au4", "gupta:AgAu", None, None, True, 1).parameters == "AgAu"
+    glass = resolve("KA20", "ka:truncated", None, None, True, 1)
+    assert (glass.family, glass.parameters) == ("ka", "truncated")
+    assert glass.unit == "epsilon"
     silicon = resolve("Si8", "sw:Si_jax_md", None, None, True, 1)
     assert (silicon.family, silicon.parameters) == ("sw", "Si_jax_md")
     assert silicon.template.cell.lengths() == pytest.approx([5.431] * 3)
