@@ -76,6 +76,14 @@ class Lbfgs:
             rho=jnp.zeros((self.memory, *batch), dtype),
         )
 
+    def restarted(self, state: LbfgsState, where: Bool[Array, "*batch"]) -> LbfgsState:
+        """Forget everything about some structures, without touching the pairs."""
+        return state._replace(
+            rejections=jnp.where(where, 0, state.rejections),
+            started=state.started & ~where,
+            rho=jnp.where(where, 0.0, state.rho),
+        )
+
     def update(
         self, key: Array, observation: Observation, state: LbfgsState
     ) -> tuple[Float[Array, "3 n *batch"], LbfgsState]:

@@ -8,6 +8,7 @@ here a step costs nothing beside the call.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -123,8 +124,8 @@ class MeasuredRollout:
             self.steps += 1
 
     def gather(self, field: str) -> np.ndarray:
-        """A field of :class:`~ase_l2h.optimizers.base.SearchState`."""
-        return np.asarray(getattr(self._state, field))
+        """As :meth:`ase_l2h.rollout.api.Rollout.gather`."""
+        return np.asarray(attrgetter(field)(self._state))
 
     def leaves(self) -> list[np.ndarray]:
         """All arrays of the state, to be stored and given to :meth:`restore`."""
