@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ase_l2h.optimizers import Descent, Lbfgs
+from ase_l2h.optimizers.descent import descents
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Rollout, quench, relax_rollout
 from ase_l2h.rollout.measured import MeasuredRollout
@@ -200,7 +201,7 @@ class KernelWalk(Walk):
         self.device = device
         self.relaxation_evaluations = 0
         self.run = Rollout(
-            Descent(rule),
+            descents(rule),
             potential,
             system,
             np.asarray(starts, dtype=np.float32),
@@ -299,6 +300,8 @@ class CalculatorWalk(Walk):
     ) -> None:
         self.system, self.frame, self.probe = system, frame, probe
         self._key = key
+        # One call at a time is too few starts for a portfolio: its first rule.
+        rule = rule[0] if isinstance(rule, tuple) else rule
         self.run = MeasuredRollout(Descent(rule), system, starts, key, self._measure)
 
     def _measure(self, positions: np.ndarray) -> tuple[float, np.ndarray]:

@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "FORMAT",
     "MAX_BYTES",
+    "PORTFOLIO",
     "Header",
     "NotDownloaded",
     "WeightFile",
@@ -42,6 +43,8 @@ DEFAULT_WEIGHTS = "default"
 # The largest rule here has some 10,000 numbers; a file beyond this is an attack.
 MAX_BYTES = 5_000_000
 CACHE_VARIABLE = "ASE_L2H_CACHE"
+# Joins names to a portfolio; the default may be one.
+PORTFOLIO = "+"
 
 
 class NotDownloaded(ValueError):
@@ -187,7 +190,7 @@ def cache_folder() -> Path:
 
 
 def released(name: str) -> WeightFile:
-    """The released weights of that name, ``"default"`` among them.
+    """The released weights of that name, or the first of the default ones.
 
     Raises
     ------
@@ -195,7 +198,7 @@ def released(name: str) -> WeightFile:
         For an unknown name.
     """
     known = manifest()
-    name = known["default"] if name == DEFAULT_WEIGHTS else name
+    name = known["default"].split(PORTFOLIO)[0] if name == DEFAULT_WEIGHTS else name
     entry = known["weights"].get(name)
     if entry is None:
         raise ValueError(

@@ -15,7 +15,8 @@ import jax
 import numpy as np
 
 from ase_l2h.initialise import make_starts
-from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent
+from ase_l2h.optimizers import Adam, Fire, GradientDescent
+from ase_l2h.optimizers.descent import descents
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Quench, Rollout, quench, relax_rollout
 from ase_l2h.rollout.api import Device, resolve_backend, resolve_device
@@ -233,7 +234,8 @@ def search(
     method
         ``"learned"``, ``"adam"``, ``"fire"`` or ``"gd"``.
     weights
-        Name or path of the learned rule's weights; the default weights when None.
+        Name or path of the learned rule's weights, or several joined by ``+``, which
+        the starts take in turn; the default weights when None.
     n_starts, n_steps
         Starts, and steps per start; the weights' horizon (else 1000) when None. The
         clock of a learned rule is compressed or stretched to ``n_steps``.
@@ -378,7 +380,7 @@ def _one_round(
 ) -> tuple[dict[str, np.ndarray], str]:
     """Roll out and relax one batch; Ctrl-C and the deadline cut the rollout short."""
     run = Rollout(
-        Descent(rule),
+        descents(rule),
         potential,
         system,
         positions.astype(np.float32),

@@ -24,6 +24,7 @@ from ase_l2h._weight_files import (
     DEFAULT_WEIGHTS,
     FORMAT,
     MAX_BYTES,
+    PORTFOLIO,
     check_metadata,
     find_weight_file,
     manifest,
@@ -49,6 +50,9 @@ class Weights(NamedTuple):
 
     ``name`` is the manifest's or the file's; ``sha256`` the hash of the file;
     ``metadata`` holds at least ``horizon``, ``tasks`` and ``architecture``.
+
+    Of a portfolio, ``rule`` is the tuple of its rules, name and hash are joined by
+    ``+``, horizon and architecture are those of the first, and the tasks those of all.
     """
 
     name: str
@@ -71,8 +75,14 @@ class Weights(NamedTuple):
         """
         if horizon < 1:
             raise ValueError(f"the horizon is {horizon} steps; give at least 1")
-        scale = jnp.float32(self.rule.reference_horizon / horizon)
-        return self._replace(rule=replace(self.rule, time_scale=scale))
+
+        def compressed(rule: Any) -> Any:
+            scale = jnp.float32(rule.reference_horizon / horizon)
+            return replace(rule, time_scale=scale)
+
+        if isinstance(self.rule, tuple):
+            return self._replace(rule=tuple(map(compressed, self.rule)))
+        return self._replace(rule=compressed(self.rule))
 
 
 def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
@@ -114,7 +124,8 @@ def load_weights(name: str | Path | None = None) -> Weights:
     ----------
     name
         A name of the manifest, ``None`` or ``"default"`` for the default weights, or
-        the path of a ``.safetensors`` file.
+        the path of a ``.safetensors`` file. Several joined by ``+`` are a portfolio:
+        start i of a search takes number i modulo their number.
 
     Raises
     ------
@@ -123,11 +134,28 @@ def load_weights(name: str | Path | None = None) -> Weights:
         that cannot be read, is truncated, tampered with, pickled or too large, or
         whose arrays do not have the names, shapes and type of its architecture.
     """
-    file = find_weight_file(DEFAULT_WEIGHTS if name is None else name)
+    chosen = DEFAULT_WEIGHTS if name is None else name
+    if str(chosen) == DEFAULT_WEIGHTS:
+        chosen = manifest()["default"]
+    if PORTFOLIO in str(chosen) and not Path(chosen).is_file():
+        return _portfolio([load_weights(part) for part in str(chosen).split(PORTFOLIO)])
+    file = find_weight_file(chosen)
     content = file.read()
     rule, metadata = _parse(content, file.path)
     sha256 = hashlib.sha256(content).hexdigest()
     return Weights(file.name, rule, sha256, metadata)
+
+
+def _portfolio(members: list[Weights]) -> Weights:
+    first = members[0]
+    tasks = sorted({task for member in members for task in member.metadata["tasks"]})
+    rules = tuple(member.for_horizon(first.horizon).rule for member in members)
+    return Weights(
+        PORTFOLIO.join(member.name for member in members),
+        rules,
+        PORTFOLIO.join(member.sha256 for member in members),
+        first.metadata | {"tasks": tasks},
+    )
 
 
 def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:

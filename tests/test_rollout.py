@@ -139,6 +139,29 @@ def test_the_same_chunk_shape_gives_the_same_bits(starts):
         )
 
 
+def test_several_optimizers_take_the_structures_in_turn(starts):
+    """Structure i is what it is alone under optimizer i modulo three."""
+    rates = (0.01, 0.03, 0.1)
+    several = [Descent(Adam(rate=rate)) for rate in rates]
+    double = starts.astype(np.float64)
+    run = Rollout(several, LennardJones(), SYSTEM, double, KEY, chunk=2)
+    run.advance(20)
+    run.evaluate()
+    assert run.status().shape == (10,)
+    moved = run.gather("positions")
+    for k, rate in enumerate(rates):
+        alone = Rollout(Descent(Adam(rate=rate)), LennardJones(), SYSTEM, double, KEY)
+        alone.advance(20)
+        expected = alone.gather("positions")
+        np.testing.assert_allclose(moved[..., k::3], expected[..., k::3], atol=1e-9)
+        assert np.max(np.abs(moved - expected)[..., (k + 1) % 3 :: 3]) > 1e-3
+    again = Rollout(several, LennardJones(), SYSTEM, double, KEY, chunk=2)
+    again.restore(run.leaves(), run.steps)
+    np.testing.assert_array_equal(again.gather("positions"), moved)
+    with pytest.raises(ValueError, match="no optimizer is given"):
+        Rollout([], LennardJones(), SYSTEM, double, KEY)
+
+
 def test_a_restored_run_continues_to_the_same_bits(starts, tmp_path):
     new = lambda: Rollout(ADAM, LennardJones(), SYSTEM, starts, KEY, chunk=4)
     run = new()

@@ -313,3 +313,17 @@ def test_methods_are_those_that_make_a_rule():
         rule, weights = make_rule(method, None)
         assert hasattr(rule, "update")
         assert (weights is not None) == (method == "learned")
+
+
+def test_the_starts_take_the_weights_of_a_portfolio_in_turn():
+    target = named_target("LJ7")
+    arguments = {"n_starts": 6, "n_steps": 40, "seed": 5}
+    run = lambda weights: search(
+        target.potential, target.system, weights=weights, **arguments
+    )
+    both, first, second = map(run, ("universal+paper-lj13", "universal", "paper-lj13"))
+    assert both.weights is not None
+    assert both.weights.name == "universal+paper-lj13"
+    np.testing.assert_allclose(both.trace[3, 0::2], first.trace[3, 0::2], rtol=1e-3)
+    np.testing.assert_allclose(both.trace[3, 1::2], second.trace[3, 1::2], rtol=1e-3)
+    assert not np.allclose(both.trace[3, 1::2], first.trace[3, 1::2], rtol=1e-3)

@@ -339,3 +339,20 @@ def test_both_architectures_survive_the_journey(tmp_path):
     assert loaded.metadata["architecture"] == "equivariant"
     assert loaded.rule.features == features
     assert loaded.rule.theta["log_alpha"].shape == ()
+
+
+def test_a_portfolio_is_several_weights_taken_in_turn():
+    """Joined names; every member's clock is that of the first's horizon."""
+    first, second = load_weights("universal"), load_weights("paper-lj13")
+    both = load_weights("universal+paper-lj13")
+    assert both.name == "universal+paper-lj13"
+    assert both.sha256 == f"{first.sha256}+{second.sha256}"
+    assert both.horizon == first.horizon
+    assert set(both.metadata["tasks"]) >= {"LJ13", *first.metadata["tasks"]}
+    assert [type(rule) for rule in both.rule] == [type(first.rule), type(second.rule)]
+    clocks = [50_000 / first.horizon] * 2
+    assert [float(rule.time_scale) for rule in both.rule] == pytest.approx(clocks)
+    longer = both.for_horizon(1000).rule
+    assert [float(rule.time_scale) for rule in longer] == [50, 50]
+    with pytest.raises(ValueError, match="no weights named 'nonsense'"):
+        load_weights("universal+nonsense")

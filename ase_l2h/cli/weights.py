@@ -17,7 +17,7 @@ __all__ = ["list_weights", "weights", "weights_table"]
 
 def list_weights() -> list[dict[str, Any]]:
     """The released weights; the hash of every file that is here was checked."""
-    from ase_l2h._weight_files import manifest, released
+    from ase_l2h._weight_files import PORTFOLIO, manifest, released
 
     rows = []
     for name in sorted(manifest()["weights"]):
@@ -25,7 +25,7 @@ def list_weights() -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "default": name == manifest()["default"],
+                "default": name in manifest()["default"].split(PORTFOLIO),
                 "status": released(name).status(),
                 "architecture": entry["architecture"],
                 "horizon": entry["horizon"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = [
     "Descent",
     "Evaluation",
     "charged_evaluation",
+    "descents",
     "displaced",
     "free_mask",
     "observe",
@@ -192,3 +193,10 @@ class Descent:
             active=moving,
             inner=inner,
         )
+
+
+def descents(rule: Any) -> Descent | list[Descent]:
+    """The optimizer of a rule, or the list of those of a tuple of rules."""
+    if isinstance(rule, tuple):
+        return [Descent(each) for each in rule]
+    return Descent(rule)

@@ -10,8 +10,9 @@ import contextlib
 import enum
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import jax
@@ -195,7 +196,8 @@ class Rollout:
     Parameters
     ----------
     optimizer, potential, system
-        What steps, on what. Per-structure leaves of ``system`` are cut with the batch.
+        What steps, on what. Of a list of k optimizers, structure i gets number i mod k.
+        Per-structure leaves of ``system`` are cut with the batch.
     positions
         ``(3, n, batch)``; float64 runs in double precision, all else in single.
     key
@@ -216,7 +218,7 @@ class Rollout:
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         potential: Potential,
         system: System,
         positions: np.ndarray | Array,
@@ -248,32 +250,49 @@ class Rollout:
         self.double = positions.dtype == np.float64
         self.count = positions.shape[2]
         self.steps = 0
-        if size is None:
-            chunks, size = chunk_shape(self.count, chunk)
-        else:
-            chunks = math.ceil(self.count / size)
-        self.size = size
+        optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
+        if not optimizers:
+            raise ValueError("no optimizer is given; give one or more")
+        # The last chunk of each optimizer is filled up with copies that do not move.
+        self._members: list[np.ndarray] = []
+        self.size = chunk_shape(-(-self.count // len(optimizers)), chunk)[1]
+        if size is not None:
+            self.size = size
         with self._context():
-            self.optimizer = jax.device_put(optimizer, self.device)
             self.potential = jax.device_put(potential, self.device)
-            self._keys = [jax.random.fold_in(key, c) for c in range(chunks)]
+            self._optimizers, self._keys = [], []
             self._systems, self._states = [], []
-            for c in range(chunks):
-                # The last chunk is filled up with copies that do not move.
-                index = np.arange(c * size, (c + 1) * size)
-                real = index < self.count
-                index = np.minimum(index, self.count - 1)
-                part = jax.device_put(take_batch(system, index), self.device)
-                start = jax.device_put(jnp.asarray(positions[..., index]), self.device)
-                state = _initialise(
-                    self.optimizer, self.potential, part, start, self._keys[c]
-                )
-                self._systems.append(part)
-                self._states.append(
-                    state._replace(active=jax.device_put(real, self.device))
-                )
+            for k, each in enumerate(optimizers):
+                each = jax.device_put(each, self.device)
+                mine = np.arange(k, self.count, len(optimizers))
+                for first in range(0, len(mine), self.size):
+                    members = mine[first : first + self.size]
+                    self._add_chunk(each, system, positions, members, key)
+        chunks = len(self._states)
         workers = os.cpu_count() or 1
         self._workers = min(chunks, workers) if self.device.platform == "cpu" else 1
+
+    def _add_chunk(
+        self,
+        optimizer: Optimizer,
+        system: System,
+        positions: np.ndarray,
+        members: np.ndarray,
+        key: Array,
+    ) -> None:
+        """The structures of the batch that ``members`` names, filled up to the size."""
+        index = np.pad(members, (0, self.size - len(members)), mode="edge")
+        real = np.arange(self.size) < len(members)
+        key = jax.random.fold_in(key, len(self._states))
+        part = jax.device_put(take_batch(system, index), self.device)
+        start = jax.device_put(jnp.asarray(positions[..., index]), self.device)
+        state = _initialise(optimizer, self.potential, part, start, key)
+        active = jax.device_put(real, self.device)
+        self._members.append(members)
+        self._optimizers.append(optimizer)
+        self._keys.append(key)
+        self._systems.append(part)
+        self._states.append(state._replace(active=active))
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
@@ -296,7 +315,7 @@ class Rollout:
         """Take ``n_steps`` more steps, fewer where everything has converged."""
         self._map(
             lambda c: _advance(
-                self.optimizer,
+                self._optimizers[c],
                 self.potential,
                 self._systems[c],
                 self._states[c],
@@ -314,9 +333,19 @@ class Rollout:
         )
 
     def gather(self, field: str) -> np.ndarray:
-        """A field of :class:`~ase_l2h.optimizers.base.SearchState` for the batch."""
-        parts = [np.asarray(getattr(state, field)) for state in self._states]
-        return np.concatenate(parts, axis=-1)[..., : self.count]
+        """A field of :class:`~ase_l2h.optimizers.base.SearchState` for the batch.
+
+        ``"inner.quenches"``, say, is a field of the optimizer's own state.
+        """
+        return self._joined([attrgetter(field)(state) for state in self._states])
+
+    def _joined(self, parts: Sequence[Any]) -> np.ndarray:
+        """Per-structure values of the chunks, in the order of the batch."""
+        arrays = [np.asarray(part) for part in parts]
+        joined = np.empty((*arrays[0].shape[:-1], self.count), arrays[0].dtype)
+        for members, array in zip(self._members, arrays, strict=True):
+            joined[..., members] = array[..., : len(members)]
+        return joined
 
     @property
     def finished(self) -> bool:
@@ -330,10 +359,10 @@ class Rollout:
         if self._systems[0].cell is None:
             with self._context():
                 broken = [
-                    np.asarray(_fragmented(state.positions, part.length_scale))
+                    _fragmented(state.positions, part.length_scale)
                     for state, part in zip(self._states, self._systems, strict=True)
                 ]
-            apart = np.concatenate(broken)[: self.count]
+            apart = self._joined(broken)
             status = np.where(apart, Status.FRAGMENTED, status)
         return np.where(np.isfinite(energy), status, Status.NON_FINITE)
 
