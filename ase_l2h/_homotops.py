@@ -1,0 +1,329 @@
+"""Structures of one size and any composition: relaxed, decorated, pooled.
+
+A *homotop* is one of the ways to place two elements on the sites of a cluster. What
+here is asked for many structures of different compositions is done in one batch: the
+species are a per-structure leaf of the system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ase_l2h.initialise import make_starts
+from ase_l2h.optimizers import Descent, Lbfgs
+from ase_l2h.optimizers.descent import descents
+from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.scales import atom_scales, reduced_units
+from ase_l2h.rollout import Rollout, quench
+from ase_l2h.system import System, make_system
+
+__all__ = ["Candidate", "Decorator", "Pool"]
+
+# Structures that are run as one array.
+CHUNK = 64
+# Force (reduced) at which a relaxation of the search ends, and its longest.
+LOOSE_FMAX = 5e-3
+LOOSE_STEPS = 150
+# Energies that differ by less (reduced) are those of one structure.
+SAME = 2e-5
+
+
+class Candidate(NamedTuple):
+    """A structure: ``species`` ``(n,)``, ``positions`` ``(3, n)`` and its energy."""
+
+    energy: float
+    species: np.ndarray
+    positions: np.ndarray
+
+    def composition(self) -> int:
+        """Number of atoms of species 1."""
+        return int(np.sum(self.species))
+
+
+class Pool:
+    """The lowest distinct structures of one composition, lowest first.
+
+    Parameters
+    ----------
+    size
+        How many are kept.
+    same
+        Energies that differ by less are those of one structure.
+    per_shape
+        How many homotops of one geometry are kept: the others would fill the pool.
+    """
+
+    def __init__(self, size: int, same: float, per_shape: int = 3) -> None:
+        self.size, self.same, self.per_shape = size, same, per_shape
+        self.entries: list[Candidate] = []
+        self._shapes: list[Any] = []
+
+    @property
+    def energy(self) -> float:
+        """The lowest, ``inf`` when there is none."""
+        return self.entries[0].energy if self.entries else float("inf")
+
+    def add(self, candidate: Candidate, length: float) -> bool:
+        """Keep a candidate if it belongs here; whether it is the new lowest."""
+        if not np.isfinite(candidate.energy):
+            return False
+        energies = np.array([entry.energy for entry in self.entries])
+        if np.any(np.abs(energies - candidate.energy) < self.same):
+            return False
+        lower = candidate.energy < self.energy - self.same
+        place = int(np.searchsorted(energies, candidate.energy))
+        self.entries.insert(place, candidate)
+        self._shapes.insert(place, shape_of(candidate.positions, length))
+        alike = [k for k, s in enumerate(self._shapes) if s == self._shapes[place]]
+        for k in reversed(alike[self.per_shape :]):
+            del self.entries[k], self._shapes[k]
+        del self.entries[self.size :], self._shapes[self.size :]
+        return lower
+
+
+def shape_of(positions: np.ndarray, length: float) -> tuple[int, ...]:
+    """A geometry's mark: its histogram of coordination numbers, species ignored."""
+    difference = positions[:, :, None] - positions[:, None, :]
+    squared = np.sum(difference * difference, axis=0)
+    near = (squared < (1.25 * length) ** 2).sum(axis=0) - 1
+    return tuple(np.bincount(np.clip(near, 0, 15), minlength=16).tolist())
+
+
+def swapped(species: np.ndarray, i: int, j: int) -> np.ndarray:
+    """Species with those of atoms i and j exchanged."""
+    species = species.copy()
+    species[i], species[j] = species[j], species[i]
+    return species
+
+
+class Decorator:
+    """Energies and relaxations of candidates of any composition of two elements.
+
+    Every charged evaluation is counted for its composition in ``charged``,
+    ``(n + 1,)``.
+
+    Parameters
+    ----------
+    potential
+        A potential of two species.
+    n_atoms
+        Size of the clusters.
+    """
+
+    def __init__(self, potential: Potential, n_atoms: int) -> None:
+        self.potential, self.n = potential, n_atoms
+        self.charged = np.zeros(n_atoms + 1, np.int64)
+        self._energy = jax.jit(lambda p, x, s: p.energy(x, s))
+
+    def system(self, species: np.ndarray) -> System:
+        """The system of species ``(n, batch)``."""
+        length, energy = reduced_units(self.potential, species)
+        scales = atom_scales(self.potential, species)
+        if scales is None:
+            # One structure for all batches: what is compiled once serves for all.
+            scales = np.zeros((2, *species.shape))
+        return make_system(
+            species, length_scale=length, energy_scale=energy, atom_scales=scales
+        )
+
+    def units(self, composition: int) -> tuple[float, float]:
+        """Length and energy scale of a composition."""
+        species = np.repeat([0, 1], [self.n - composition, composition])
+        length, energy = reduced_units(self.potential, species)
+        return float(length), float(energy)
+
+    def single_points(
+        self, species: np.ndarray, positions: np.ndarray
+    ) -> np.ndarray:
+        """Energies of ``(n, batch)`` and ``(3, n, batch)``, not relaxed."""
+        count = species.shape[1]
+        energies = np.empty(count)
+        for first in range(0, count, CHUNK):
+            part = np.arange(first, first + CHUNK)
+            real = part[part < count]
+            part = np.minimum(part, count - 1)
+            system = self.system(species[:, part]).astype(jnp.float32)
+            values = self._energy(
+                self.potential, jnp.asarray(positions[..., part], jnp.float32), system
+            )
+            energies[real] = np.asarray(values)[: len(real)]
+        np.add.at(self.charged, species.sum(axis=0), 1)
+        return np.where(np.isfinite(energies), energies, np.inf)
+
+    def relax(
+        self, species: np.ndarray, positions: np.ndarray
+    ) -> list[Candidate]:
+        """Relax ``(n, batch)``, ``(3, n, batch)`` in single precision."""
+        if species.shape[1] == 0:
+            return []
+        system = self.system(species)
+        unit = np.min(np.asarray(system.energy_scale) / np.asarray(system.length_scale))
+        run = Rollout(
+            Descent(Lbfgs(), fmax=LOOSE_FMAX * float(unit)),
+            self.potential,
+            system,
+            np.asarray(positions, np.float32),
+            jax.random.key(0),  # L-BFGS draws nothing
+            size=CHUNK,
+        )
+        run.advance(LOOSE_STEPS)
+        run.evaluate()
+        return self._collected(run, species)
+
+    def _collected(self, run: Rollout, species: np.ndarray) -> list[Candidate]:
+        np.add.at(self.charged, species.sum(axis=0), run.gather("evaluations"))
+        energies, found = run.gather("energy"), run.gather("positions")
+        energies = np.where(np.isfinite(energies), energies, np.inf).astype(float)
+        return [
+            Candidate(float(energies[b]), species[:, b], found[..., b].astype(float))
+            for b in range(species.shape[1])
+        ]
+
+    def polish(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Relax to the last digits in double precision."""
+        if not candidates:
+            return []
+        species = np.stack([c.species for c in candidates], axis=1)
+        relaxed = quench(
+            self.potential,
+            self.system(species),
+            np.stack([c.positions for c in candidates], axis=-1),
+            size=CHUNK,
+        )
+        np.add.at(self.charged, species.sum(axis=0), relaxed.evaluations)
+        return [
+            Candidate(float(relaxed.energy[b]), species[:, b], relaxed.positions[..., b])
+            for b in range(len(candidates))
+        ]
+
+    def explore(
+        self, rule: Any, species: np.ndarray, n_steps: int, seed: int
+    ) -> list[Candidate]:
+        """Random starts for species ``(n, batch)``, learned steps, relaxation."""
+        system = self.system(species)
+        unit = make_system(np.zeros(self.n, int))
+        starts = make_starts(unit, seed, 0, species.shape[1])
+        starts = starts * np.asarray(system.length_scale)
+        run = Rollout(
+            descents(rule),
+            self.potential,
+            system,
+            starts.astype(np.float32),
+            jax.random.key(seed),
+            size=CHUNK,
+        )
+        run.advance(n_steps)
+        np.add.at(self.charged, species.sum(axis=0), run.gather("evaluations"))
+        final = self.relax(species, run.gather("positions"))
+        best = self.relax(species, run.gather("best_positions"))
+        return [
+            min(pair, key=lambda c: c.energy) for pair in zip(final, best, strict=True)
+        ]
+
+    def descend(
+        self,
+        candidates: Sequence[Candidate],
+        *,
+        shortlist: int = 24,
+        trials: int = 6,
+        sweeps: int = 40,
+    ) -> list[Candidate]:
+        """Exchange unlike atoms while that lowers the energy.
+
+        Every sweep ranks all exchanges by the energies of turning one atom into the
+        other element, at fixed positions; takes the energies of the ``shortlist`` best
+        exchanges at fixed positions; and relaxes the ``trials`` best of these. The
+        lowest is taken if it lies below.
+        """
+        present = list(candidates)
+        active = [k for k, c in enumerate(present) if 0 < c.composition() < self.n]
+        for _ in range(sweeps):
+            if not active:
+                break
+            relaxed, owners = self._trial_exchanges(
+                [present[k] for k in active], shortlist, trials
+            )
+            improved = []
+            for position, k in enumerate(active):
+                mine = [c for c, o in zip(relaxed, owners, strict=True) if o == position]
+                best = min(mine, key=lambda c: c.energy, default=present[k])
+                unit = self.units(present[k].composition())[1]
+                if best.energy < present[k].energy - SAME * unit:
+                    present[k] = best
+                    improved.append(k)
+            active = improved
+        return present
+
+    def _trial_exchanges(
+        self, structures: Sequence[Candidate], shortlist: int, trials: int
+    ) -> tuple[list[Candidate], list[int]]:
+        """Relaxed best exchanges of every structure, and whose they are."""
+        gains = self.flips(structures)
+        species, positions, owners, counts = [], [], [], []
+        for k, structure in enumerate(structures):
+            ones = np.flatnonzero(structure.species == 1)
+            zeros = np.flatnonzero(structure.species == 0)
+            sums = gains[k][zeros][:, None] + gains[k][ones][None]
+            order = np.argsort(sums, axis=None, kind="stable")[:shortlist]
+            for pair in order:
+                i, j = np.unravel_index(pair, sums.shape)
+                species.append(swapped(structure.species, zeros[i], ones[j]))
+                positions.append(structure.positions)
+                owners.append(k)
+            counts.append(len(order))
+        energies = self.single_points(
+            np.stack(species, axis=1), np.stack(positions, axis=-1)
+        )
+        chosen: list[int] = []
+        first = 0
+        for count in counts:
+            part = energies[first : first + count]
+            best = np.argsort(part, kind="stable")[:trials]
+            chosen += [first + int(b) for b in best if np.isfinite(part[b])]
+            first += count
+        relaxed = self.relax(
+            np.stack([species[c] for c in chosen], axis=1),
+            np.stack([positions[c] for c in chosen], axis=-1),
+        )
+        return relaxed, [owners[c] for c in chosen]
+
+    def flips(self, structures: Sequence[Candidate]) -> np.ndarray:
+        """Energy of turning each atom into the other element, ``(structures, n)``.
+
+        At fixed positions. The energies belong to neighbouring compositions, whose
+        charge they are.
+        """
+        n = self.n
+        species = np.stack([s.species for s in structures])
+        turned = np.repeat(species[:, None], n, axis=1)
+        atoms = np.arange(n)
+        turned[:, atoms, atoms] = 1 - turned[:, atoms, atoms]
+        positions = np.stack([s.positions for s in structures])
+        repeated = np.repeat(positions[:, None], n, axis=1)
+        energies = self.single_points(
+            turned.reshape(-1, n).T, np.moveaxis(repeated.reshape(-1, 3, n), 0, -1)
+        )
+        base = np.array([s.energy for s in structures])
+        return energies.reshape(-1, n) - base[:, None]
+
+    def transmuted(
+        self, structure: Candidate, composition: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Species with as many atoms turned as ``composition`` needs.
+
+        The atoms whose turning costs least at fixed positions, with some chance.
+        """
+        species = structure.species.copy()
+        missing = composition - structure.composition()
+        old = 0 if missing > 0 else 1
+        sites = np.flatnonzero(species == old)
+        costs = self.flips([structure])[0][sites]
+        spread = np.std(costs) if len(costs) > 1 else 0.0
+        noisy = costs + 0.3 * spread * rng.normal(size=len(sites))
+        species[sites[np.argsort(noisy)[: abs(missing)]]] = 1 - old
+        return species
