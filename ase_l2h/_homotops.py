@@ -22,7 +22,7 @@ from ase_l2h.potentials.scales import atom_scales, reduced_units
 from ase_l2h.rollout import Rollout, quench
 from ase_l2h.system import System, make_system
 
-__all__ = ["Candidate", "Decorator", "Pool"]
+__all__ = ["Candidate", "Decorator", "Pool", "transmuted"]
 
 # Structures that are run as one array.
 CHUNK = 64
@@ -137,9 +137,7 @@ class Decorator:
         length, energy = reduced_units(self.potential, species)
         return float(length), float(energy)
 
-    def single_points(
-        self, species: np.ndarray, positions: np.ndarray
-    ) -> np.ndarray:
+    def single_points(self, species: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Energies of ``(n, batch)`` and ``(3, n, batch)``, not relaxed."""
         count = species.shape[1]
         energies = np.empty(count)
@@ -155,9 +153,7 @@ class Decorator:
         np.add.at(self.charged, species.sum(axis=0), 1)
         return np.where(np.isfinite(energies), energies, np.inf)
 
-    def relax(
-        self, species: np.ndarray, positions: np.ndarray
-    ) -> list[Candidate]:
+    def relax(self, species: np.ndarray, positions: np.ndarray) -> list[Candidate]:
         """Relax ``(n, batch)``, ``(3, n, batch)`` in single precision."""
         if species.shape[1] == 0:
             return []
@@ -197,24 +193,35 @@ class Decorator:
         )
         np.add.at(self.charged, species.sum(axis=0), relaxed.evaluations)
         return [
-            Candidate(float(relaxed.energy[b]), species[:, b], relaxed.positions[..., b])
+            Candidate(
+                float(relaxed.energy[b]), species[:, b], relaxed.positions[..., b]
+            )
             for b in range(len(candidates))
         ]
 
     def explore(
-        self, rule: Any, species: np.ndarray, n_steps: int, seed: int
+        self, rule: Any, species: np.ndarray, n_steps: int, seeds: Sequence[int]
     ) -> list[Candidate]:
-        """Random starts for species ``(n, batch)``, learned steps, relaxation."""
+        """Random starts for species ``(n, batch)``, learned steps, relaxation.
+
+        The batch is made of equal blocks, one for each of ``seeds``. Without ``rule``
+        the starts are relaxed as they are.
+        """
         system = self.system(species)
         unit = make_system(np.zeros(self.n, int))
-        starts = make_starts(unit, seed, 0, species.shape[1])
+        share = species.shape[1] // len(seeds)
+        starts = np.concatenate(
+            [make_starts(unit, seed, 0, share) for seed in seeds], axis=-1
+        )
         starts = starts * np.asarray(system.length_scale)
+        if rule is None:
+            return self.relax(species, starts)
         run = Rollout(
             descents(rule),
             self.potential,
             system,
             starts.astype(np.float32),
-            jax.random.key(seed),
+            jax.random.key(seeds[0]),
             size=CHUNK,
         )
         run.advance(n_steps)
@@ -250,7 +257,9 @@ class Decorator:
             )
             improved = []
             for position, k in enumerate(active):
-                mine = [c for c, o in zip(relaxed, owners, strict=True) if o == position]
+                mine = [
+                    c for c, o in zip(relaxed, owners, strict=True) if o == position
+                ]
                 best = min(mine, key=lambda c: c.energy, default=present[k])
                 unit = self.units(present[k].composition())[1]
                 if best.energy < present[k].energy - SAME * unit:
@@ -272,7 +281,7 @@ class Decorator:
             order = np.argsort(sums, axis=None, kind="stable")[:shortlist]
             for pair in order:
                 i, j = np.unravel_index(pair, sums.shape)
-                species.append(swapped(structure.species, zeros[i], ones[j]))
+                species.append(swapped(structure.species, int(zeros[i]), int(ones[j])))
                 positions.append(structure.positions)
                 owners.append(k)
             counts.append(len(order))
@@ -299,6 +308,8 @@ class Decorator:
         charge they are.
         """
         n = self.n
+        if not structures:
+            return np.zeros((0, n))
         species = np.stack([s.species for s in structures])
         turned = np.repeat(species[:, None], n, axis=1)
         atoms = np.arange(n)
@@ -311,19 +322,23 @@ class Decorator:
         base = np.array([s.energy for s in structures])
         return energies.reshape(-1, n) - base[:, None]
 
-    def transmuted(
-        self, structure: Candidate, composition: int, rng: np.random.Generator
-    ) -> np.ndarray:
-        """Species with as many atoms turned as ``composition`` needs.
 
-        The atoms whose turning costs least at fixed positions, with some chance.
-        """
-        species = structure.species.copy()
-        missing = composition - structure.composition()
-        old = 0 if missing > 0 else 1
-        sites = np.flatnonzero(species == old)
-        costs = self.flips([structure])[0][sites]
-        spread = np.std(costs) if len(costs) > 1 else 0.0
-        noisy = costs + 0.3 * spread * rng.normal(size=len(sites))
-        species[sites[np.argsort(noisy)[: abs(missing)]]] = 1 - old
-        return species
+def transmuted(
+    structure: Candidate,
+    costs: np.ndarray,
+    composition: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Species with as many atoms turned as ``composition`` needs.
+
+    The atoms whose turning costs least at fixed positions, see :meth:`Decorator.flips`,
+    with some chance.
+    """
+    species = structure.species.copy()
+    missing = composition - structure.composition()
+    old = 0 if missing > 0 else 1
+    sites = np.flatnonzero(species == old)
+    spread = np.std(costs[sites]) if len(sites) > 1 else 0.0
+    noisy = costs[sites] + 0.3 * spread * rng.normal(size=len(sites))
+    species[sites[np.argsort(noisy)[: abs(missing)]]] = 1 - old
+    return species

@@ -1,0 +1,347 @@
+"""Lowest structures of every composition of a two-element cluster.
+
+Rounds follow one another until the budget is spent or nothing falls any more. In a
+round every composition gets
+
+* now and then, structures from random starts by a learned optimizer;
+* structures of its neighbours in composition, with as many atoms turned into the other
+  element as it takes, and some of the geometries found anywhere;
+* its own best structures, shaken and with atoms exchanged at random;
+
+and the best of all these descend by exchanges of unlike atoms. The compositions share
+batches, so that cores stay busy. Everything random follows from the seed and the number
+of the round: a search continues from its last round to the same bits.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from jax.experimental import multihost_utils
+
+from ase_l2h._homotops import SAME, Candidate, Decorator, Pool, transmuted
+from ase_l2h.potentials.base import Potential
+from ase_l2h.weights import Weights
+
+__all__ = ["METHODS", "CompositionSearch", "HullSettings", "exchanged"]
+
+METHODS = ("hybrid", "learned", "bh")
+# Structures of a composition that descend by exchanges in one round.
+DESCENTS = 4
+# Only those within this (energy scales) of the composition's best are worth it.
+WINDOW = 4.0
+# Learned starts come in the first round and in every so-manieth after it.
+LEARNED_EVERY = 4
+
+Exchange = Callable[[list[Candidate], np.ndarray], tuple[list[Candidate], np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class HullSettings:
+    """What the result of a hull search depends on.
+
+    Parameters
+    ----------
+    compositions
+        Numbers of atoms of the second element to search.
+    method
+        ``"hybrid"``; ``"learned"``, without shakes and neighbours; or ``"bh"``, the
+        same without learned optimizer: random starts are relaxed instead.
+    budget
+        Charged evaluations per composition.
+    patience
+        Rounds without a lower energy anywhere after which the search ends.
+    seed
+        Everything random follows from it.
+    starts
+        Learned starts per composition and learned round.
+    pool
+        Distinct structures kept per composition.
+    """
+
+    compositions: tuple[int, ...]
+    method: str = "hybrid"
+    budget: int = 400_000
+    patience: int = 8
+    seed: int = 0
+    starts: int = 12
+    pool: int = 10
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(
+                f"no method named '{self.method}'; choose one of {', '.join(METHODS)}"
+            )
+        if not self.compositions:
+            raise ValueError("no composition is asked for; give one or more")
+        for name in ("budget", "patience", "starts", "pool"):
+            if not 1 <= getattr(self, name) <= 10**12:
+                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"the seed is {self.seed}; give 0 to 2^32 - 1")
+
+
+class CompositionSearch:
+    """The search itself: pools of structures, advanced round by round.
+
+    Parameters
+    ----------
+    potential
+        Of two species, 0 and 1.
+    n_atoms
+        Size of the clusters.
+    settings
+        What to do.
+    weights
+        The learned optimizer's.
+    share
+        This process's number and how many processes share the compositions.
+    exchange
+        Takes this process's candidates and charges of a round and returns those of all
+        processes.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        n_atoms: int,
+        settings: HullSettings,
+        weights: Weights | None,
+        *,
+        share: tuple[int, int] = (0, 1),
+        exchange: Exchange | None = None,
+    ) -> None:
+        self.settings, self.n = settings, n_atoms
+        self.weights = weights
+        self.decorator = Decorator(potential, n_atoms)
+        self.pools: dict[int, Pool] = {}
+        for m in settings.compositions:
+            unit = self.decorator.units(m)[1]
+            self.pools[m] = Pool(settings.pool, SAME * unit)
+        self.share, self.exchange = share, exchange
+        self.rounds = 0
+        # Rounds since anything fell.
+        self.quiet = 0
+        # Charged evaluations by number of atoms of species 1, (n + 1,).
+        self.charged = np.zeros(n_atoms + 1, np.int64)
+
+    @property
+    def finished(self) -> str | None:
+        """Why there is nothing left to do: ``"budget"``, ``"settled"`` or None."""
+        if not self._open():
+            return "budget"
+        return "settled" if self.quiet >= self.settings.patience else None
+
+    def _open(self) -> list[int]:
+        """Compositions with budget left."""
+        chosen = self.settings.compositions
+        return [m for m in chosen if self.charged[m] < self.settings.budget]
+
+    def best(self, composition: int) -> Candidate | None:
+        """The lowest structure of a composition, None before there is one."""
+        entries = self.pools[composition].entries
+        return entries[0] if entries else None
+
+    def advance(self) -> int:
+        """One round; how many compositions fell."""
+        settings, targets = self.settings, self._open()
+        process, processes = self.share
+        mine = targets[process::processes]
+        polished: list[Candidate] = []
+        self.decorator.charged[:] = 0
+        if mine:
+            # Composition by composition, whoever works on it.
+            rngs = {m: self._generator(m) for m in mine}
+            candidates: list[Candidate] = []
+            if settings.method == "learned" or self.rounds % LEARNED_EVERY == 0:
+                candidates += self._from_random_starts(rngs)
+            if settings.method != "learned" and self.rounds > 0:
+                candidates += self._from_known(rngs)
+            descended = self.decorator.descend(self._shortlist(mine, candidates))
+            polished = self.decorator.polish(
+                self._worth_keeping(mine, descended + candidates)
+            )
+        charges = self.decorator.charged.copy()
+        if self.exchange is not None:
+            polished, charges = self.exchange(polished, charges)
+        self.charged = self.charged + charges
+        fallen = set()
+        length = self.decorator.units(0)[0]
+        for candidate in sorted(polished, key=lambda c: (c.composition(), c.energy)):
+            m = candidate.composition()
+            if self.pools[m].add(candidate, length):
+                fallen.add(m)
+        self.rounds += 1
+        self.quiet = 0 if fallen else self.quiet + 1
+        return len(fallen)
+
+    def _generator(self, m: int) -> np.random.Generator:
+        return np.random.default_rng([self.settings.seed, self.rounds, m])
+
+    def _from_random_starts(
+        self, rngs: Mapping[int, np.random.Generator]
+    ) -> list[Candidate]:
+        rows, seeds = [], []
+        for m, rng in rngs.items():
+            kinds = np.repeat([0, 1], [self.n - m, m])
+            rows += [rng.permutation(kinds) for _ in range(self.settings.starts)]
+            seeds += [int(rng.integers(2**31))]
+        species = np.stack(rows, axis=1)
+        if self.settings.method == "bh" or self.weights is None:
+            return self.decorator.explore(None, species, 0, seeds)
+        steps = self.weights.horizon
+        return self.decorator.explore(self.weights.rule, species, steps, seeds)
+
+    def _from_known(self, rngs: Mapping[int, np.random.Generator]) -> list[Candidate]:
+        """Neighbours, geometries from anywhere, and shaken structures."""
+        species, positions = [], []
+        library = [e for pool in self.pools.values() for e in pool.entries]
+        for m, rng in rngs.items():
+            sources = [
+                entry
+                for other in (m - 2, m - 1, m + 1, m + 2)
+                if other in self.pools
+                for entry in self.pools[other].entries[:2]
+            ]
+            picks = rng.choice(len(library), min(3, len(library)), replace=False)
+            sources += [library[int(k)] for k in picks]
+            sources = [s for s in sources if s.composition() != m]
+            for source, costs in zip(
+                sources, self.decorator.flips(sources), strict=True
+            ):
+                species.append(transmuted(source, costs, m, rng))
+                positions.append(self._rescaled(source, m))
+            for source in self._own(m, rng):
+                kinds, places = self._shaken(source, rng)
+                species.append(kinds)
+                positions.append(places)
+        if not species:
+            return []
+        return self.decorator.relax(
+            np.stack(species, axis=1), np.stack(positions, axis=-1)
+        )
+
+    def _own(self, m: int, rng: np.random.Generator) -> list[Candidate]:
+        """Four of the pool's structures, the low ones more often."""
+        entries = self.pools[m].entries
+        if not entries:
+            return []
+        ranks = np.minimum(rng.geometric(0.35, size=4) - 1, len(entries) - 1)
+        return [entries[int(rank)] for rank in ranks]
+
+    def _shaken(
+        self, source: Candidate, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Atoms exchanged at random, or moved: all a little, or a few to new places."""
+        species, positions = source.species.copy(), source.positions.copy()
+        length = self.decorator.units(source.composition())[0]
+        ones, zeros = np.flatnonzero(species == 1), np.flatnonzero(species == 0)
+        kind = rng.integers(3) if len(ones) and len(zeros) else 1 + rng.integers(2)
+        if kind == 0:
+            count = int(rng.integers(1, 1 + min(4, len(ones), len(zeros))))
+            species[rng.choice(ones, count, replace=False)] = 0
+            species[rng.choice(zeros, count, replace=False)] = 1
+        elif kind == 1:
+            positions = positions + rng.normal(
+                scale=0.25 * length, size=positions.shape
+            )
+        else:
+            self._move_loose_atoms(positions, length, rng)
+        return species, positions
+
+    def _move_loose_atoms(
+        self, positions: np.ndarray, length: float, rng: np.random.Generator
+    ) -> None:
+        """Put the one to three atoms with the fewest neighbours elsewhere outside."""
+        difference = positions[:, :, None] - positions[:, None, :]
+        near = np.sum(difference**2, axis=0) < (1.25 * length) ** 2
+        loose = np.argsort(near.sum(axis=0) + rng.uniform(size=self.n), kind="stable")
+        centre = positions.mean(axis=1, keepdims=True)
+        radius = np.linalg.norm(positions - centre, axis=0).max()
+        for atom in loose[: int(rng.integers(1, 4))]:
+            direction = rng.normal(size=3)
+            direction /= np.linalg.norm(direction)
+            positions[:, atom] = centre[:, 0] + radius * direction
+
+    def _rescaled(self, source: Candidate, m: int) -> np.ndarray:
+        """A source's positions with the mean bond length of another composition."""
+        ratio = (
+            self.decorator.units(m)[0] / self.decorator.units(source.composition())[0]
+        )
+        return source.positions * ratio
+
+    def _shortlist(
+        self, targets: Sequence[int], candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Which candidates descend: the lowest ones of each composition, distinct."""
+        chosen: list[Candidate] = []
+        for m in targets:
+            if m in (0, self.n):
+                continue
+            unit = self.decorator.units(m)[1]
+            mine = sorted(
+                (c for c in candidates if c.composition() == m), key=lambda c: c.energy
+            )
+            lowest = min([self.pools[m].energy, *(c.energy for c in mine[:1])])
+            kept: list[float] = [e.energy for e in self.pools[m].entries]
+            taken = 0
+            for candidate in mine:
+                if taken == DESCENTS or candidate.energy > lowest + WINDOW * unit:
+                    break
+                if any(abs(candidate.energy - e) < 1e-3 * unit for e in kept):
+                    continue
+                kept.append(candidate.energy)
+                chosen.append(candidate)
+                taken += 1
+        return chosen
+
+    def _worth_keeping(
+        self, targets: Sequence[int], candidates: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Candidates that would enter a pool, the lowest four of each composition."""
+        kept = []
+        for m in targets:
+            pool = self.pools[m]
+            unit = self.decorator.units(m)[1]
+            highest = math.inf
+            if len(pool.entries) == pool.size:
+                highest = pool.entries[-1].energy
+            known = [e.energy for e in pool.entries]
+            taken = 0
+            mine = [c for c in candidates if c.composition() == m]
+            for candidate in sorted(mine, key=lambda c: c.energy):
+                if taken == DESCENTS or not candidate.energy < highest:
+                    break
+                if any(abs(candidate.energy - e) < 1e-3 * unit for e in known):
+                    continue
+                known.append(candidate.energy)
+                kept.append(candidate)
+                taken += 1
+        return kept
+
+
+def exchanged(
+    candidates: list[Candidate], charges: np.ndarray, n: int
+) -> tuple[list[Candidate], np.ndarray]:
+    """Candidates and summed charges of all processes."""
+    counts = multihost_utils.process_allgather(np.array([len(candidates)], np.int32))
+    rows = int(np.max(counts))
+    # Bytes, because JAX would round numbers in double precision.
+    packed = np.zeros((rows, n * 4 + 1), np.float64)
+    for k, c in enumerate(candidates):
+        packed[k] = [c.energy, *c.species, *c.positions.ravel()]
+    gathered = multihost_utils.process_allgather(packed.view(np.uint8))
+    sums = multihost_utils.process_allgather(charges.astype(np.int64).view(np.uint8))
+    together = []
+    for p, count in enumerate(np.ravel(counts)):
+        table = np.ascontiguousarray(np.asarray(gathered[p])).view(np.float64)
+        for row in table.reshape(rows, -1)[: int(count)]:
+            species = row[1 : n + 1].astype(int)
+            together.append(
+                Candidate(float(row[0]), species, row[n + 1 :].reshape(3, n).copy())
+            )
+    each = np.ascontiguousarray(np.asarray(sums)).view(np.int64)
+    return together, each.reshape(-1, len(charges)).sum(axis=0)

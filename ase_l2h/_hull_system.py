@@ -1,0 +1,196 @@
+"""Which pair of elements a hull is of, and by which potential."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
+from ase_l2h.potentials.gupta import Gupta
+from ase_l2h.potentials.parameters import (
+    GUPTA_SETS,
+    gupta_set,
+    gupta_sets_covering,
+)
+from ase_l2h.targets import DEFAULT_SETS, MAX_ATOMS
+
+__all__ = ["POTENTIALS", "HullSystem", "hull_system"]
+
+POTENTIALS = ("gupta", "lj")
+_PAIR = re.compile(r"([A-Z][a-z]?)([A-Z][a-z]?)")
+# Without a cut-off a cluster sees all pairs; binary Lennard-Jones needs a number.
+FAR = 1e3
+
+
+@dataclasses.dataclass(frozen=True)
+class HullSystem:
+    """Two elements, a size, and what acts between them.
+
+    Parameters
+    ----------
+    name
+        As the user wrote it: the first element, then the second.
+    n_atoms
+        Atoms per cluster.
+    symbols
+        First and second element.
+    potential
+        Whose species are the two elements, in its own order.
+    parameters
+        Name of the parameter set, or the file's.
+    unit
+        Of the energies.
+    """
+
+    name: str
+    n_atoms: int
+    symbols: tuple[str, str]
+    potential: Potential
+    parameters: str
+    unit: str
+
+    @property
+    def order(self) -> tuple[str, str]:
+        """The elements as the potential numbers them, species 0 and 1."""
+        first, second = self.potential.symbols  # pyright: ignore[reportAttributeAccessIssue]
+        return first, second
+
+    def ones(self, n_first: int) -> int:
+        """Atoms of species 1 where there are ``n_first`` of the first element."""
+        return self.n_atoms - n_first if self.order == self.symbols else n_first
+
+
+def hull_system(
+    name: str,
+    n_atoms: int,
+    *,
+    potential: str = "gupta",
+    parameters: str | Path | None = None,
+) -> HullSystem:
+    """The system that ``AgAu`` with 38 atoms stands for.
+
+    Parameters
+    ----------
+    name
+        Two different chemical symbols.
+    n_atoms
+        Atoms per cluster, 3 to 2000.
+    potential
+        ``"gupta"``, or ``"lj"`` for Lennard-Jones pairs.
+    parameters
+        Name of a Gupta parameter set, or a TOML file with one row per pair of elements,
+        like and unlike: ``"Ag-Au" = [p, q, r0, xi, A]`` for Gupta (angstrom, eV),
+        ``"Ar-Kr" = [epsilon, sigma]`` for Lennard-Jones. The default of the pair when
+        None.
+
+    Raises
+    ------
+    ValueError
+        For anything that is no such system; one sentence says what to do.
+    """
+    match = _PAIR.fullmatch(name)
+    if match is None or match.group(1) == match.group(2):
+        raise ValueError(
+            f"'{name}' is no pair of elements; write two symbols, for example AgAu"
+        )
+    symbols = (match.group(1), match.group(2))
+    if not 3 <= n_atoms <= MAX_ATOMS:
+        raise ValueError(
+            f"the clusters have {n_atoms} atoms; a hull takes 3 to {MAX_ATOMS}"
+        )
+    if potential not in POTENTIALS:
+        raise ValueError(
+            f"no potential named '{potential}' for hulls; choose one of "
+            f"{', '.join(POTENTIALS)}"
+        )
+    if parameters is not None and str(parameters) not in GUPTA_SETS:
+        path = Path(parameters)
+        rows = _read_rows(path, symbols, 5 if potential == "gupta" else 2)
+        chosen, label = _from_rows(rows, symbols, potential), path.name
+    elif potential == "lj":
+        raise ValueError(
+            "Lennard-Jones pairs have no parameters of their own; give them with "
+            "--parameters FILE"
+        )
+    else:
+        label = _set_of(symbols) if parameters is None else str(parameters)
+        known = gupta_set(label)
+        if missing := sorted(set(symbols) - set(known.symbols)):
+            raise ValueError(
+                f"the parameters {label} do not know {', '.join(missing)}; choose "
+                "others or give a file"
+            )
+        chosen = known.potential().restricted_to(symbols)
+    unit = "eV" if potential == "gupta" else "epsilon"
+    return HullSystem(name, n_atoms, symbols, chosen, label, unit)
+
+
+def _set_of(symbols: tuple[str, str]) -> str:
+    default = DEFAULT_SETS.get(frozenset(symbols))
+    covering = gupta_sets_covering(symbols)
+    if default is None and not covering:
+        pairs = sorted("".join(s.symbols) for s in GUPTA_SETS.values())
+        pairs = sorted({p for p in pairs if len(re.findall("[A-Z]", p)) == 2})
+        raise ValueError(
+            f"no Gupta parameters for {symbols[0]}-{symbols[1]}; known pairs are "
+            f"{', '.join(pairs)}, or give your own with --parameters FILE"
+        )
+    return default if default is not None else covering[0]
+
+
+def _read_rows(
+    path: Path, symbols: tuple[str, str], width: int
+) -> dict[frozenset[str], list[float]]:
+    """One row of ``width`` positive numbers for each of the three pairs."""
+    try:
+        content: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"'{path}' is neither a Gupta parameter set nor a file that can be read "
+            f"({error.strerror}); the sets are {', '.join(GUPTA_SETS)}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}") from error
+    rows = {}
+    for pair in (symbols[:1] * 2, symbols, symbols[1:] * 2):
+        names = {"-".join(pair), "-".join(reversed(pair))}
+        found = [content[name] for name in names if name in content]
+        if len(found) != 1:
+            raise ValueError(
+                f"{path} must have one row for {'-'.join(pair)}; write "
+                f'"{"-".join(pair)}" = [{width} numbers]'
+            )
+        row = found[0]
+        sound = isinstance(row, list) and len(row) == width
+        numbers = (int, float)
+        if not sound or not all(
+            isinstance(v, numbers) and not isinstance(v, bool) and 0 < v < float("inf")
+            for v in row
+        ):
+            raise ValueError(
+                f"{path}: the row for {'-'.join(pair)} must be {width} positive numbers"
+            )
+        rows[frozenset(pair)] = [float(v) for v in row]
+    return rows
+
+
+def _from_rows(
+    rows: dict[frozenset[str], list[float]], symbols: tuple[str, str], potential: str
+) -> Potential:
+    if potential == "gupta":
+        pairs = {
+            "-".join(sorted(pair) if len(pair) == 2 else [*pair] * 2): tuple(row)
+            for pair, row in rows.items()
+        }
+        return Gupta.from_pairs(pairs)
+    tables = np.array(
+        [[rows[frozenset((a, b))] for b in symbols] for a in symbols], dtype=float
+    )
+    far = np.full((2, 2), FAR) * tables[..., 1].max()
+    return BinaryLennardJones(tables[..., 0], tables[..., 1], far, "truncated", symbols)
