@@ -141,9 +141,8 @@ class HullSearch:
         """What a folder and a search must have in common."""
         chosen = dataclasses.asdict(settings)
         del chosen["budget"], chosen["patience"]
-        leaves = [
-            np.asarray(leaf).tolist() for leaf in jax.tree.leaves(self.system.potential)
-        ]
+        potential = self.system.potential
+        leaves = [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(potential)]
         return {
             "format": FORMAT,
             "system": self.system.name,
