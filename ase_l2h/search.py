@@ -14,6 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from ase_l2h.analysis.compare import (
+    ENERGY_TOLERANCE,
+    same_distances,
+    sort_by_species,
+)
 from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers import Adam, Fire, GradientDescent
 from ase_l2h.optimizers.descent import descents
@@ -113,7 +118,7 @@ def distinct_minima(
     energies: np.ndarray,
     positions: np.ndarray,
     system: System,
-    tolerance: float = 1e-5,
+    tolerance: float = ENERGY_TOLERANCE,
 ) -> list[Minimum]:
     """Sort relaxed structures by energy and merge the equal ones.
 
@@ -148,7 +153,7 @@ def distinct_minima(
             known, others = groups[k]
             if energy - known.energy > tolerance * unit:
                 break
-            if np.max(np.abs(distances - others), initial=0.0) < 1e-2 * length:
+            if same_distances(distances, others, length):
                 same = k
                 break
         if same is None:
@@ -178,9 +183,7 @@ def _sorted_distances(
         distances = np.linalg.norm(difference, axis=-1)
     species = np.asarray(system.species)
     species = species[:, structure] if species.ndim == 2 else species
-    low = np.minimum(species[first], species[second])
-    high = np.maximum(species[first], species[second])
-    return distances[np.lexsort((distances, high, low))]
+    return sort_by_species(distances, species)
 
 
 def make_rule(method: str, weights: str | None) -> tuple[Any, Weights | None]:
