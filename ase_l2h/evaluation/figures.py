@@ -18,18 +18,23 @@ if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = [
     "draw_structure",
+    "new_figure",
     "picture_format",
     "read_record",
     "save_figure",
     "search_figure",
+    "species_handles",
+    "tidy_axes",
     "training_figure",
 ]
 
 BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#9A9A9A"
-SPECIES = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442")
+# Neighbours in this list differ in lightness as well.
+SPECIES = (BLUE, "#E69F00", "#009E73", "#F0E442", "#CC79A7")
 LINES = ("-", "--", "-.", ":")
 PAIRED = (BLUE, VERMILLION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Lines drawn at most; more are one grey area.
@@ -67,13 +72,15 @@ def save_figure(figure: Figure, path: Path, form: str) -> None:
     write_atomically(path, content.getvalue())
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, laid out by constraints."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _tidy(axes: Axes) -> None:
+def tidy_axes(axes: Axes) -> None:
+    """No box around the axes, a faint grid behind."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -107,7 +114,7 @@ def search_figure(
     best
         The structure to draw.
     """
-    figure = _figure(11.0, 4.6)
+    figure = new_figure(11.0, 4.6)
     figure.suptitle(title)
     curves, column, picture = figure.subplots(1, 3, width_ratios=(3.0, 1.1, 2.6))
     finite = energies[np.isfinite(energies)]
@@ -125,7 +132,7 @@ def search_figure(
     curves.set_ylabel(f"energy above {origin} ({unit})", fontsize="small")
     top = max(float(np.max(above)), _typical_top(np.asarray(traces) - zero), 10 * width)
     for axes in (curves, column):
-        _tidy(axes)
+        tidy_axes(axes)
         axes.set_yscale("asinh", linear_width=width)
         axes.set_ylim(-0.4 * width, 1.2 * top)
         axes.axhline(0.0, color="black", linestyle="--", linewidth=1)
@@ -181,11 +188,22 @@ def _typical_top(above: np.ndarray) -> float:
     return float(np.quantile(points, 0.98)) if points.size else 0.0
 
 
-def draw_structure(axes: Axes, atoms: Atoms) -> None:
+def draw_structure(
+    axes: Axes, atoms: Atoms, species: Sequence[int] | None = None
+) -> None:
     """Draw atoms as shaded spheres, far ones paler, with the box of a periodic cell.
 
     A cluster is turned so that it is seen along its shortest principal axis, tilted a
     little; a cell is tilted only.
+
+    Parameters
+    ----------
+    axes, atoms
+        Where to draw what.
+    species
+        Atomic numbers in the order of their colours, the same for several pictures,
+        which then have no legend of their own; those of ``atoms``, ascending, when
+        None.
     """
     from ase.data import covalent_radii
     from matplotlib.colors import to_rgb
@@ -198,7 +216,7 @@ def draw_structure(axes: Axes, atoms: Atoms) -> None:
     turned = (positions - centre) @ frame
     radii = covalent_radii[atoms.numbers]
     radii = radii * (0.5 * _nearest(atoms) / np.mean(radii))
-    kinds = sorted(set(atoms.numbers.tolist()))
+    kinds = sorted(set(atoms.numbers.tolist())) if species is None else list(species)
     depth = turned[:, 2]
     span = max(float(np.ptp(depth)), 1e-9)
     for i in np.argsort(depth):
@@ -208,15 +226,33 @@ def draw_structure(axes: Axes, atoms: Atoms) -> None:
         _sphere(axes, turned[i], float(radii[i]), colour + (1 - colour) * fade, fade)
     if periodic:
         _box(axes, (np.asarray(atoms.cell), centre, frame))
-    for kind, number in enumerate(kinds):
-        symbol = atoms.symbols[atoms.numbers.tolist().index(number)]
-        colour = SPECIES[kind % len(SPECIES)]
-        axes.plot([], [], "o", color=colour, markeredgecolor="k", label=symbol)
-    if len(kinds) > 1:
-        axes.legend(loc="upper right", fontsize="small", framealpha=0.9)
+    if species is None and len(kinds) > 1:
+        handles = species_handles(kinds)
+        axes.legend(
+            handles=handles, loc="upper right", fontsize="small", framealpha=0.9
+        )
     axes.set_aspect("equal")
     axes.autoscale_view()
     axes.set_axis_off()
+
+
+def species_handles(species: Sequence[int]) -> list[Line2D]:
+    """Entries of a legend of chemical elements, in the order of their colours."""
+    from ase.data import chemical_symbols
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker="o",
+            color=SPECIES[kind % len(SPECIES)],
+            markeredgecolor="black",
+            label=chemical_symbols[number],
+        )
+        for kind, number in enumerate(species)
+    ]
 
 
 def _sphere(
@@ -299,7 +335,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
 
 def training_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     """Meta-loss and hit rates over the updates of a training record."""
-    figure = _figure(8.0, 6.4)
+    figure = new_figure(8.0, 6.4)
     losses, hits = figure.subplots(2, 1, sharex=True)
     updates = np.array([row["update"] for row in rows])
     losses.plot(updates, [row["loss"] for row in rows], color=BLUE)
@@ -320,7 +356,7 @@ def training_figure(rows: Sequence[dict[str, Any]]) -> Figure:
     hits.set_xlabel("update")
     hits.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in (losses, hits):
-        _tidy(axes)
+        tidy_axes(axes)
     return figure
 
 
