@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ase_l2h.cli.common import Program
+from ase_l2h.cli.hull import hull
 from ase_l2h.cli.info import info
 from ase_l2h.cli.search import search
 from ase_l2h.cli.train import train
@@ -64,5 +65,5 @@ def cli() -> None:
     """The whole program."""
 
 
-for command in (search, info, weights, train):
+for command in (search, hull, info, weights, train):
     cli.add_command(command)

@@ -1,0 +1,173 @@
+"""``ase-l2h hull``: a nanoalloy's formation-energy hull in one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ase_l2h.cli.common import Interrupted, RunFailure, Verb
+
+__all__ = ["hull"]
+
+# Of `ase_l2h.hull_search`, which would load JAX; a test holds them together.
+METHODS = ("hybrid", "learned", "bh")
+POTENTIALS = ("gupta", "lj")
+DEFAULT_BUDGET = 200_000
+
+HELP = """Search all compositions of a two-element cluster; draw the hull.
+
+SYSTEM is a pair of elements, AgAu for example. Structures come from random starts by
+the learned optimizer, from neighbouring compositions and from exchanges of atoms, until
+the budget is spent or nothing falls any more.
+
+The folder receives hull.csv, hull.json, hull.png, hull.pdf, report.md and
+structures.extxyz. It keeps what was found after every round: the same command continues
+there after Ctrl-C or a crash, and --update goes on after the end.
+
+\b
+Examples:
+  ase-l2h hull AgAu --n 38
+  ase-l2h hull PdPt --n 38 --budget 1000000 --seed 3 --out PdPt38-seed3
+  ase-l2h hull AgAu --n 55 --compositions 0,13,28,42,55
+  ase-l2h hull CuAg --n 13 --parameters mine.toml
+  ase-l2h hull AgAu --n 38 --update
+"""
+
+
+@click.command(cls=Verb, help=HELP)
+@click.argument("system")
+@click.option("--n", "n_atoms", type=int, required=True, help="Atoms per cluster.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the results.  [default: SYSTEM and the number of atoms]",
+)
+@click.option(
+    "--compositions",
+    metavar="LIST",
+    help="Numbers of atoms of the first element, such as 0,5,10-20,38.  [default: all]",
+)
+@click.option(
+    "--potential",
+    type=click.Choice(POTENTIALS),
+    default="gupta",
+    show_default=True,
+    help="Gupta for metals, or Lennard-Jones pairs (with --parameters FILE).",
+)
+@click.option(
+    "--parameters",
+    metavar="SET|FILE",
+    help="A Gupta set ('ase-l2h info'), or a TOML file with a row per pair.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="hybrid",
+    show_default=True,
+    help="hybrid; learned: random starts and exchanges only; bh: no learned optimizer.",
+)
+@click.option("--weights", metavar="NAMES", help="Weights, several joined by +.")
+@click.option(
+    "--budget",
+    type=int,
+    default=DEFAULT_BUDGET,
+    show_default=True,
+    help="Charged evaluations per composition.",
+)
+@click.option(
+    "--time",
+    "max_seconds",
+    type=float,
+    help="Stop after so many seconds; results then depend on the machine.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything.")
+@click.option("--update", is_flag=True, help="Add the budget to a finished search.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def hull(
+    system: str,
+    n_atoms: int,
+    out: Path | None,
+    compositions: str | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Search a hull, see ``HELP``."""
+    chosen = None if compositions is None else read_compositions(compositions, n_atoms)
+
+    from tqdm import tqdm
+
+    from ase_l2h.cli.signals import stop_on_signals
+    from ase_l2h.evaluation.hull_report import table, write_hull
+    from ase_l2h.hull_search import find_hull
+
+    folder = Path(f"{system}{n_atoms}") if out is None else out
+    budget = options["budget"]
+    bar = tqdm(
+        desc=f"{system}{n_atoms}",
+        total=budget,
+        unit=" evaluations per composition",
+        unit_scale=True,
+        leave=False,
+        disable=quiet or None,
+    )
+    with bar, stop_on_signals() as stop:
+
+        def show(search: Any, fallen: int) -> None:
+            bar.total = search.settings.budget
+            charged = search.search.charged[list(search.settings.compositions)]
+            bar.update(min(int(charged.mean()), bar.total) - bar.n)
+            bar.set_postfix_str(f"round {search.search.rounds}, {fallen} fell")
+            if stop.made:
+                raise KeyboardInterrupt
+
+        result = find_hull(
+            system,
+            n_atoms,
+            compositions=chosen,
+            folder=folder,
+            progress=show,
+            **options,
+        )
+    if not result.structures:
+        if result.ended == "interrupted":
+            raise Interrupted("interrupted before the first round ended")
+        raise RunFailure("no structure was found; raise the budget")
+    try:
+        record = write_hull(result, folder)
+    except OSError as error:
+        raise RunFailure(
+            f"the results could not be written to {folder} ({error.strerror}); make "
+            "room and run the same command again, what was found is kept"
+        ) from error
+    click.echo(json.dumps(record, allow_nan=False) if as_json else table(record))
+    if result.ended == "interrupted":
+        raise Interrupted(f"interrupted; the same command continues in {folder}")
+
+
+def read_compositions(text: str, n_atoms: int) -> list[int]:
+    """``0,5,10-20`` as numbers.
+
+    Raises
+    ------
+    click.UsageError
+        For anything else, and numbers above the number of atoms.
+    """
+    counts: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise click.UsageError(
+                f"--compositions is '{text}'; give numbers and ranges such as 0,5,10-20"
+            )
+        low, high = int(first), int(last) if dash else int(first)
+        if low > high or high > n_atoms:
+            raise click.UsageError(
+                f"--compositions: '{part}' does not lie between 0 and {n_atoms}"
+            )
+        counts.update(range(low, high + 1))
+    return sorted(counts)
