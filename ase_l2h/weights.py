@@ -137,7 +137,10 @@ def load_weights(name: str | Path | None = None) -> Weights:
     chosen = DEFAULT_WEIGHTS if name is None else name
     if str(chosen) == DEFAULT_WEIGHTS:
         chosen = manifest()["default"]
-    if PORTFOLIO in str(chosen) and not Path(chosen).is_file():
+    path = Path(chosen)
+    # The path of a file may hold the sign, too.
+    own = path.suffix == ".safetensors" and path.is_file()
+    if PORTFOLIO in str(chosen) and not own:
         return _portfolio([load_weights(part) for part in str(chosen).split(PORTFOLIO)])
     file = find_weight_file(chosen)
     content = file.read()

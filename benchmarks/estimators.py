@@ -39,13 +39,16 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 def configuration(architecture: str, estimator: str, seed: int) -> TrainingConfig:
     """One run of the comparison."""
-    mutants = {"directions": 24, "deal": False} if estimator == "ga" else {}
+    mutants: dict[str, Any] = {"directions": 12}
+    if estimator == "ga":
+        mutants = {"directions": 24, "deal": False}
     return TrainingConfig(
         tasks=("LJ13",),
         estimator=estimator,
         architecture=architecture,
         seed=seed,
-        **{"directions": 12, "starts": 32, "learning_rate": 0.02},
+        starts=32,
+        learning_rate=0.02,
         **RECIPES[architecture] | mutants,
     )
 

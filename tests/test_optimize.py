@@ -139,7 +139,7 @@ def test_observers_trajectory_and_log_are_those_of_any_ase_optimizer(tmp_path: P
         description = stored.description
     assert description["optimizer"] == "Learn2Hop"
     assert description["weights"] == search.weights.name
-    assert len(description["weights_sha256"]) == 64
+    assert description["weights_sha256"] == search.weights.sha256
 
 
 def test_settings_are_json(tmp_path: Path):

@@ -311,7 +311,8 @@ def test_impossible_requests_say_what_to_do(arguments, message):
 def test_methods_are_those_that_make_a_rule():
     for method in module.METHODS:
         rule, weights = make_rule(method, None)
-        assert hasattr(rule, "update")
+        for each in rule if isinstance(rule, tuple) else (rule,):
+            assert hasattr(each, "update")
         assert (weights is not None) == (method == "learned")
 
 
