@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--targets", default="LJ13,LJ19")
     parser.add_argument("--starts", type=int, default=256)
     parser.add_argument("--seed", type=int, default=777)
-    parser.add_argument("--weights", default="default,paper-lj13")
+    parser.add_argument("--weights", default="universal,paper-lj13")
     arguments = parser.parse_args()
     RECORDS.parent.mkdir(exist_ok=True)
     lines = []

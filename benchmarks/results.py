@@ -1,15 +1,15 @@
 """Hit rates of every method from the same fresh starts, at equal charged evaluations.
 
     python -m benchmarks.results [--targets LJ13,LJ38] [--starts 150] [--seed 2026]
-    python -m benchmarks.results --steps 10000 --starts 64 --targets LJ38,LJ75
+    python -m benchmarks.results --steps 300 --weights lj-icosahedral --targets LJ13
 
 For every target the learned optimizer runs first, at the horizon of its weights. Adam,
 FIRE and gradient descent then get as many steps as it was charged evaluations in all,
 and their own final quench on top, so none of them gets less. One record per target and
 method is appended to ``benchmarks/records/results.jsonl``; ``python -m
 benchmarks.render`` turns the records into tables and pictures. A target that is already
-in the file with the same settings is not run again. With ``--steps`` only the default
-weights run, for that many steps, and the records go to ``long.jsonl``.
+in the file with the same settings is not run again. With ``--steps`` only the learned
+optimizer runs, for that many steps, and the records go to ``long.jsonl``.
 """
 
 from __future__ import annotations
@@ -94,25 +94,29 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--starts", type=int, default=150)
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--weights", default="default,paper-lj13")
+    parser.add_argument("--weights", default="default")
     parser.add_argument("--steps", type=int)
     arguments = parser.parse_args()
     RECORDS.parent.mkdir(exist_ok=True)
     if arguments.steps is not None:
-        with LONG_RECORDS.open("a") as stream:
-            for name in arguments.targets.split(","):
-                target = named_target(name)
-                result = one(
-                    target,
-                    "learned",
-                    None,
-                    arguments.starts,
-                    arguments.seed,
-                    arguments.steps,
-                )
-                line = record(target, result, arguments.starts)
+        jobs = [
+            (target, weights)
+            for weights in arguments.weights.split(",")
+            for target in arguments.targets.split(",")
+        ]
+        for name, weights in jobs:
+            target = named_target(name)
+            result = one(
+                target,
+                "learned",
+                weights,
+                arguments.starts,
+                arguments.seed,
+                arguments.steps,
+            )
+            line = record(target, result, arguments.starts)
+            with LONG_RECORDS.open("a") as stream:
                 stream.write(json.dumps(line) + "\n")
-                stream.flush()
         return
     known = []
     if RECORDS.exists():
