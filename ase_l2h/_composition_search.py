@@ -20,10 +20,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from jax.experimental import multihost_utils
+from safetensors.numpy import load, save
 
 from ase_l2h._homotops import SAME, Candidate, Decorator, Pool, transmuted
+from ase_l2h._processes import joint
 from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout.api import Device
 from ase_l2h.weights import Weights
 
 __all__ = ["METHODS", "CompositionSearch", "HullSettings", "exchanged"]
@@ -36,7 +38,9 @@ WINDOW = 4.0
 # Learned starts come in the first round and in every so-manieth after it.
 LEARNED_EVERY = 4
 
-Exchange = Callable[[list[Candidate], np.ndarray], tuple[list[Candidate], np.ndarray]]
+# Candidates of a round and charged evaluations by number of atoms of species 1.
+Share = tuple[list[Candidate], np.ndarray]
+Exchange = Callable[[Callable[[], Share]], Share]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +104,10 @@ class CompositionSearch:
     share
         This process's number and how many processes share the compositions.
     exchange
-        Takes this process's candidates and charges of a round and returns those of all
-        processes.
+        Called with what does this process's share of a round; returns the candidates
+        and charges of all processes.
+    devices
+        See :class:`~ase_l2h._homotops.Decorator`.
     """
 
     def __init__(
@@ -113,10 +119,11 @@ class CompositionSearch:
         *,
         share: tuple[int, int] = (0, 1),
         exchange: Exchange | None = None,
+        devices: Sequence[Device] | None = None,
     ) -> None:
         self.settings, self.n = settings, n_atoms
         self.weights = weights
-        self.decorator = Decorator(potential, n_atoms)
+        self.decorator = Decorator(potential, n_atoms, devices)
         self.pools: dict[int, Pool] = {}
         for m in settings.compositions:
             unit = self.decorator.units(m)[1]
@@ -147,26 +154,10 @@ class CompositionSearch:
 
     def advance(self) -> int:
         """One round; how many compositions fell."""
-        settings, targets = self.settings, self._open()
         process, processes = self.share
-        mine = targets[process::processes]
-        polished: list[Candidate] = []
-        self.decorator.charged[:] = 0
-        if mine:
-            # Composition by composition, whoever works on it.
-            rngs = {m: self._generator(m) for m in mine}
-            candidates: list[Candidate] = []
-            if settings.method == "learned" or self.rounds % LEARNED_EVERY == 0:
-                candidates += self._from_random_starts(rngs)
-            if settings.method != "learned" and self.rounds > 0:
-                candidates += self._from_known(rngs)
-            descended = self.decorator.descend(self._shortlist(mine, candidates))
-            polished = self.decorator.polish(
-                self._worth_keeping(mine, descended + candidates)
-            )
-        charges = self.decorator.charged.copy()
-        if self.exchange is not None:
-            polished, charges = self.exchange(polished, charges)
+        mine = self._open()[process::processes]
+        work = lambda: self._round(mine)
+        polished, charges = work() if self.exchange is None else self.exchange(work)
         self.charged = self.charged + charges
         fallen = set()
         length = self.decorator.units(0)[0]
@@ -177,6 +168,25 @@ class CompositionSearch:
         self.rounds += 1
         self.quiet = 0 if fallen else self.quiet + 1
         return len(fallen)
+
+    def _round(self, mine: Sequence[int]) -> Share:
+        """What a round finds of these compositions, and what that was charged."""
+        self.decorator.charged[:] = 0
+        if not mine:
+            return [], self.decorator.charged.copy()
+        method = self.settings.method
+        # Composition by composition, whoever works on it.
+        rngs = {m: self._generator(m) for m in mine}
+        candidates: list[Candidate] = []
+        if method == "learned" or self.rounds % LEARNED_EVERY == 0:
+            candidates += self._from_random_starts(rngs)
+        if method != "learned" and self.rounds > 0:
+            candidates += self._from_known(rngs)
+        descended = self.decorator.descend(self._shortlist(mine, candidates))
+        polished = self.decorator.polish(
+            self._worth_keeping(mine, descended + candidates)
+        )
+        return polished, self.decorator.charged.copy()
 
     def _generator(self, m: int) -> np.random.Generator:
         return np.random.default_rng([self.settings.seed, self.rounds, m])
@@ -323,25 +333,36 @@ class CompositionSearch:
         return kept
 
 
-def exchanged(
-    candidates: list[Candidate], charges: np.ndarray, n: int
-) -> tuple[list[Candidate], np.ndarray]:
-    """Candidates and summed charges of all processes."""
-    counts = multihost_utils.process_allgather(np.array([len(candidates)], np.int32))
-    rows = int(np.max(counts))
-    # Bytes, because JAX would round numbers in double precision.
-    packed = np.zeros((rows, n * 4 + 1), np.float64)
-    for k, c in enumerate(candidates):
-        packed[k] = [c.energy, *c.species, *c.positions.ravel()]
-    gathered = multihost_utils.process_allgather(packed.view(np.uint8))
-    sums = multihost_utils.process_allgather(charges.astype(np.int64).view(np.uint8))
-    together = []
-    for p, count in enumerate(np.ravel(counts)):
-        table = np.ascontiguousarray(np.asarray(gathered[p])).view(np.float64)
-        for row in table.reshape(rows, -1)[: int(count)]:
-            species = row[1 : n + 1].astype(int)
-            together.append(
-                Candidate(float(row[0]), species, row[n + 1 :].reshape(3, n).copy())
-            )
-    each = np.ascontiguousarray(np.asarray(sums)).view(np.int64)
-    return together, each.reshape(-1, len(charges)).sum(axis=0)
+def exchanged(work: Callable[[], Share]) -> Share:
+    """Candidates and summed charges of all processes, ``work`` being this one's."""
+    _, messages = joint(work, _packed)
+    together: list[Candidate] = []
+    charges = []
+    for message in messages:
+        arrays = load(message)
+        charges.append(arrays.pop("charges"))
+        rows = (arrays[name] for name in ("energies", "species", "positions"))
+        together += [
+            Candidate(float(energy), species, positions)
+            for energy, species, positions in zip(*rows, strict=True)
+        ]
+    return together, np.sum(charges, axis=0)
+
+
+def _packed(share: Share) -> bytes:
+    """In double precision, which JAX would round."""
+    candidates, charges = share
+    shape = (len(candidates), 3, len(charges) - 1)
+    positions = np.empty(shape)
+    species = np.empty((shape[0], shape[2]), np.int64)
+    for k, candidate in enumerate(candidates):
+        species[k], positions[k] = candidate.species, candidate.positions
+    energies = np.array([c.energy for c in candidates], float)
+    return save(
+        {
+            "energies": energies,
+            "species": species,
+            "positions": positions,
+            "charges": np.asarray(charges, np.int64),
+        }
+    )

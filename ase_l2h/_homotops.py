@@ -8,6 +8,7 @@ species are a per-structure leaf of the system.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,8 @@ from ase_l2h.optimizers.descent import descents
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.scales import atom_scales, reduced_units
 from ase_l2h.rollout import Rollout, quench
+from ase_l2h.rollout.api import Device
+from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.system import System, make_system
 
 __all__ = ["Candidate", "Decorator", "Pool", "transmuted"]
@@ -113,10 +116,18 @@ class Decorator:
         A potential of two species.
     n_atoms
         Size of the clusters.
+    devices
+        That share the work; JAX's default when None.
     """
 
-    def __init__(self, potential: Potential, n_atoms: int) -> None:
+    def __init__(
+        self,
+        potential: Potential,
+        n_atoms: int,
+        devices: Sequence[Device] | None = None,
+    ) -> None:
         self.potential, self.n = potential, n_atoms
+        self.devices = jax.local_devices()[:1] if devices is None else list(devices)
         self.charged = np.zeros(n_atoms + 1, np.int64)
         self._energy = jax.jit(lambda p, x, s: p.energy(x, s))
 
@@ -137,19 +148,29 @@ class Decorator:
         length, energy = reduced_units(self.potential, species)
         return float(length), float(energy)
 
+    @cached_property
+    def force_unit(self) -> float:
+        """The smallest of all compositions.
+
+        The same for every batch: no result depends on what else is in the batch.
+        """
+        units = [self.units(m) for m in range(self.n + 1)]
+        return min(energy / length for length, energy in units)
+
     def single_points(self, species: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Energies of ``(n, batch)`` and ``(3, n, batch)``, not relaxed."""
         count = species.shape[1]
-        energies = np.empty(count)
+        values = []
         for first in range(0, count, CHUNK):
-            part = np.arange(first, first + CHUNK)
-            real = part[part < count]
-            part = np.minimum(part, count - 1)
+            part = np.minimum(np.arange(first, first + CHUNK), count - 1)
+            device = self.devices[len(values) % len(self.devices)]
             system = self.system(species[:, part]).astype(jnp.float32)
-            values = self._energy(
-                self.potential, jnp.asarray(positions[..., part], jnp.float32), system
+            places = np.asarray(positions[..., part], np.float32)
+            values.append(
+                self._energy(*jax.device_put((self.potential, places, system), device))
             )
-            energies[real] = np.asarray(values)[: len(real)]
+        # Not before all are under way: devices work side by side.
+        energies = np.concatenate([np.asarray(v, float) for v in values])[:count]
         np.add.at(self.charged, species.sum(axis=0), 1)
         return np.where(np.isfinite(energies), energies, np.inf)
 
@@ -157,14 +178,13 @@ class Decorator:
         """Relax ``(n, batch)``, ``(3, n, batch)`` in single precision."""
         if species.shape[1] == 0:
             return []
-        system = self.system(species)
-        unit = np.min(np.asarray(system.energy_scale) / np.asarray(system.length_scale))
         run = Rollout(
-            Descent(Lbfgs(), fmax=LOOSE_FMAX * float(unit)),
+            Descent(Lbfgs(), fmax=LOOSE_FMAX * self.force_unit),
             self.potential,
-            system,
+            self.system(species),
             np.asarray(positions, np.float32),
             jax.random.key(0),  # L-BFGS draws nothing
+            device=self.devices,
             size=CHUNK,
         )
         run.advance(LOOSE_STEPS)
@@ -189,6 +209,8 @@ class Decorator:
             self.potential,
             self.system(species),
             np.stack([c.positions for c in candidates], axis=-1),
+            fmax=QUENCH_FMAX * self.force_unit,
+            device=self.devices,
             size=CHUNK,
         )
         np.add.at(self.charged, species.sum(axis=0), relaxed.evaluations)
@@ -222,6 +244,7 @@ class Decorator:
             system,
             starts.astype(np.float32),
             jax.random.key(seeds[0]),
+            device=self.devices,
             size=CHUNK,
         )
         run.advance(n_steps)

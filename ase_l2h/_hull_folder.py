@@ -11,18 +11,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from ase_l2h._files import write_atomically
 from ase_l2h._homotops import Candidate
 
-__all__ = ["FORMAT", "append_line", "open_folder", "write_state"]
+__all__ = [
+    "FORMAT",
+    "STATE",
+    "FolderError",
+    "append_line",
+    "open_folder",
+    "parse_state",
+    "write_state",
+]
 
 IDENTITY, STATE, PROGRESS = "run.json", "state.safetensors", "progress.jsonl"
+# Written from the state once a search has ended.
+RESULT = "hull.csv"
 FORMAT = "ase_l2h-hull-run-1"
+NUMBERS = ("rounds", "quiet", "budget", "seconds")
+
+
+class FolderError(RuntimeError):
+    """What was found cannot be kept; nothing that was kept before is lost."""
 
 
 def open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
@@ -49,23 +63,28 @@ def open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None
                 f"{folder} holds another search, with other {', '.join(wrong)}; search "
                 "in another folder, or with the same arguments"
             )
-        return read_state(folder / STATE)
+        state = read_state(folder / STATE)
+        if state is None and (folder / RESULT).exists():
+            raise ValueError(
+                f"{folder} holds results, but {STATE} is missing; search in another "
+                "folder"
+            )
+        return state
     if folder.exists() and any(
         not entry.name.endswith(".partial") for entry in folder.iterdir()
     ):
         raise ValueError(
             f"{folder} is not empty and holds no hull search; choose another folder"
         )
-    if jax.process_index() == 0:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(identity, indent=2) + "\n"
-            write_atomically(path, text.encode())
-        except OSError as error:
-            raise ValueError(
-                f"cannot write in the folder {folder} ({error.strerror}); choose "
-                "another one"
-            ) from error
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(identity, indent=2) + "\n"
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise ValueError(
+            f"cannot write in the folder {folder} ({error.strerror}); choose another "
+            "one"
+        ) from error
     return None
 
 
@@ -90,9 +109,28 @@ def read_state(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "numpy") as stream:
-            state = json.loads(stream.metadata()["hull"])
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"{path} cannot be read ({error.strerror}); search in another folder"
+        ) from error
+    return parse_state(content, path)
+
+
+def parse_state(content: bytes, path: Path) -> dict[str, Any]:
+    """What :func:`write_state` wrote, from its bytes.
+
+    Raises
+    ------
+    ValueError
+        When it is damaged.
+    """
+    try:
+        arrays = load(content)
+        # The header is JSON after its length in eight bytes.
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        state = json.loads(header["__metadata__"]["hull"])
+        state = {name: state[name] for name in NUMBERS}
         state["candidates"] = [
             Candidate(float(energy), species.astype(int), positions)
             for energy, species, positions in zip(
@@ -100,7 +138,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
             )
         ]
         return state | {"charged": arrays["charged"].astype(np.int64)}
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} is damaged ({error}); search in another folder"
         ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,24 @@ class HullSystem:
     def ones(self, n_first: int) -> int:
         """Atoms of species 1 where there are ``n_first`` of the first element."""
         return self.n_atoms - n_first if self.order == self.symbols else n_first
+
+    def species_counts(self, compositions: Sequence[int] | None) -> tuple[int, ...]:
+        """:meth:`ones` of each number of atoms of the first element, or of all.
+
+        Raises
+        ------
+        ValueError
+            For numbers that the cluster cannot have.
+        """
+        n = self.n_atoms
+        chosen = range(n + 1) if compositions is None else compositions
+        for count in chosen:
+            if not 0 <= count <= n:
+                raise ValueError(
+                    f"{count} atoms of {self.symbols[0]} in a cluster of {n} are "
+                    f"impossible; give 0 to {n}"
+                )
+        return tuple(sorted({self.ones(count) for count in chosen}))
 
 
 def hull_system(

@@ -9,10 +9,11 @@ all. A search that was interrupted or killed continues there to the same result.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,25 @@ from ase_l2h._composition_search import (
     exchanged,
 )
 from ase_l2h._homotops import Candidate
-from ase_l2h._hull_folder import FORMAT, append_line, open_folder, write_state
+from ase_l2h._hull_folder import (
+    FORMAT,
+    STATE,
+    FolderError,
+    append_line,
+    open_folder,
+    parse_state,
+    write_state,
+)
 from ase_l2h._hull_system import HullSystem, hull_system
+from ase_l2h._processes import is_first_process, joint, local_devices
+from ase_l2h.rollout.api import Device
 from ase_l2h.weights import Weights, load_weights
 
 __all__ = [
     "DEFAULT_BUDGET",
     "DEFAULT_WEIGHTS",
     "METHODS",
+    "FolderError",
     "HullResult",
     "HullSearch",
     "find_hull",
@@ -81,6 +93,9 @@ class HullResult:
 class HullSearch:
     """A hull search with its folder.
 
+    Under ``jax.distributed`` every process makes one, with the same arguments; they
+    share the compositions, and the first alone reads and writes the folder.
+
     Parameters
     ----------
     system
@@ -93,13 +108,13 @@ class HullSearch:
         Where to keep what is found; nothing is kept when None.
     update
         Add ``settings.budget`` to that of the search in the folder.
+    devices
+        JAX devices of this process that share the work; the default one when None.
 
     Raises
     ------
     ValueError
-        When the folder holds another search or damaged files.
-    OSError
-        When it cannot be written.
+        When the folder holds another search or damaged files, or cannot be written.
     """
 
     def __init__(
@@ -110,14 +125,12 @@ class HullSearch:
         folder: Path | None = None,
         *,
         update: bool = False,
+        devices: Sequence[Device] | None = None,
     ) -> None:
         self.system, self.weights, self.folder = system, weights, folder
         self.seconds = 0.0
         self._begun = time.monotonic()
-        identity = self._identity(settings)
-        state: dict[str, Any] | None = None
-        if folder is not None:
-            state = open_folder(folder, identity)
+        state = self._opened(self._identity(settings), settings.budget, update)
         if state is not None:
             budget = max(state["budget"], settings.budget)
             if update:
@@ -132,7 +145,8 @@ class HullSearch:
             settings,
             weights,
             share=(jax.process_index(), processes),
-            exchange=self._exchange if processes > 1 else None,
+            exchange=exchanged if processes > 1 else None,
+            devices=devices,
         )
         if state is not None:
             self._restore(state, update)
@@ -154,6 +168,28 @@ class HullSearch:
             **json.loads(json.dumps(chosen)),
         }
 
+    def _opened(
+        self, identity: dict[str, Any], budget: int, update: bool
+    ) -> dict[str, Any] | None:
+        """What the folder holds, the same for every process."""
+        wanted = json.dumps([identity, budget, update, str(self.folder)])
+        digest = hashlib.sha256(wanted.encode()).digest()
+        if len(set(joint(lambda: digest, bytes)[1])) > 1:
+            raise ValueError(
+                "the processes were started with different arguments; give all the same"
+            )
+        folder = self.folder
+        if folder is None:
+            return None
+        path = folder / STATE
+        state, messages = joint(
+            lambda: open_folder(folder, identity) if is_first_process() else None,
+            lambda state: b"" if state is None else path.read_bytes(),
+        )
+        if is_first_process() or not messages[0]:
+            return state
+        return parse_state(messages[0], path)
+
     def _restore(self, state: dict[str, Any], update: bool) -> None:
         search = self.search
         length = search.decorator.units(0)[0]
@@ -165,17 +201,23 @@ class HullSearch:
             search.quiet = 0
 
     def advance(self) -> int:
-        """One round, then everything to the folder; how many compositions fell."""
+        """One round, then everything to the folder; how many compositions fell.
+
+        Raises
+        ------
+        FolderError
+            When the folder cannot be written.
+        """
         fallen = self.search.advance()
         now = time.monotonic()
         self.seconds += now - self._begun
         self._begun = now
-        if self.folder is not None and jax.process_index() == 0:
-            self._save(fallen)
+        joint(lambda: self._save(fallen))
         return fallen
 
     def _save(self, fallen: int) -> None:
-        assert self.folder is not None
+        if self.folder is None or not is_first_process():
+            return
         search = self.search
         entries = [e for pool in search.pools.values() for e in pool.entries]
         numbers = {
@@ -184,7 +226,6 @@ class HullSearch:
             "budget": self.settings.budget,
             "seconds": round(self.seconds, 3),
         }
-        write_state(self.folder, entries, search.charged, numbers)
         line = {
             "round": search.rounds,
             "fallen": fallen,
@@ -195,12 +236,16 @@ class HullSearch:
                 if pool.entries
             },
         }
-        append_line(self.folder, line, search.rounds)
-
-    def _exchange(
-        self, candidates: list[Candidate], charges: np.ndarray
-    ) -> tuple[list[Candidate], np.ndarray]:
-        return exchanged(candidates, charges, self.system.n_atoms)
+        try:
+            # The line first: a search killed in between writes it again.
+            append_line(self.folder, line, search.rounds)
+            write_state(self.folder, entries, search.charged, numbers)
+        except OSError as error:
+            raise FolderError(
+                f"cannot write in the folder {self.folder} ({error.strerror}); make "
+                "room and run the same again, it continues after the last round kept "
+                "there"
+            ) from error
 
     def result(self, ended: str) -> HullResult:
         """What has been found."""
@@ -250,6 +295,7 @@ def find_hull(
     seed: int = 0,
     folder: str | Path | None = None,
     update: bool = False,
+    devices: int = 1,
     progress: Callable[[HullSearch, int], Any] | None = None,
 ) -> HullResult:
     """Search the lowest structures of all compositions of a two-element cluster.
@@ -281,9 +327,12 @@ def find_hull(
         Keep everything there, and continue what is there; nothing is kept when None.
     update
         Add ``budget`` to the search in ``folder``.
+    devices
+        How many JAX devices of this process share the work. Several processes
+        (``jax.distributed``) share the compositions; all call this alike.
     progress
         Called with the search and the number of compositions that fell, after every
-        round.
+        round. It may raise KeyboardInterrupt to end the search.
 
     Returns
     -------
@@ -294,43 +343,54 @@ def find_hull(
     ------
     ValueError
         For anything impossible; one sentence says what to do, and nothing is lost.
+    FolderError
+        When the folder cannot be written any more.
     """
-    if isinstance(system, str):
-        if n_atoms is None:
-            raise ValueError("the number of atoms is missing; give n_atoms")
-        system = hull_system(
-            system, n_atoms, potential=potential, parameters=parameters
-        )
-    n = system.n_atoms
-    chosen = range(n + 1) if compositions is None else list(compositions)
-    for count in chosen:
-        if not 0 <= count <= n:
-            raise ValueError(
-                f"{count} atoms of {system.symbols[0]} in a cluster of {n} are "
-                f"impossible; give 0 to {n}"
+    listed = None if compositions is None else list(compositions)
+
+    def prepared() -> tuple[HullSystem, HullSettings, Weights | None]:
+        chosen = system
+        if isinstance(chosen, str):
+            if n_atoms is None:
+                raise ValueError("the number of atoms is missing; give n_atoms")
+            chosen = hull_system(
+                chosen, n_atoms, potential=potential, parameters=parameters
             )
+        settings = HullSettings(
+            compositions=chosen.species_counts(listed),
+            method=method,
+            budget=budget,
+            seed=seed,
+        )
+        if method == "bh":
+            if weights is not None:
+                raise ValueError("method 'bh' uses no weights; leave them out")
+            return chosen, settings, None
+        return chosen, settings, load_weights(weights or DEFAULT_WEIGHTS)
+
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
-    settings = HullSettings(
-        compositions=tuple(sorted({system.ones(count) for count in chosen})),
-        method=method,
-        budget=budget,
-        seed=seed,
+    search = HullSearch(
+        *joint(prepared)[0],
+        None if folder is None else Path(folder),
+        update=update,
+        devices=joint(lambda: local_devices(devices))[0],
     )
-    loaded = None if method == "bh" else load_weights(weights or DEFAULT_WEIGHTS)
-    if method == "bh" and weights is not None:
-        raise ValueError("method 'bh' uses no weights; leave them out")
-    place = None if folder is None else Path(folder)
-    search = HullSearch(system, settings, loaded, place, update=update)
     deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
     ended = search.search.finished
+
+    def looked(fallen: int) -> bool:
+        if progress is not None:
+            progress(search, fallen)
+        return time.monotonic() > deadline
+
     try:
         while ended is None:
             fallen = search.advance()
             ended = search.search.finished
-            if progress is not None:
-                progress(search, fallen)
-            if ended is None and time.monotonic() > deadline:
+            # Processes end together: one that is late makes all late.
+            _, late = joint(lambda fallen=fallen: looked(fallen), lambda x: bytes([x]))
+            if ended is None and any(map(any, late)):
                 ended = "time"
     except KeyboardInterrupt:
         ended = "interrupted"

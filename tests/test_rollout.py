@@ -406,3 +406,24 @@ def test_a_run_stays_on_the_device_it_was_given(starts):
     run = Rollout(ADAM, LennardJones(), SYSTEM, starts, KEY, device=second)
     run.advance(2)
     assert {leaf.device for leaf in jax.tree.leaves(run._states)} == {second}
+
+
+def test_chunks_take_the_devices_in_turn(starts):
+    """Same bits as on one device, also after storing and restoring."""
+    devices = jax.devices("cpu")[:2]
+    arguments = (ADAM, LennardJones(), SYSTEM, starts, KEY)
+    one = Rollout(*arguments, chunk=4)
+    two = Rollout(*arguments, chunk=4, device=devices)
+    for run in (one, two):
+        run.advance(3)
+    again = Rollout(*arguments, chunk=4, device=devices)
+    again.restore(two.leaves(), two.steps)
+    for run in (one, two, again):
+        run.advance(2)
+        run.evaluate()
+    for run in (two, again):
+        places = [{x.device for x in jax.tree.leaves(s)} for s in run._states]
+        assert places == [{devices[0]}, {devices[1]}] * 2
+        for field in ("positions", "energy", "evaluations"):
+            np.testing.assert_array_equal(run.gather(field), one.gather(field))
+        np.testing.assert_array_equal(run.status(), one.status())

@@ -120,7 +120,8 @@ def resolve_device(device: str | Device | None) -> Device:
     if isinstance(device, jax.Device):
         return device
     try:
-        return jax.devices(device)[0]
+        # Of several processes, each has its own.
+        return jax.local_devices(backend=device)[0]
     except RuntimeError as error:
         found = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise ValueError(
@@ -203,7 +204,7 @@ class Rollout:
     key
         JAX random key; chunk c uses ``fold_in(key, c)``.
     backend, device
-        See :func:`rollout`.
+        See :func:`rollout`. Of a list of k devices, chunk c runs on number c mod k.
     chunk
         Largest chunk.
     size
@@ -225,7 +226,7 @@ class Rollout:
         key: Array,
         *,
         backend: str = "auto",
-        device: str | Device | None = None,
+        device: str | Device | Sequence[Device] | None = None,
         chunk: int = CHUNK,
         size: int | None = None,
     ) -> None:
@@ -246,7 +247,10 @@ class Rollout:
             if number < 1:
                 raise ValueError(f"a chunk of {number} is empty; give at least 1")
         self.backend = resolve_backend(backend)
-        self.device = resolve_device(device)
+        if device is None or isinstance(device, (str, jax.Device)):
+            device = [resolve_device(device)]
+        self.devices: list[Device] = list(device)
+        self.device = self.devices[0]
         self.double = positions.dtype == np.float64
         self.count = positions.shape[2]
         self.steps = 0
@@ -259,40 +263,50 @@ class Rollout:
         if size is not None:
             self.size = size
         with self._context():
-            self.potential = jax.device_put(potential, self.device)
+            self._potentials = [jax.device_put(potential, d) for d in self.devices]
             self._optimizers, self._keys = [], []
             self._systems, self._states = [], []
             for k, each in enumerate(optimizers):
-                each = jax.device_put(each, self.device)
+                placed = [jax.device_put(each, d) for d in self.devices]
                 mine = np.arange(k, self.count, len(optimizers))
                 for first in range(0, len(mine), self.size):
                     members = mine[first : first + self.size]
-                    self._add_chunk(each, system, positions, members, key)
+                    self._add_chunk(placed, system, positions, members, key)
         chunks = len(self._states)
-        workers = os.cpu_count() or 1
-        self._workers = min(chunks, workers) if self.device.platform == "cpu" else 1
+        on_cpu = self.device.platform == "cpu"
+        workers = (os.cpu_count() or 1) if on_cpu else len(self.devices)
+        self._workers = min(chunks, workers)
 
     def _add_chunk(
         self,
-        optimizer: Optimizer,
+        optimizers: Sequence[Optimizer],
         system: System,
         positions: np.ndarray,
         members: np.ndarray,
         key: Array,
     ) -> None:
-        """The structures of the batch that ``members`` names, filled up to the size."""
+        """The structures of the batch that ``members`` names, filled up to the size.
+
+        ``optimizers`` is the same one on every device.
+        """
         index = np.pad(members, (0, self.size - len(members)), mode="edge")
         real = np.arange(self.size) < len(members)
-        key = jax.random.fold_in(key, len(self._states))
-        part = jax.device_put(take_batch(system, index), self.device)
-        start = jax.device_put(jnp.asarray(positions[..., index]), self.device)
-        state = _initialise(optimizer, self.potential, part, start, key)
-        active = jax.device_put(real, self.device)
+        where = len(self._states) % len(self.devices)
+        device, optimizer = self.devices[where], optimizers[where]
+        key = jax.device_put(jax.random.fold_in(key, len(self._states)), device)
+        part = jax.device_put(take_batch(system, index), device)
+        start = jax.device_put(jnp.asarray(positions[..., index]), device)
+        state = _initialise(optimizer, self._potentials[where], part, start, key)
+        active = jax.device_put(real, device)
         self._members.append(members)
         self._optimizers.append(optimizer)
         self._keys.append(key)
         self._systems.append(part)
         self._states.append(state._replace(active=active))
+
+    def _potential(self, chunk: int) -> Potential:
+        """The potential, on the device of a chunk."""
+        return self._potentials[chunk % len(self.devices)]
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
@@ -316,7 +330,7 @@ class Rollout:
         self._map(
             lambda c: _advance(
                 self._optimizers[c],
-                self.potential,
+                self._potential(c),
                 self._systems[c],
                 self._states[c],
                 self._keys[c],
@@ -329,7 +343,7 @@ class Rollout:
     def evaluate(self) -> None:
         """Evaluate the present positions; what is still active is charged for it."""
         self._map(
-            lambda c: _evaluate(self.potential, self._systems[c], self._states[c])
+            lambda c: _evaluate(self._potential(c), self._systems[c], self._states[c])
         )
 
     def gather(self, field: str) -> np.ndarray:
@@ -386,7 +400,10 @@ class Rollout:
                 "starts; start anew"
             )
         with self._context():
-            arrays = [jax.device_put(jnp.asarray(a), self.device) for a in leaves]
+            arrays = [
+                jax.device_put(jnp.asarray(stored), leaf.device)
+                for stored, leaf in zip(leaves, present, strict=True)
+            ]
         self._states = jax.tree.unflatten(structure, arrays)
         self.steps = steps
 

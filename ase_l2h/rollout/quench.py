@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -43,7 +44,7 @@ def quench(
     *,
     fmax: float | None = None,
     max_steps: int = QUENCH_STEPS,
-    device: str | Device | None = None,
+    device: str | Device | Sequence[Device] | None = None,
     size: int | None = None,
 ) -> Quench:
     """Relax a batch by L-BFGS in double precision.
@@ -58,7 +59,7 @@ def quench(
         Charged evaluations a structure may take, and one more for the energy of the
         last point where it has not converged.
     device
-        Where to run.
+        Where to run; the chunks take the devices of a list in turn.
     size
         Exact chunk size, see :class:`~ase_l2h.rollout.api.Rollout`.
 
