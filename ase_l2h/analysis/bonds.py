@@ -128,7 +128,8 @@ def _fitted_lengths(distances: np.ndarray, kinds: np.ndarray, count: int) -> np.
     """Sums of radii that are the mean lengths of the bonds within their own cutoff."""
     if len(distances) == 1:
         return np.zeros((count, count))
-    radii = np.full(count, np.median(np.min(distances, axis=1)) / 2)
+    nearest = np.min(distances, axis=1)
+    radii = np.array([np.median(nearest[kinds == k]) for k in range(count)]) / 2
     member = np.eye(count)[kinds]
     seen = None
     for _ in range(MAX_FITS):

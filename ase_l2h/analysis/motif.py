@@ -85,10 +85,12 @@ ATOM_CLASSES = ("fcc", "hcp", "icosahedral", "axis", "unknown", "surface")
 FCC, TWIN, FIVEFOLD, SIXFOLD = (4, 2, 1), (4, 2, 2), (5, 5, 5), (6, 6, 6)
 # What counts as ordered: point groups such as C2v, D2 and all higher ones.
 ORDERED, ORDER_TOLERANCE = 4, 0.1
-# Two lines are one axis when they are within 18 degrees and half a bond: five-fold axes
-# of an icosahedron are 63 degrees apart, parallel ones more than a bond.
-PARALLEL = np.cos(np.deg2rad(18.0))
+# In bond lengths. Atoms within it of a five-fold axis are on it, as those next to it are
+# more than 0.8 off; axes within it of one point meet.
 APART = 0.5
+# Least eigenvalue per line, sin^2 of half their angle, below which lines are parallel;
+# 0.28 for two axes of an icosahedron, which are 63 degrees apart.
+PARALLEL = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,11 +254,10 @@ def _distinct_lines(
 ) -> list[int]:
     """One representative of each line."""
     chosen: list[int] = []
-    for line, (point, direction) in enumerate(zip(points, directions, strict=True)):
+    for line, point in enumerate(points):
         for known in chosen:
             offset = np.cross(point - points[known], directions[known])
-            parallel = abs(direction @ directions[known]) > PARALLEL
-            if parallel and np.linalg.norm(offset) < apart:
+            if np.linalg.norm(offset) < apart:
                 break
         else:
             chosen.append(line)
@@ -269,7 +270,7 @@ def _meet(points: np.ndarray, directions: np.ndarray, within: float) -> bool:
         return True
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     total = across.sum(axis=0)
-    if np.linalg.eigvalsh(total)[0] < (1 - PARALLEL) * len(points):
+    if np.linalg.eigvalsh(total)[0] < PARALLEL * len(points):
         return False  # parallel lines
     at = np.linalg.solve(total, np.einsum("mij,mj->i", across, points))
     missed = np.linalg.norm(np.einsum("mij,mj->mi", across, at - points), axis=1)

@@ -14,7 +14,7 @@ import warnings
 
 import numpy as np
 from ase import Atoms
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 from ase_l2h.analysis.bonds import bond_length, require_cluster
 
@@ -44,9 +44,9 @@ def point_group(atoms: Atoms, tolerance: float = TOLERANCE) -> str:
     atoms
         A free cluster.
     tolerance
-        How far an atom may be from the image of its like, in mean bond lengths. Where
-        the mappings within it are no group, as when a cluster is almost but not quite
-        symmetric, it is lowered until they are.
+        How far an atom may be from the image of its like, in mean bond lengths; half
+        the shortest distance at most. Where the mappings within it are no group, as
+        when a cluster is almost but not quite symmetric, it is lowered until they are.
 
     Raises
     ------
@@ -94,7 +94,10 @@ def symmetry_operations(
     if _linear(positions):
         raise ValueError("the atoms lie on a line, so that its symmetries are infinite")
     kinds = np.zeros(len(atoms), dtype=int) if alike else atoms.numbers
-    within = _checked(tolerance) * bond_length(atoms)
+    # From half the shortest distance on, two atoms could have one image.
+    within = min(
+        _checked(tolerance) * bond_length(atoms), float(np.min(pdist(positions))) / 2
+    )
     for _ in range(MAX_REDUCTIONS):
         found = _mappings(positions, kinds, within)
         if _is_group(found):
@@ -174,17 +177,13 @@ def _fit(
     positions: np.ndarray, like: np.ndarray, guess: np.ndarray, sign: int, within: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The permutation near a guessed matrix and the best matrix for it, if it fits."""
-    matrix = guess
-    images = np.arange(len(positions))
-    # The guess comes from two atoms only; a second pass assigns with all of them.
-    for _ in range(2):
-        distances = np.where(like, cdist(positions @ matrix.T, positions), np.inf)
-        images = np.argmin(distances, axis=1)
-        left, _, right = np.linalg.svd(positions[images].T @ positions)
-        turn = np.sign(np.linalg.det(left @ right)) * sign
-        matrix = left @ np.diag([1.0, 1.0, turn]) @ right
+    distances = np.where(like, cdist(positions @ guess.T, positions), np.inf)
+    images = np.argmin(distances, axis=1)
+    left, _, right = np.linalg.svd(positions[images].T @ positions)
+    turn = np.sign(np.linalg.det(left @ right)) * sign
+    matrix = left @ np.diag([1.0, 1.0, turn]) @ right
     missed = np.linalg.norm(positions @ matrix.T - positions[images], axis=1)
-    if np.max(missed) >= within or len(np.unique(images)) < len(images):
+    if np.max(missed) >= within:
         return None
     return images, matrix
 
