@@ -83,7 +83,7 @@ class HullSettings:
             raise ValueError("no composition is asked for; give one or more")
         for name in ("budget", "patience", "starts", "pool"):
             if not 1 <= getattr(self, name) <= 10**12:
-                raise ValueError(f"{name} is {getattr(self, name)}; give 1 or more")
+                raise ValueError(f"{name} is {getattr(self, name)}; give 1 to 10^12")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"the seed is {self.seed}; give 0 to 2^32 - 1")
 

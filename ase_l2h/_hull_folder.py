@@ -63,6 +63,8 @@ def open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None
                 f"{folder} holds another search, with other {', '.join(wrong)}; search "
                 "in another folder, or with the same arguments"
             )
+        # Found out now, not after the first round.
+        _write_identity(path, path.read_bytes())
         state = read_state(folder / STATE)
         if state is None and (folder / RESULT).exists():
             raise ValueError(
@@ -76,16 +78,19 @@ def open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None
         raise ValueError(
             f"{folder} is not empty and holds no hull search; choose another folder"
         )
+    _write_identity(path, (json.dumps(identity, indent=2) + "\n").encode())
+    return None
+
+
+def _write_identity(path: Path, content: bytes) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(identity, indent=2) + "\n"
-        write_atomically(path, text.encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
     except OSError as error:
         raise ValueError(
-            f"cannot write in the folder {folder} ({error.strerror}); choose another "
-            "one"
+            f"cannot write in the folder {path.parent} ({error.strerror}); make room "
+            "or choose another one"
         ) from error
-    return None
 
 
 def write_state(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ase_l2h.cli.common import Interrupted, RunFailure, Verb
+from ase_l2h.cli.distributed import distributed_options, is_first, join
 
 __all__ = ["hull"]
 
@@ -16,6 +18,7 @@ __all__ = ["hull"]
 METHODS = ("hybrid", "learned", "bh")
 POTENTIALS = ("gupta", "lj")
 DEFAULT_BUDGET = 200_000
+NOTE = "stopping after this round; once more to give it up"
 
 HELP = """Search all compositions of a two-element cluster; draw the hull.
 
@@ -34,6 +37,7 @@ Examples:
   ase-l2h hull AgAu --n 55 --compositions 0,13,28,42,55
   ase-l2h hull CuAg --n 13 --parameters mine.toml
   ase-l2h hull AgAu --n 38 --update
+  srun ase-l2h hull AgAu --n 38 --distributed
 """
 
 
@@ -85,8 +89,16 @@ Examples:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything.")
 @click.option("--update", is_flag=True, help="Add the budget to a finished search.")
+@click.option(
+    "--devices",
+    type=int,
+    default=1,
+    show_default=True,
+    help="How many of this process's JAX devices share the work.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@distributed_options
 def hull(
     system: str,
     n_atoms: int,
@@ -94,16 +106,21 @@ def hull(
     compositions: str | None,
     as_json: bool,
     quiet: bool,
+    distributed: bool,
+    coordinator: str | None,
     **options: Any,
 ) -> None:
     """Search a hull, see ``HELP``."""
     chosen = None if compositions is None else read_compositions(compositions, n_atoms)
+    join(distributed, coordinator)
+    first = is_first(distributed)
 
     from tqdm import tqdm
 
+    from ase_l2h._processes import joint
     from ase_l2h.cli.signals import stop_on_signals
     from ase_l2h.evaluation.hull_report import table, write_hull
-    from ase_l2h.hull_search import find_hull
+    from ase_l2h.hull_search import FolderError, find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
     budget = options["budget"]
@@ -113,9 +130,9 @@ def hull(
         unit=" evaluations per composition",
         unit_scale=True,
         leave=False,
-        disable=quiet or None,
+        disable=quiet or not first or None,
     )
-    with bar, stop_on_signals() as stop:
+    with bar, stop_on_signals(NOTE) as stop:
 
         def show(search: Any, fallen: int) -> None:
             bar.total = search.settings.budget
@@ -125,26 +142,30 @@ def hull(
             if stop.made:
                 raise KeyboardInterrupt
 
-        result = find_hull(
-            system,
-            n_atoms,
-            compositions=chosen,
-            folder=folder,
-            progress=show,
-            **options,
-        )
+        try:
+            result = find_hull(
+                system,
+                n_atoms,
+                compositions=chosen,
+                folder=folder,
+                progress=show,
+                **options,
+            )
+        except FolderError as error:
+            raise RunFailure(str(error)) from error
     if not result.structures:
         if result.ended == "interrupted":
             raise Interrupted("interrupted before the first round ended")
         raise RunFailure("no structure was found; raise the budget")
     try:
-        record = write_hull(result, folder)
+        record, _ = joint(lambda: write_hull(result, folder) if first else None)
     except OSError as error:
         raise RunFailure(
             f"the results could not be written to {folder} ({error.strerror}); make "
             "room and run the same command again, what was found is kept"
         ) from error
-    click.echo(json.dumps(record, allow_nan=False) if as_json else table(record))
+    if record is not None:
+        click.echo(json.dumps(record, allow_nan=False) if as_json else table(record))
     if result.ended == "interrupted":
         raise Interrupted(f"interrupted; the same command continues in {folder}")
 
@@ -159,13 +180,18 @@ def read_compositions(text: str, n_atoms: int) -> list[int]:
     """
     counts: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        # No cluster has a billion atoms, and Python reads no endless numbers.
+        match = re.fullmatch(r"\s*([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?\s*", part)
+        if match is None:
             raise click.UsageError(
                 f"--compositions is '{text}'; give numbers and ranges such as 0,5,10-20"
             )
-        low, high = int(first), int(last) if dash else int(first)
-        if low > high or high > n_atoms:
+        low, high = int(match.group(1)), int(match.group(2) or match.group(1))
+        if low > high:
+            raise click.UsageError(
+                f"--compositions: '{part}' is no range; write the smaller number first"
+            )
+        if high > max(n_atoms, 0):
             raise click.UsageError(
                 f"--compositions: '{part}' does not lie between 0 and {n_atoms}"
             )

@@ -11,14 +11,14 @@ from typing import Any
 
 __all__ = ["StopRequest", "interrupt_on_sigterm", "stop_on_signals"]
 
-NOTE = b"\nstopping: what was found is being relaxed; once more to give up\n"
+NOTE = "stopping: what was found is being relaxed; once more to give up"
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop; ``note`` tells them what happens now."""
 
-    def __init__(self) -> None:
-        self.made = False
+    def __init__(self, note: str = NOTE) -> None:
+        self.made, self.note = False, f"\n{note}\n".encode()
 
     def watch(self, progress: Callable[[int], Any]) -> Callable[[int], None]:
         """``progress`` that raises KeyboardInterrupt once a stop is asked for.
@@ -39,7 +39,7 @@ class StopRequest:
         self.made = True
         # Not through sys.stderr, which the signal may have interrupted.
         with contextlib.suppress(OSError):
-            os.write(2, NOTE)
+            os.write(2, self.note)
 
 
 @contextlib.contextmanager
@@ -56,9 +56,9 @@ def interrupt_on_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(note: str = NOTE) -> Iterator[StopRequest]:
     """The first SIGINT or SIGTERM is a request; the second interrupts at once."""
-    request = StopRequest()
+    request = StopRequest(note)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.cli.distributed import distributed_options, is_first, join
 
 __all__ = ["train"]
 
@@ -53,18 +53,7 @@ Examples:
     help="Draw the record of a run, finished or not, to DIR/record.png, and stop.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-@click.option(
-    "--distributed",
-    is_flag=True,
-    help="This is one of several processes that share the work and the folder, as "
-    "srun or mpirun start them.",
-)
-@click.option(
-    "--coordinator",
-    metavar="HOST:PORT,COUNT,INDEX",
-    help="With --distributed and no SLURM or MPI: address of process 0, how many "
-    "processes, and which of them (from 0) this is.",
-)
+@distributed_options
 def train(
     config: Path | None,
     out: Path | None,
@@ -90,10 +79,7 @@ def train(
     from ase_l2h.training.trainer import initial_rule
 
     settings = read_config(config)
-    if coordinator is not None and not distributed:
-        raise click.UsageError("--coordinator needs --distributed")
-    if distributed:
-        _join(coordinator)
+    join(distributed, coordinator)
     # Before the folder is made: training finds the same mistakes, but later.
     for task in settings.tasks:
         named_target(task)
@@ -105,47 +91,8 @@ def train(
         raise Interrupted(
             f"interrupted; 'ase-l2h train {config} --out {out} --resume' continues"
         ) from None
-    if _is_first(distributed):
+    if is_first(distributed):
         click.echo(weights)
-
-
-def _join(coordinator: str | None) -> None:
-    """Meet the other processes, before anything else uses JAX."""
-    import jax
-
-    arguments: dict[str, Any] = {}
-    if coordinator is not None:
-        parts = coordinator.split(",")
-        try:
-            address, count, index = parts[0], int(parts[1]), int(parts[2])
-        except (IndexError, ValueError):
-            count = index = 0
-            address = ""
-        if len(parts) != 3 or ":" not in address or not 0 <= index < count:
-            raise click.UsageError(
-                f"--coordinator is '{coordinator}'; give HOST:PORT,COUNT,INDEX with "
-                "INDEX from 0 to COUNT - 1"
-            )
-        arguments = {
-            "coordinator_address": address,
-            "num_processes": count,
-            "process_id": index,
-        }
-    try:
-        jax.distributed.initialize(**arguments)
-    except (ValueError, RuntimeError) as error:
-        raise click.ClickException(
-            f"the processes did not meet ({error}); start them with srun or mpirun, or "
-            "give --coordinator to each"
-        ) from error
-
-
-def _is_first(distributed: bool) -> bool:
-    if not distributed:
-        return True
-    import jax
-
-    return jax.process_index() == 0
 
 
 def _draw(folder: Path) -> Path:
