@@ -85,8 +85,8 @@ ATOM_CLASSES = ("fcc", "hcp", "icosahedral", "axis", "unknown", "surface")
 FCC, TWIN, FIVEFOLD, SIXFOLD = (4, 2, 1), (4, 2, 2), (5, 5, 5), (6, 6, 6)
 # What counts as ordered: point groups such as C2v, D2 and all higher ones.
 ORDERED, ORDER_TOLERANCE = 4, 0.1
-# In bond lengths. Atoms within it of a five-fold axis are on it, as those next to it are
-# more than 0.8 off; axes within it of one point meet.
+# In bond lengths. Atoms this close to a five-fold axis are on it: those next to it are
+# more than 0.8 off. Axes this close to one point meet.
 APART = 0.5
 # Least eigenvalue per line, sin^2 of half their angle, below which lines are parallel;
 # 0.28 for two axes of an icosahedron, which are 63 degrees apart.
