@@ -216,11 +216,12 @@ def draw_structure(
     turned = (positions - centre) @ frame
     radii = covalent_radii[atoms.numbers]
     radii = radii * (0.5 * _nearest(atoms) / np.mean(radii))
-    kinds = sorted(set(atoms.numbers.tolist())) if species is None else list(species)
+    numbers = atoms.numbers.tolist()
+    kinds = sorted(set(numbers)) if species is None else list(species)
     depth = turned[:, 2]
     span = max(float(np.ptp(depth)), 1e-9)
     for i in np.argsort(depth):
-        colour = np.array(to_rgb(SPECIES[kinds.index(atoms.numbers[i]) % len(SPECIES)]))
+        colour = np.array(to_rgb(SPECIES[kinds.index(numbers[i]) % len(SPECIES)]))
         # Far atoms fade towards the white of the page.
         fade = 0.6 * (depth.max() - depth[i]) / span
         _sphere(axes, turned[i], float(radii[i]), colour + (1 - colour) * fade, fade)
