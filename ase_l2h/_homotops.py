@@ -35,6 +35,11 @@ LOOSE_STEPS = 150
 # Energies that differ by less (reduced) are those of one structure.
 SAME = 2e-5
 
+# Compiled once for all searches.
+_energy = jax.jit(
+    lambda potential, positions, system: potential.energy(positions, system)
+)
+
 
 class Candidate(NamedTuple):
     """A structure: ``species`` ``(n,)``, ``positions`` ``(3, n)`` and its energy."""
@@ -129,7 +134,7 @@ class Decorator:
         self.potential, self.n = potential, n_atoms
         self.devices = jax.local_devices()[:1] if devices is None else list(devices)
         self.charged = np.zeros(n_atoms + 1, np.int64)
-        self._energy = jax.jit(lambda p, x, s: p.energy(x, s))
+        self._energy = _energy
 
     def system(self, species: np.ndarray) -> System:
         """The system of species ``(n, batch)``."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -48,13 +52,30 @@ def join(distributed: bool, coordinator: str | None) -> None:
 
     import jax
 
+    from ase_l2h._processes import gathered
+
     try:
-        jax.distributed.initialize(**arguments, shutdown_timeout_seconds=PATIENCE)
+        with _results_only():
+            jax.distributed.initialize(**arguments, shutdown_timeout_seconds=PATIENCE)
+            gathered(b"")
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(
             f"the processes did not meet ({error}); start them with srun or mpirun, or "
             "give --coordinator to each"
         ) from error
+
+
+@contextlib.contextmanager
+def _results_only() -> Iterator[None]:
+    """Send what libraries print to standard error: they greet when processes meet."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _address_of(coordinator: str) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def lj7() -> Atoms:
     return Atoms("Ar7", positions=1.15 * corners + noise + [30.0, -20.0, 10.0])
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory) -> Path:
+    """What processes of their own compile, for all of them."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A web server that gives the published file until it is told otherwise."""

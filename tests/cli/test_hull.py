@@ -1,0 +1,456 @@
+"""``ase-l2h hull`` on the smallest of clusters."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import pytest
+from hull_processes import assert_same_folder, contents, interrupt_after_a_round
+
+import ase_l2h.hull_search as searching
+from ase_l2h import calculators
+from ase_l2h._hull_system import POTENTIALS
+from ase_l2h.analysis.motif import MOTIFS
+from ase_l2h.cli import hull as module
+from ase_l2h.cli.hull import read_compositions
+
+COLUMNS = (
+    "n_A,n_B,energy_eV,excess_eV,excess_per_atom_eV,on_hull,second_difference_eV,"
+    "unlike_bonds,motif,point_group"
+)
+FILES = {
+    *("hull.csv", "hull.json", "hull.png", "hull.pdf", "report.md"),
+    *("structures.extxyz", "run.json", "state.safetensors", "progress.jsonl"),
+}
+ONE_ROUND = ("--n", 5, "--method", "bh", "--budget", 100, "--seed", 4)
+SMALL = ("--n", 5, "--method", "bh", "--budget", 9000, "--seed", 4)
+
+
+@pytest.fixture(scope="module")
+def outcome(run, tmp_path_factory):
+    """All compositions of five atoms: the printed record and the folder."""
+    folder = tmp_path_factory.mktemp("hull") / "AgAu5"
+    result = run("hull", "AgAu", *SMALL, "--out", folder, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    return json.loads(result.stdout), folder
+
+
+@pytest.fixture
+def copy(outcome, tmp_path) -> Path:
+    """The folder again, to be changed."""
+    return Path(shutil.copytree(outcome[1], tmp_path / "copy"))
+
+
+def table_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "hull.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_folder_holds_the_files_promised(outcome):
+    _, folder = outcome
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert (folder / "hull.pdf").read_bytes().startswith(b"%PDF")
+    from matplotlib.image import imread
+
+    pixels = imread(folder / "hull.png")
+    assert min(pixels.shape[:2]) > 1000
+    assert pixels[..., :3].std() > 0.05
+
+
+def test_the_columns_are_what_they_are_called(outcome):
+    """Everything that follows from the energies, computed anew."""
+    _, folder = outcome
+    assert (folder / "hull.csv").read_text().splitlines()[0] == COLUMNS
+    rows = table_of(folder)
+    assert [int(row["n_A"]) for row in rows] == list(range(6))
+    assert [int(row["n_B"]) for row in rows] == list(range(5, -1, -1))
+    energy = np.array([float(row["energy_eV"]) for row in rows])
+    # Silver is bound more weakly than gold, so A is silver.
+    assert energy[5] > energy[0] + 4
+    m = np.arange(6)
+    excess = energy - m / 5 * energy[5] - (1 - m / 5) * energy[0]
+    found = np.array([float(row["excess_eV"]) for row in rows])
+    np.testing.assert_allclose(found, excess, atol=3e-8)
+    each = np.array([float(row["excess_per_atom_eV"]) for row in rows])
+    np.testing.assert_allclose(each, excess / 5, atol=2e-8)
+    assert rows[0]["excess_eV"] == rows[5]["excess_eV"] == "0.00000000"
+    second = [row["second_difference_eV"] for row in rows]
+    assert second[0] == second[5] == ""
+    wanted = energy[2:] + energy[:-2] - 2 * energy[1:-1]
+    np.testing.assert_allclose(np.array(second[1:-1], float), wanted, atol=4e-8)
+    # A vertex lies below every line between two others around it.
+    for k in range(6):
+        lines = [
+            excess[i] + (excess[j] - excess[i]) * (k - i) / (j - i)
+            for i in range(k)
+            for j in range(k + 1, 6)
+        ]
+        assert rows[k]["on_hull"] == (
+            "true" if excess[k] < min(lines, default=1) else "false"
+        )
+    bonds = [int(row["unlike_bonds"]) for row in rows]
+    assert bonds[0] == bonds[5] == 0 < min(bonds[1:5])
+    assert {row["motif"] for row in rows} <= set(MOTIFS)
+    # Trigonal bipyramids.
+    assert rows[0]["point_group"] == rows[5]["point_group"] == "D3h"
+
+
+def test_the_record_holds_what_reproduces_it(outcome):
+    found, folder = outcome
+    assert json.loads((folder / "hull.json").read_text()) == found
+    assert set(found) == {
+        *("format", "system", "elements", "n_atoms", "energy_unit", "parameters"),
+        *("settings", "ended", "rounds", "charged_evaluations", "wall_seconds"),
+        *("charged_evaluations_by_n_A", "rows", "versions"),
+    }
+    assert found["format"] == "ase_l2h-hull-1"
+    assert (found["system"], found["elements"]) == ("AgAu", ["Ag", "Au"])
+    assert (found["n_atoms"], found["energy_unit"]) == (5, "eV")
+    settings = found["settings"]
+    assert (settings["seed"], settings["budget"], settings["method"]) == (4, 9000, "bh")
+    assert settings["weights"] is settings["weights_sha256"] is None
+    assert set(found["versions"]) == {"ase-l2h", "ase", "jax", "numpy", "spglib"}
+    assert found["ended"] in ("budget", "settled")
+    by_composition = found["charged_evaluations_by_n_A"]
+    assert set(by_composition) == {str(m) for m in range(6)}
+    assert sum(by_composition.values()) == found["charged_evaluations"]
+    for row, cells in zip(found["rows"], table_of(folder), strict=True):
+        assert list(row) == COLUMNS.split(",") == list(cells)
+        assert float(cells["energy_eV"]) == pytest.approx(row["energy_eV"], abs=1e-8)
+        assert (row["second_difference_eV"] is None) == (row["n_A"] in (0, 5))
+    report = (folder / "report.md").read_text()
+    assert report.count("| vertex |") == sum(row["on_hull"] for row in found["rows"])
+    assert "upper bounds" in report
+
+
+def test_the_structures_are_minima_of_their_energies(outcome):
+    found, folder = outcome
+    images: Any = ase.io.read(folder / "structures.extxyz", index=":")
+    for atoms, row in zip(images, found["rows"], strict=True):
+        assert atoms.get_potential_energy() == pytest.approx(row["energy_eV"], abs=1e-8)
+        assert atoms.info["motif"] == row["motif"]
+        assert atoms.info["n_A"] == row["n_A"]
+        symbols = atoms.get_chemical_symbols()
+        assert symbols == ["Ag"] * row["n_A"] + ["Au"] * row["n_B"]
+        atoms.calc = calculators.Gupta("AgAu")
+        assert atoms.get_potential_energy() == pytest.approx(row["energy_eV"], abs=1e-6)
+        assert np.abs(atoms.get_forces()).max() < 1e-4
+
+
+def test_the_same_command_again_changes_nothing(run, outcome):
+    """A finished search is shown; not a byte of its folder differs."""
+    found, folder = outcome
+    before = contents(folder)
+    result = run("hull", "AgAu", *SMALL, "--out", folder)
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 8
+    assert "6 compositions" in lines[0]
+    for line, row in zip(lines[2:], found["rows"], strict=True):
+        assert f"{row['energy_eV']:.6f}" in line
+        assert ("*" in line) == row["on_hull"]
+    assert contents(folder) == before
+
+
+def test_an_update_adds_to_the_budget_and_loses_nothing(run, outcome, copy):
+    found, _ = outcome
+    result = run("hull", "AgAu", *SMALL, "--out", copy, "--update", "--json")
+    more = json.loads(result.stdout)
+    assert more["settings"]["budget"] == 18000
+    assert more["charged_evaluations"] > found["charged_evaluations"]
+    for new, old in zip(more["rows"], found["rows"], strict=True):
+        assert new["energy_eV"] <= old["energy_eV"] + 1e-9
+
+
+def test_only_the_compositions_asked_for(run, outcome, tmp_path, monkeypatch):
+    """One: no excess without pure clusters. The folder is named after the system."""
+    monkeypatch.chdir(tmp_path)
+    result = run("hull", "AuAg", *ONE_ROUND, "--compositions", " 3 ", "--json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["rows"]
+    assert row["excess_eV"] is row["second_difference_eV"] is None
+    assert (row["n_A"], row["n_B"], row["on_hull"]) == (3, 2, True)
+    # Three gold and two silver atoms, whichever is named first.
+    assert row["energy_eV"] == pytest.approx(outcome[0]["rows"][2]["energy_eV"])
+    (cells,) = table_of(tmp_path / "AuAg5")
+    assert cells["excess_eV"] == cells["second_difference_eV"] == ""
+    shown = run("hull", "AuAg", *ONE_ROUND, "--compositions", "3").stdout
+    assert " - " in shown.splitlines()[2]
+
+
+def test_the_two_pure_clusters_alone(run, tmp_path):
+    few = ("--compositions", "5,0", "--out", tmp_path / "ends")
+    result = run("hull", "AgAu", *ONE_ROUND, *few)
+    assert result.exit_code == 0, result.stderr
+    rows = table_of(tmp_path / "ends")
+    assert [row["n_A"] for row in rows] == ["0", "5"]
+    assert [row["excess_eV"] for row in rows] == ["0.00000000"] * 2
+    assert [row["on_hull"] for row in rows] == ["true"] * 2
+
+
+def test_equal_elements_have_no_excess(run, tmp_path):
+    """Argon twice: all compositions are Lennard-Jones clusters of five atoms."""
+    path = tmp_path / "pairs.toml"
+    path.write_text('"Ar-Ar" = [1, 1]\n"Ar-Kr" = [1, 1]\n"Kr-Kr" = [1, 1]\n')
+    own = ("--potential", "lj", "--parameters", path, "--out", tmp_path / "ArKr")
+    result = run("hull", "ArKr", *ONE_ROUND, *own, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["energy_unit"] == "epsilon"
+    assert found["parameters"] == "pairs.toml"
+    # Wales and Doye (1997).
+    energies = [row["energy_eV"] for row in found["rows"]]
+    assert energies == [pytest.approx(-9.103852, abs=1e-6)] * 6
+    cells = table_of(tmp_path / "ArKr")
+    assert {row["excess_eV"] for row in cells} == {"0.00000000"}
+    # Of points on a line, only the ends are vertices.
+    on_hull = [row["on_hull"] for row in found["rows"]]
+    assert on_hull == [True, False, False, False, False, True]
+
+
+def test_learned_optimizers_are_named_in_the_record(run, tmp_path):
+    few = ("--n", 5, "--budget", 100, "--compositions", 2, "--weights", "universal")
+    result = run("hull", "AgAu", *few, "--out", tmp_path / "hull", "--json")
+    assert result.exit_code == 0, result.stderr
+    settings = json.loads(result.stdout)["settings"]
+    assert (settings["method"], settings["weights"]) == ("hybrid", "universal")
+    assert len(settings["weights_sha256"]) == 64
+
+
+def test_no_time_still_gives_a_round(run, tmp_path):
+    few = ("--out", tmp_path / "hull", "--time", 1e-6, "--json")
+    result = run("hull", "AgAu", *SMALL, *few)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["ended"], found["rounds"]) == ("time", 1)
+    assert len(found["rows"]) == 6
+
+
+def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(
+    run, outcome, tmp_path, compiled
+):
+    """A process of its own, interrupted after its first round."""
+    _, whole = outcome
+    parts = tmp_path / "parts"
+    arguments = ("hull", "AgAu", *SMALL, "--out", parts)
+    code, stdout, stderr = interrupt_after_a_round(compiled, *arguments)
+    assert code == 130, stderr
+    assert "stopping after this round" in stderr
+    assert f"Error: interrupted; the same command continues in {parts}" in stderr
+    found = json.loads((parts / "hull.json").read_text())
+    assert (found["ended"], found["rounds"], len(found["rows"])) == (
+        "interrupted",
+        1,
+        6,
+    )
+    assert "ended: interrupted" in stdout
+    assert {path.name for path in parts.iterdir()} == FILES
+    assert run(*arguments).exit_code == 0
+    assert_same_folder(parts, whole)
+
+
+def test_an_interrupt_before_the_first_round_leaves_no_result(
+    run, outcome, tmp_path, monkeypatch
+):
+    def interrupted(self, mine):
+        raise KeyboardInterrupt
+
+    arguments = ("hull", "AgAu", *SMALL, "--out", tmp_path / "hull")
+    with monkeypatch.context() as context:
+        context.setattr(
+            "ase_l2h._composition_search.CompositionSearch._round", interrupted
+        )
+        result = run(*arguments)
+    assert result.exit_code == 130
+    assert result.stderr == "Error: interrupted before the first round ended\n"
+    assert {path.name for path in (tmp_path / "hull").iterdir()} == {"run.json"}
+    assert run(*arguments).exit_code == 0
+    assert_same_folder(tmp_path / "hull", outcome[1])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("hull_search", "write_state"),
+        ("evaluation.hull_report", "write_atomically"),
+    ],
+)
+def test_a_full_disk_is_a_sentence_and_loses_nothing(
+    run, outcome, tmp_path, monkeypatch, module, name
+):
+    """While a round is kept, and when the results are written."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    arguments = ("hull", "AgAu", *SMALL, "--out", tmp_path / "hull")
+    with monkeypatch.context() as context:
+        context.setattr(f"ase_l2h.{module}.{name}", full)
+        result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert "No space left on device" in line
+    assert "make room" in line
+    assert run(*arguments).exit_code == 0
+    assert_same_folder(tmp_path / "hull", outcome[1])
+
+
+@pytest.mark.parametrize(
+    ("system", "arguments", "said"),
+    [
+        ("Ag", (), "'Ag' is no pair of elements"),
+        ("AgAg", (), "no pair of elements"),
+        ("Ag/Au", (), "no pair of elements"),
+        ("AgXe", (), "no Gupta parameters for Ag-Xe; known pairs are AgAu"),
+        ("ArKr", ("--potential", "lj"), "give them with --parameters FILE"),
+        ("AgAu", ("--parameters", "PdPt"), "do not know Ag, Au"),
+        ("AgAu", ("--parameters", "no.toml"), "neither a Gupta parameter set nor"),
+        ("AgAu", ("--n", "2"), "the clusters have 2 atoms; a hull takes 3 to 2000"),
+        ("AgAu", ("--n", "-7", "--compositions", "0"), "the clusters have -7 atoms"),
+        ("AgAu", ("--n", "9" * 30), "a hull takes 3 to 2000"),
+        ("AgAu", ("--n", "5.5"), "is not a valid integer"),
+        ("AgAu", ("--method", "ga"), "is not one of"),
+        ("AgAu", ("--weights", "universal"), "method 'bh' uses no weights"),
+        ("AgAu", ("--method", "learned", "--weights", "no"), "no weights named 'no'"),
+        ("AgAu", ("--budget", "0"), "budget is 0; give 1 to"),
+        ("AgAu", ("--time", "0"), "max_seconds is 0.0; give a time above 0"),
+        ("AgAu", ("--time", "nan"), "give a time above 0"),
+        ("AgAu", ("--seed", "-1"), "the seed is -1"),
+        ("AgAu", ("--devices", "3"), "3 devices are asked for, and JAX finds 2"),
+        ("AgAu", ("--coordinator", "here:1,2,0"), "--coordinator needs --distributed"),
+        ("AgAu", ("--distributed", "--coordinator", "here:1,2"), "give HOST:PORT"),
+        ("AgAu", ("--distributed", "--coordinator", "h:1,2,2"), "INDEX from 0 to"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(refused, tmp_path, system, arguments, said):
+    base = ("--n", 5, "--method", "bh", "--out", tmp_path / "hull")
+    assert said in refused("hull", system, *base, *arguments)
+    assert not (tmp_path / "hull").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("2", [2]),
+        ("0,5", [0, 5]),
+        ("5, 0-2 ,1", [0, 1, 2, 5]),
+        ("3-3", [3]),
+        ("0 - 1", [0, 1]),
+    ],
+)
+def test_compositions_are_numbers_and_ranges(text, counts):
+    assert read_compositions(text, 5) == counts
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "give numbers and ranges such as 0,5,10-20"),
+        ("1,", "give numbers and ranges"),
+        ("-1", "give numbers and ranges"),
+        ("1-2-3", "give numbers and ranges"),
+        ("1.5", "give numbers and ranges"),
+        ("٣", "give numbers and ranges"),
+        ("9" * 5000, "give numbers and ranges"),
+        ("3-1", "write the smaller number first"),
+        ("6", "does not lie between 0 and 5"),
+        ("0-99999999", "does not lie between 0 and 5"),
+    ],
+)
+def test_compositions_that_are_none(refused, tmp_path, text, said):
+    arguments = ("--n", 5, "--out", tmp_path / "hull", f"--compositions={text}")
+    assert said in refused("hull", "AgAu", *arguments)
+    assert not (tmp_path / "hull").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("--seed", 5), "holds another search, with other seed"),
+        (("--n", 6), "with other compositions, n"),
+        (("--method", "learned"), "with other method, weights"),
+        (("--compositions", 1), "with other compositions"),
+        (("--parameters", "AgAu2"), "with other parameters"),
+    ],
+)
+def test_a_folder_of_another_search_is_not_touched(
+    refused, outcome, tmp_path, change, said
+):
+    _, folder = outcome
+    path = tmp_path / "AgAu2"
+    path.write_text(
+        '"Ag-Au" = [10.5, 3.607, 2.8885, 1.4874, 0.1488]\n'
+        '"Ag-Ag" = [10.85, 3.18, 2.8921, 1.1895, 0.1031]\n'
+        '"Au-Au" = [10.139, 4.033, 2.885, 1.8153, 0.2096]\n'
+    )
+    change = [path if argument == "AgAu2" else argument for argument in change]
+    before = contents(folder)
+    assert said in refused("hull", "AgAu", *SMALL, "--out", folder, *change)
+    assert contents(folder) == before
+
+
+def test_folders_that_cannot_be_used(refused, outcome, copy, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    start = lambda folder: refused("hull", "AgAu", *SMALL, "--out", folder)
+    assert "is not empty and holds no hull search" in start(tmp_path / "mine")
+    assert "is a file" in start(tmp_path / "mine" / "notes.txt")
+    assert "cannot write in the folder" in start(tmp_path / "mine" / "notes.txt" / "x")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+    def denied(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    before = contents(copy)
+    with monkeypatch.context() as context:
+        context.setattr("ase_l2h._hull_folder.write_atomically", denied)
+        for folder in (copy, tmp_path / "new"):
+            said = start(folder)
+            assert f"cannot write in the folder {folder} (Permission denied)" in said
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [
+        ("state.safetensors", lambda content: content[: len(content) // 2]),
+        ("state.safetensors", lambda content: b""),
+        ("run.json", lambda content: content[: len(content) // 2]),
+        ("run.json", lambda content: b"[]"),
+    ],
+)
+def test_half_written_files_are_no_search_to_continue(refused, copy, name, half):
+    path = copy / name
+    path.write_bytes(half(path.read_bytes()))
+    before = contents(copy)
+    said = refused("hull", "AgAu", *SMALL, "--out", copy)
+    assert f"{path} is damaged" in said
+    assert "search in another folder" in said
+    assert contents(copy) == before
+
+
+def test_what_a_crash_leaves_behind_is_cleared(run, outcome, copy):
+    """Unfinished files, a torn line, and results that are older than the state."""
+    for name in ("run.json", "hull.csv", "hull.png"):
+        (copy / f"{name}.partial").write_bytes(b"half")
+    (copy / "hull.pdf").unlink()
+    (copy / "hull.json").write_text("{}")
+    assert run("hull", "AgAu", *SMALL, "--out", copy).exit_code == 0
+    assert_same_folder(copy, outcome[1])
+
+
+def test_choices_and_defaults_are_those_of_the_library():
+    assert module.METHODS == searching.METHODS
+    assert module.POTENTIALS == POTENTIALS
+    assert module.DEFAULT_BUDGET == searching.DEFAULT_BUDGET
+    assert math.isfinite(module.DEFAULT_BUDGET)
