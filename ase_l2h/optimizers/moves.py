@@ -13,15 +13,21 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from ase_l2h._pytree import pytree_dataclass, static_field
+from ase_l2h.system import System
 
 __all__ = [
     "KICKS",
     "Kick",
+    "Moves",
     "contain",
     "kick",
     "packed_radius",
     "random_ball",
+    "random_structure",
     "surface_move",
     "swap_move",
     "touching",
@@ -30,6 +36,7 @@ __all__ = [
 Kick = Literal["cube", "ball", "gaussian"]
 KICKS: tuple[Kick, ...] = ("cube", "ball", "gaussian")
 Scalar = Float[Array, ""]
+Number = float | Float[Array | np.ndarray, ""]
 
 
 def packed_radius(n_atoms: int) -> float:
@@ -41,7 +48,7 @@ def packed_radius(n_atoms: int) -> float:
 
 
 def kick(
-    key: Array, positions: Float[Array, "3 n"], size: Scalar, form: Kick
+    key: Array, positions: Float[Array, "3 n"], size: Number, form: Kick
 ) -> Float[Array, "3 n"]:
     """Displace every atom at random.
 
@@ -100,7 +107,7 @@ def surface_move(
     key: Array,
     positions: Float[Array, "3 n"],
     atom_energies: Float[Array, " n"],
-    threshold: Scalar,
+    threshold: Number,
     count: int = 1,
 ) -> Float[Array, "3 n"]:
     """Put the most weakly bound atoms on random places of the surface.
@@ -171,15 +178,137 @@ def swap_move(
     return jnp.where(jnp.any(unlike), positions[:, swapped], positions)
 
 
-def contain(
-    positions: Float[Array, "3 n *batch"], radius: Scalar | float
-) -> tuple[Float[Array, "3 n *batch"], Bool[Array, "*batch"]]:
-    """Pull atoms beyond ``radius`` back towards the origin, to ``radius - 1``.
-
-    Also tells which structures had such atoms. The origin is the centroid.
-    """
+def contain(positions: Float[Array, "3 n"], radius: Number) -> Float[Array, "3 n"]:
+    """Pull atoms beyond ``radius`` towards the origin, to ``radius - 1``."""
     squared = jnp.sum(positions * positions, axis=0)
     outside = squared > radius * radius
     factor = (radius - 1.0) / jnp.sqrt(jnp.where(outside, squared, 1.0))
-    pulled = jnp.where(outside, factor, 1.0) * positions
-    return pulled, jnp.any(outside, axis=0)
+    return jnp.where(outside, factor, 1.0) * positions
+
+
+@pytree_dataclass
+class Moves:
+    """What a hop does to a minimum; lengths in reduced units.
+
+    An option that is None is left out of the compiled program.
+
+    Parameters
+    ----------
+    size
+        Of the kick of all atoms, see :func:`kick`.
+    kick
+        ``"cube"``, ``"ball"`` or ``"gaussian"``.
+    surface
+        The atom bound most weakly then goes to a random place of the surface, if its
+        energy is above ``surface`` times the lowest, see :func:`surface_move`. Free
+        clusters without fixed atoms only.
+    surface_atoms
+        Up to so many atoms, the weakest first.
+    swap
+        Probability that a hop exchanges two unlike atoms, without a kick.
+    container
+        Atoms further from the centroid than ``packed_radius(n) + container`` are pulled
+        back. Free clusters without fixed atoms only.
+    """
+
+    size: Number = 0.36
+    surface: Number | None = None
+    swap: Number | None = None
+    container: Number | None = 2.0
+    kick: Kick = static_field(default="cube")
+    surface_atoms: int = static_field(default=1)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be read.
+
+        Raises
+        ------
+        ValueError
+            For an unknown kick.
+        """
+        if self.kick not in KICKS:
+            raise ValueError(
+                f"no kick named '{self.kick}'; choose one of {', '.join(KICKS)}"
+            )
+
+    def needs_atom_energies(self, system: System) -> bool:
+        """Whether a move looks at the energies of single atoms."""
+        return self.surface is not None and system.recentred
+
+    def radius(self, system: System) -> Number | None:
+        """Radius of the container, None where there is none."""
+        if self.container is None or not system.recentred:
+            return None
+        return packed_radius(system.n_atoms) + self.container
+
+    def propose(
+        self,
+        key: Array,
+        positions: Float[Array, "3 n"],
+        size: Scalar,
+        atom_energies: Float[Array, " n"] | None,
+        species: Int[Array, " n"],
+        system: System,
+    ) -> Float[Array, "3 n"]:
+        """A random neighbour of a minimum.
+
+        Parameters
+        ----------
+        key
+            JAX random key.
+        positions
+            The minimum ``(3, n)``, reduced units.
+        size
+            Of the kick, instead of the first one.
+        atom_energies
+            ``(n,)``; may be None where no move needs them.
+        species
+            ``(n,)``.
+        system
+            Fixed coordinates (they stay), cell.
+        """
+        kicking, placing, choosing, swapping = jax.random.split(key, 4)
+        proposed = kick(kicking, positions, size, self.kick)
+        wanted = self.needs_atom_energies(system)
+        if wanted and self.surface is not None and atom_energies is not None:
+            proposed = surface_move(
+                placing, proposed, atom_energies, self.surface, self.surface_atoms
+            )
+        if self.swap is not None:
+            movable = None if system.free is None else jnp.all(system.free, axis=0)
+            swapped = swap_move(swapping, positions, species, movable)
+            chosen = jax.random.uniform(choosing, (), positions.dtype) < self.swap
+            proposed = jnp.where(chosen, swapped, proposed)
+        if system.free is not None:
+            proposed = jnp.where(jnp.asarray(system.free), proposed, positions)
+        return self.contained(proposed, system)
+
+    def contained(
+        self, positions: Float[Array, "3 n"], system: System
+    ) -> Float[Array, "3 n"]:
+        """Free clusters: around the origin, and inside the container."""
+        if not system.recentred:
+            return positions
+        centred = positions - jnp.mean(positions, axis=1, keepdims=True)
+        radius = self.radius(system)
+        return centred if radius is None else contain(centred, radius)
+
+
+def random_structure(
+    key: Array, like: Float[Array, "3 n"], cell: Float[Array, "3 3"] | None
+) -> Float[Array, "3 n"]:
+    """Random points: in a ball of :func:`packed_radius`, or in the cell.
+
+    Parameters
+    ----------
+    key
+        JAX random key.
+    like
+        Gives size and dtype.
+    cell
+        Lattice vectors as rows in reduced units, None for a cluster.
+    """
+    n, dtype = like.shape[1], like.dtype
+    if cell is None:
+        return packed_radius(n) * random_ball(key, n, dtype)
+    return jnp.asarray(cell, dtype).T @ jax.random.uniform(key, (3, n), dtype)
