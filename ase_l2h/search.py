@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,13 +20,18 @@ from ase_l2h.analysis.compare import (
     sort_by_species,
 )
 from ase_l2h.initialise import make_starts
-from ase_l2h.optimizers import Adam, Fire, GradientDescent
-from ase_l2h.optimizers.descent import descents
+from ase_l2h.methods import (
+    METHODS,
+    default_steps,
+    make_optimizer,
+    method_weights,
+)
+from ase_l2h.optimizers import BasinHopping, Optimizer
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Quench, Rollout, quench, relax_rollout
 from ase_l2h.rollout.api import Device, resolve_backend, resolve_device
 from ase_l2h.system import System
-from ase_l2h.weights import Weights, load_weights
+from ase_l2h.weights import Weights
 
 __all__ = [
     "METHODS",
@@ -34,21 +39,12 @@ __all__ = [
     "Quench",
     "SearchResult",
     "distinct_minima",
-    "make_rule",
     "make_starts",
     "quench",
     "relax_rollout",
     "search",
 ]
 
-METHODS = ("learned", "adam", "fire", "gd")
-# Learning rates are the best of the paper's grid on LJ13; see docs.
-CLASSICAL: dict[str, Any] = {
-    "adam": Adam(rate=0.01),
-    "fire": Fire(),
-    "gd": GradientDescent(rate=0.002),
-}
-CLASSICAL_STEPS = 1000
 STARTS_PER_ROUND = 128
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
@@ -186,28 +182,6 @@ def _sorted_distances(
     return sort_by_species(distances, species)
 
 
-def make_rule(method: str, weights: str | None) -> tuple[Any, Weights | None]:
-    """The rule of a method, with the weights it came from.
-
-    Raises
-    ------
-    ValueError
-        For an unknown method, or weights given to a method that has none.
-    """
-    if method == "learned":
-        loaded = load_weights(weights)
-        return loaded.rule, loaded
-    if method not in CLASSICAL:
-        raise ValueError(
-            f"no method named '{method}'; choose one of {', '.join(METHODS)}"
-        )
-    if weights is not None:
-        raise ValueError(
-            f"method '{method}' uses no weights; leave them out or choose 'learned'"
-        )
-    return CLASSICAL[method], None
-
-
 def search(
     potential: Potential,
     system: System,
@@ -228,19 +202,22 @@ def search(
     """Search for the lowest minimum from many starts.
 
     Every start takes ``n_steps`` steps of the method and is then relaxed in double
-    precision, see :func:`relax_rollout`.
+    precision, see :func:`relax_rollout`; of a basin hopping the lowest point is.
 
     Parameters
     ----------
     potential, system
         What is minimised.
     method
-        ``"learned"``, ``"adam"``, ``"fire"`` or ``"gd"``.
+        ``"learned"``, ``"adam"``, ``"fire"``, ``"gd"``, ``"bh"`` (basin hopping, see
+        :func:`~ase_l2h.methods.strong_basin_hopping`) or ``"bh-paper"`` (the paper's,
+        see :func:`~ase_l2h.optimizers.basin_hopping.paper_basin_hopping`).
     weights
         Name or path of the learned rule's weights, or several joined by ``+``, which
         the starts take in turn; the default weights when None.
     n_starts, n_steps
-        Starts, and steps per start; the weights' horizon (else 1000) when None. The
+        Starts, and steps per start, each one charged evaluation. When None: the
+        weights' horizon, 10,000 for ``"bh"``, 50,000 for ``"bh-paper"``, else 1000. The
         clock of a learned rule is compressed or stretched to ``n_steps``.
     seed
         Starts follow from it; start i is the same whatever else is asked for.
@@ -251,7 +228,7 @@ def search(
         Turn random starts by random rotations.
     target_energy
         Stop after the round of starts in which a relaxed energy comes within 1e-4
-        energy scales of this, or below.
+        energy scales of this, or below. Basin hopping notices during the round.
     max_seconds
         Stop then; the structures on their way are still relaxed.
     backend, device
@@ -287,11 +264,9 @@ def search(
     backend_run, device = resolve_backend(backend), resolve_device(device)
     if starts is not None:
         starts = _checked_starts(starts, system)
-    rule, loaded = make_rule(method, weights)
-    if n_steps is None:
-        n_steps = CLASSICAL_STEPS if loaded is None else loaded.horizon
-    if loaded is not None:
-        rule = loaded.for_horizon(n_steps).rule
+    loaded = method_weights(method, weights)
+    n_steps = default_steps(method, loaded) if n_steps is None else n_steps
+    optimizer = make_optimizer(method, loaded, n_steps, system, target_energy)
     deadline = None if max_seconds is None else begun + max_seconds
     reached = -math.inf
     if target_energy is not None:
@@ -308,7 +283,7 @@ def search(
             outcome, stopped = _one_round(
                 potential,
                 system,
-                rule,
+                optimizer,
                 make_starts(system, seed, done, count, starts, rotate),
                 jax.random.fold_in(rollout_key, done),
                 n_steps,
@@ -372,7 +347,7 @@ def _late(deadline: float | None) -> bool:
 def _one_round(
     potential: Potential,
     system: System,
-    rule: Any,
+    optimizer: Optimizer | Sequence[Optimizer],
     positions: np.ndarray,
     key: Any,
     n_steps: int,
@@ -382,8 +357,9 @@ def _one_round(
     progress: Callable[[int], Any] | None,
 ) -> tuple[dict[str, np.ndarray], str]:
     """Roll out and relax one batch; Ctrl-C and the deadline cut the rollout short."""
+    hops = isinstance(optimizer, BasinHopping)
     run = Rollout(
-        descents(rule),
+        optimizer,
         potential,
         system,
         positions.astype(np.float32),
@@ -398,17 +374,22 @@ def _one_round(
         while run.steps < n_steps:
             taken = min(block, n_steps - run.steps)
             run.advance(taken)
-            trace.append(run.gather("energy"))
+            trace.append(run.gather("best_energy" if hops else "energy"))
             trace_steps.append(run.steps)
             if progress is not None:
                 progress(taken * run.count)
+            if hops and not np.all(run.gather("active")):
+                break  # the target has been met
             if _late(deadline):
                 stopped = "time"
                 break
     except KeyboardInterrupt:
         stopped = "interrupted"
-    run.evaluate()
-    relaxed = relax_rollout(run, potential, system, device, start=positions)
+    if not hops:
+        run.evaluate()
+    relaxed = relax_rollout(
+        run, potential, system, device, start=positions, last=not hops
+    )
     return {
         "energies": np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf),
         "positions": relaxed.positions,

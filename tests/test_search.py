@@ -10,13 +10,16 @@ import pytest
 from reference_data import structures
 
 from ase_l2h import search as module
+from ase_l2h.methods import default_steps, make_optimizer, method_weights
+from ase_l2h.optimizers import Optimizer
 from ase_l2h.rollout import Status
-from ase_l2h.search import distinct_minima, make_rule, make_starts, search
+from ase_l2h.search import distinct_minima, make_starts, search
 from ase_l2h.system import make_system
 from ase_l2h.targets import named_target
 from ase_l2h.weights import manifest
 
 LJ7 = named_target("LJ7")
+DEFAULTS = {"bh": 10_000, "bh-paper": 50_000}
 PUBLISHED = -16.505384
 # One shape of batch for all searches: each rule is compiled once.
 STARTS, STEPS = 24, 120
@@ -308,23 +311,13 @@ def test_impossible_requests_say_what_to_do(arguments, message):
         run(**arguments)
 
 
-def test_methods_are_those_that_make_a_rule():
+def test_every_method_has_an_optimizer():
     for method in module.METHODS:
-        rule, weights = make_rule(method, None)
-        for each in rule if isinstance(rule, tuple) else (rule,):
-            assert hasattr(each, "update")
+        weights = method_weights(method, None)
+        steps = default_steps(method, weights)
+        optimizer = make_optimizer(method, weights, steps, LJ7.system)
+        several = optimizer if isinstance(optimizer, list) else [optimizer]
+        assert several
+        assert all(isinstance(each, Optimizer) for each in several)
         assert (weights is not None) == (method == "learned")
-
-
-def test_the_starts_take_the_weights_of_a_portfolio_in_turn():
-    target = named_target("LJ7")
-    arguments = {"n_starts": 6, "n_steps": 40, "seed": 5}
-    run = lambda weights: search(
-        target.potential, target.system, weights=weights, **arguments
-    )
-    both, first, second = map(run, ("universal+paper-lj13", "universal", "paper-lj13"))
-    assert both.weights is not None
-    assert both.weights.name == "universal+paper-lj13"
-    np.testing.assert_allclose(both.trace[3, 0::2], first.trace[3, 0::2], rtol=1e-3)
-    np.testing.assert_allclose(both.trace[3, 1::2], second.trace[3, 1::2], rtol=1e-3)
-    assert not np.allclose(both.trace[3, 1::2], first.trace[3, 1::2], rtol=1e-3)
+        assert steps == (weights.horizon if weights else DEFAULTS.get(method, 1000))

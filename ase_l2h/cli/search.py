@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 # `ase_l2h.search.METHODS`, which would load JAX; a test holds the two together.
-METHODS = ("learned", "adam", "fire", "gd")
+METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
 DEFAULT_STARTS = 150
 FILE = click.Path(path_type=Path)
 
@@ -72,7 +72,8 @@ Examples:
     type=click.Choice(METHODS),
     default="learned",
     show_default=True,
-    help="What takes the inner steps.",
+    help="What takes the steps: the learned optimizer, Adam, FIRE, gradient descent, "
+    "basin hopping, or basin hopping as in the Learn2Hop paper.",
 )
 @click.option(
     "--weights",
@@ -89,7 +90,9 @@ Examples:
 @click.option(
     "--steps",
     type=int,
-    help="Inner steps per start.  [default: the horizon of the weights, else 1000]",
+    help="Steps per start, each one charged evaluation, also those of the quenches of "
+    "bh.  [default: the horizon of the weights, 10000 for bh, 50000 for bh-paper, else "
+    "1000]",
 )
 @click.option(
     "--seed",
@@ -134,12 +137,12 @@ def search(
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
+    from ase_l2h.methods import default_steps, method_weights
     from ase_l2h.rollout.api import resolve_backend, resolve_device
-    from ase_l2h.search import CLASSICAL_STEPS, make_rule
 
-    _, weights = make_rule(options["method"], options["weights"])
+    weights = method_weights(options["method"], options["weights"])
     if options["steps"] is None:
-        options["steps"] = CLASSICAL_STEPS if weights is None else weights.horizon
+        options["steps"] = default_steps(options["method"], weights)
     resolve_backend(options["backend"])
     resolve_device(options["device"])
     job = resolve(

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h._pytree import replace
 from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers.basin_hopping import BasinHopping
 from ase_l2h.potentials.base import Potential
@@ -127,9 +126,7 @@ def first_encounters(
     begun = time.monotonic()
     device = resolve_device(device)
     scale = float(np.mean(np.asarray(system.energy_scale)))
-    # Single precision cannot tell energies apart more finely than this.
-    noise = 4 * float(np.finfo(np.float32).eps) * abs(target_energy) / scale
-    optimizer = replace(optimizer, target_energy=target_energy, hit=HIT + noise)
+    optimizer = optimizer.towards(target_energy, system)
     positions = make_starts(system, seed, 0, chains, starts).astype(np.float32)
     lowest = np.array(positions)
     outcome = {name: np.zeros(chains, int) for name in ("evaluations", "quenches")}

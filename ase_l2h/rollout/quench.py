@@ -103,6 +103,7 @@ def relax_rollout(
     system: System,
     device: str | Device | None = None,
     start: np.ndarray | None = None,
+    last: bool = True,
 ) -> Quench:
     """Relax where a rollout ended, or the lowest point it saw where that is lower.
 
@@ -116,6 +117,8 @@ def relax_rollout(
     start
         ``(3, n, batch)`` in double precision: fixed coordinates are taken from here,
         not from the rollout's single precision. None takes all from the rollout.
+    last
+        False: relax the lowest point only; the last one is on its way to somewhere.
     """
 
     def exact(field: str) -> np.ndarray:
@@ -124,6 +127,8 @@ def relax_rollout(
             return positions
         return np.where(np.asarray(system.free)[..., None], positions, start)
 
+    if not last:
+        return quench(potential, system, exact("best_positions"), device=device)
     relaxed = quench(potential, system, exact("positions"), device=device)
     energy = np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf)
     best = run.gather("best_energy").astype(np.float64)
