@@ -3,7 +3,8 @@
 Rounds follow one another until the budget is spent or nothing falls any more. In a
 round every composition gets
 
-* now and then, structures from random starts by a learned optimizer;
+* now and then, structures from random starts by a learned optimizer, and fragments of
+  icosahedra, decahedra and the fcc lattice;
 * structures of its neighbours in composition, with as many atoms turned into the other
   element as it takes, and some of the geometries found anywhere;
 * its own best structures, shaken and with atoms exchanged at random;
@@ -36,10 +37,13 @@ DESCENTS = 4
 # Only those within this (energy scales) of the composition's best are worth it.
 WINDOW = 4.0
 # Learned starts come in the first round and in every so-manieth after it.
-LEARNED_EVERY = 4
+LEARNED_EVERY = 2
 
 # Candidates of a round and charged evaluations by number of atoms of species 1.
 Share = tuple[list[Candidate], np.ndarray]
+# Fragments of ordered packings per composition and learned round.
+FRAGMENTS = 6
+
 Exchange = Callable[[Callable[[], Share]], Share]
 
 
@@ -69,9 +73,9 @@ class HullSettings:
     compositions: tuple[int, ...]
     method: str = "hybrid"
     budget: int = 400_000
-    patience: int = 8
+    patience: int = 10
     seed: int = 0
-    starts: int = 12
+    starts: int = 16
     pool: int = 10
 
     def __post_init__(self) -> None:
@@ -101,6 +105,9 @@ class CompositionSearch:
         What to do.
     weights
         The learned optimizer's.
+    templates
+        Large pieces of ordered packings, ``(k, 3)`` with nearest neighbours at distance
+        1: fragments of them are starting structures too.
     share
         This process's number and how many processes share the compositions.
     exchange
@@ -117,6 +124,7 @@ class CompositionSearch:
         settings: HullSettings,
         weights: Weights | None,
         *,
+        templates: Sequence[np.ndarray] = (),
         share: tuple[int, int] = (0, 1),
         exchange: Exchange | None = None,
         devices: Sequence[Device] | None = None,
@@ -128,6 +136,7 @@ class CompositionSearch:
         for m in settings.compositions:
             unit = self.decorator.units(m)[1]
             self.pools[m] = Pool(settings.pool, SAME * unit)
+        self.templates = templates
         self.share, self.exchange = share, exchange
         self.rounds = 0
         # Rounds since anything fell.
@@ -204,6 +213,24 @@ class CompositionSearch:
             return self.decorator.explore(None, species, 0, seeds)
         steps = self.weights.horizon
         return self.decorator.explore(self.weights.rule, species, steps, seeds)
+
+    def _from_templates(
+        self, rngs: Mapping[int, np.random.Generator]
+    ) -> list[Candidate]:
+        """Relaxed fragments of ordered packings, their elements placed at random."""
+        if not self.templates:
+            return []
+        species, positions = [], []
+        for m, rng in rngs.items():
+            length = self.decorator.units(m)[0]
+            kinds = np.repeat([0, 1], [self.n - m, m])
+            for _ in range(FRAGMENTS):
+                template = self.templates[int(rng.integers(len(self.templates)))]
+                positions.append(length * fragment(template, self.n, rng))
+                species.append(rng.permutation(kinds))
+        return self.decorator.relax(
+            np.stack(species, axis=1), np.stack(positions, axis=-1)
+        )
 
     def _from_known(self, rngs: Mapping[int, np.random.Generator]) -> list[Candidate]:
         """Neighbours, geometries from anywhere, and shaken structures."""
@@ -331,6 +358,23 @@ class CompositionSearch:
                 kept.append(candidate)
                 taken += 1
         return kept
+
+
+def fragment(
+    template: np.ndarray, n_atoms: int, rng: np.random.Generator
+) -> np.ndarray:
+    """The atoms of ``template`` nearest to a point near its middle, ``(3, n)``.
+
+    Nearest in an ellipsoid of random shape along z, the axis of a decahedron.
+    """
+    centre = template.mean(axis=0) + rng.uniform(-0.8, 0.8, size=3)
+    # On the axis one time in two: there the centre has a symmetry to keep.
+    centre[:2] *= rng.integers(2)
+    offset = template - centre
+    offset[:, 2] *= rng.uniform(0.75, 1.35)
+    nearest = np.argsort(np.sum(offset**2, axis=1), kind="stable")[:n_atoms]
+    chosen = template[nearest]
+    return (chosen - chosen.mean(axis=0)).T
 
 
 def exchanged(work: Callable[[], Share]) -> Share:

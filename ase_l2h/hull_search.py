@@ -21,6 +21,7 @@ import jax
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.cluster import Decahedron, Icosahedron, Octahedron
 
 from ase_l2h._composition_search import (
     METHODS,
@@ -54,8 +55,10 @@ __all__ = [
 ]
 
 # Optimizers of different taste: close-packed and icosahedral structures.
-DEFAULT_WEIGHTS = "lj-fcc+lj-icosahedral+lj+universal"
-DEFAULT_BUDGET = 200_000
+DEFAULT_WEIGHTS = "lj-fcc+lj-icosahedral+gupta-agau+universal"
+DEFAULT_BUDGET = 300_000
+# Lattice constant of an fcc crystal with nearest neighbours 1 apart.
+SQRT2 = 2**0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +147,7 @@ class HullSearch:
             system.n_atoms,
             settings,
             weights,
+            templates=ordered_packings(system.n_atoms),
             share=(jax.process_index(), processes),
             exchange=exchanged if processes > 1 else None,
             devices=devices,
@@ -279,6 +283,24 @@ class HullSearch:
         atoms = Atoms([symbols[p] for p in place], positions - positions.mean(axis=0))
         atoms.calc = SinglePointCalculator(atoms, energy=candidate.energy)
         return atoms
+
+
+def ordered_packings(n_atoms: int) -> list[np.ndarray]:
+    """Icosahedron, decahedron and fcc octahedron with room for fragments.
+
+    Each ``(k, 3)`` with nearest neighbours about 1 apart, at least four times as many
+    atoms as asked for, built by :mod:`ase.cluster`.
+    """
+    shells = 3
+    while True:
+        pieces = [
+            Icosahedron("Au", shells, latticeconstant=SQRT2),
+            Decahedron("Au", shells + 1, shells + 1, 0, latticeconstant=SQRT2),
+            Octahedron("Au", 2 * shells, latticeconstant=SQRT2),
+        ]
+        if min(map(len, pieces)) >= 4 * n_atoms:
+            return [p.positions - p.positions.mean(axis=0) for p in pieces]
+        shells += 1
 
 
 def find_hull(

@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 
 import ase_l2h.hull_search as module
-from ase_l2h._composition_search import CompositionSearch, HullSettings
+from ase_l2h._composition_search import (
+    CompositionSearch,
+    HullSettings,
+    fragment,
+)
 from ase_l2h._homotops import Candidate, Decorator, Pool, transmuted
 from ase_l2h._hull_folder import read_state
 from ase_l2h._hull_system import hull_system
@@ -487,3 +491,26 @@ def test_the_search_keeps_its_best_in_memory_without_a_folder():
     search.advance()
     assert list(search.result("budget").structures) == [3]
     assert module.DEFAULT_BUDGET > 0
+
+
+@pytest.mark.parametrize("n", [6, 38, 150])
+def test_fragments_are_compact_pieces_of_ordered_packings(n):
+    """As many atoms as asked for, none closer than neighbours, all touching another."""
+    templates = module.ordered_packings(n)
+    assert len(templates) == 3
+    rng = np.random.default_rng(3)
+    radii = []
+    for template in templates * 4:
+        assert len(template) >= 4 * n
+        piece = fragment(template, n, rng)
+        assert piece.shape == (3, n)
+        np.testing.assert_allclose(piece.mean(axis=1), 0, atol=1e-12)
+        distances = np.linalg.norm(piece[:, :, None] - piece[:, None], axis=0)
+        distances[np.diag_indices(n)] = np.inf
+        assert distances.min() > 0.94
+        assert np.max(distances.min(axis=1)) < 1.1
+        radii.append(np.linalg.norm(piece, axis=0).max())
+    # A ball of n atoms at the density of close packing, and not twice as wide.
+    assert max(radii) < 2 * (3 * n / (4 * np.pi * np.sqrt(2))) ** (1 / 3)
+    first, second = (fragment(templates[0], n, rng) for _ in range(2))
+    assert not np.allclose(first, second)
