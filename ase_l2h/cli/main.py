@@ -13,6 +13,7 @@ import click
 from ase_l2h.cli.common import Program
 from ase_l2h.cli.hull import hull
 from ase_l2h.cli.info import info
+from ase_l2h.cli.reproduce import reproduce
 from ase_l2h.cli.search import search
 from ase_l2h.cli.train import train
 from ase_l2h.cli.weights import weights
@@ -65,5 +66,5 @@ def cli() -> None:
     """The whole program."""
 
 
-for command in (search, hull, info, weights, train):
+for command in (search, hull, info, weights, train, reproduce):
     cli.add_command(command)

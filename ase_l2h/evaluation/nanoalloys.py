@@ -1,0 +1,268 @@
+"""Fig. 7 of the paper: excess energies of nanoalloys by every method.
+
+Every method starts from the same random structures of every composition and keeps the
+lowest minimum. Records in, table and picture out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ase_l2h._files import write_atomically
+from ase_l2h.evaluation.figures import BLUE, GREY, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["BUDGETS", "METHODS", "Budget", "nanoalloy_records", "write_nanoalloys"]
+
+N_ATOMS = 38
+SYSTEMS = ("AgAu", "PdPt")
+
+
+class Method(NamedTuple):
+    """A line of the figure: how it is searched, and with how many times the steps."""
+
+    method: str
+    weights: str | None
+    factor: int
+    colour: str
+    marker: str
+
+
+METHODS = {
+    "Adam": Method("adam", None, 1, GREY, "x"),
+    "FIRE": Method("fire", None, 1, "#56B4E9", "+"),
+    "BH": Method("bh", None, 1, "#E69F00", "v"),
+    "BH 10x": Method("bh", None, 10, VERMILLION, "^"),
+    "learned, AgAu": Method("learned", "gupta-agau", 1, BLUE, "o"),
+}
+
+
+class Budget(NamedTuple):
+    """Compositions (numbers of the first element), starts, and steps of a start."""
+
+    compositions: tuple[int, ...]
+    starts: int
+    steps: int | None
+
+
+BUDGETS = {
+    "quick": Budget((0, 5, 10, 14, 19, 24, 28, 33, 38), 16, None),
+    "paper": Budget(tuple(range(N_ATOMS + 1)), 150, 50_000),
+}
+
+
+def nanoalloy_records(
+    folder: Path,
+    budget: Budget,
+    seed: int = 0,
+    *,
+    progress: Callable[[str], Any] | None = None,
+    systems: Sequence[str] = SYSTEMS,
+    methods: Sequence[str] = tuple(METHODS),
+) -> list[dict[str, Any]]:
+    """Run what is missing in ``folder/records.jsonl``; all its lines.
+
+    The learned optimizer takes the steps of the budget, or its horizon; Adam, FIRE and
+    basin hopping then get as many charged evaluations as it was charged in all, before
+    they are relaxed like it, and ``BH 10x`` ten times as many.
+    """
+    from ase_l2h.search import search
+    from ase_l2h.targets import named_target
+
+    path = folder / "records.jsonl"
+    lines = _read(path)
+    done = {_key(line) for line in lines}
+    learned = [name for name in methods if METHODS[name].method == "learned"]
+    order = learned + [name for name in methods if name not in learned]
+    for system in systems:
+        first, second = system[:2], system[2:]
+        for count in budget.compositions:
+            parts = [(first, count), (second, N_ATOMS - count)]
+            target = named_target("".join(f"{s}{n}" for s, n in parts if n), system)
+            spent: int | None = None
+            for name in order:
+                method = METHODS[name]
+                key = (system, name, count, seed, budget.starts, budget.steps)
+                known = next((line for line in lines if _key(line) == key), None)
+                if known is None:
+                    steps = budget.steps
+                    if method.method != "learned" and spent is not None:
+                        steps = spent * method.factor
+                    result = search(
+                        target.potential,
+                        target.system,
+                        method=method.method,
+                        weights=method.weights,
+                        n_starts=budget.starts,
+                        n_steps=steps,
+                        seed=seed,
+                    )
+                    energies = result.energies[np.isfinite(result.energies)]
+                    known = {
+                        "system": system,
+                        "method": name,
+                        "n_first": count,
+                        "seed": seed,
+                        "starts": budget.starts,
+                        "budget_steps": budget.steps,
+                        "steps": result.n_steps,
+                        "energy": float(energies.min()),
+                        "mean": float(energies.mean()),
+                        "charged_evaluations": result.charged_evaluations,
+                        "weights_sha256": None
+                        if result.weights is None
+                        else result.weights.sha256,
+                        "wall_seconds": round(result.wall_seconds, 3),
+                    }
+                    lines.append(known)
+                    with path.open("a", encoding="utf-8") as stream:
+                        stream.write(json.dumps(known) + "\n")
+                if method.method == "learned" and spent is None:
+                    spent = math.ceil(known["charged_evaluations"] / budget.starts)
+                if progress is not None:
+                    progress(f"{system} {count} {name}")
+    assert len({_key(line) for line in lines}) >= len(done)
+    return lines
+
+
+def _key(line: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("system", "method", "n_first", "seed", "starts", "budget_steps")
+    return tuple(line[name] for name in names)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    # A killed run may have left half a line.
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_atomically(path, whole.encode())
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def excess_curves(
+    lines: Sequence[dict[str, Any]], system: str
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Compositions and excess energies (eV per cluster) of every method.
+
+    Against the pure clusters as the best of all methods found them, so that a method
+    that fails there does not look better elsewhere.
+    """
+    mine = [line for line in lines if line["system"] == system]
+    pure = {
+        end: min((r["energy"] for r in mine if r["n_first"] == end), default=math.nan)
+        for end in (0, N_ATOMS)
+    }
+    curves = {}
+    for name in METHODS:
+        rows = sorted((r["n_first"], r["energy"]) for r in mine if r["method"] == name)
+        if not rows:
+            continue
+        counts, energies = map(np.array, zip(*rows, strict=True))
+        share = counts / N_ATOMS
+        reference = share * pure[N_ATOMS] + (1 - share) * pure[0]
+        curves[name] = (counts, energies - reference)
+    return curves
+
+
+def nanoalloy_figure(lines: Sequence[dict[str, Any]]) -> Figure:
+    """Excess energy per atom against composition, one panel per system."""
+    from matplotlib.figure import Figure
+
+    systems = list(dict.fromkeys(line["system"] for line in lines))
+    figure = Figure(figsize=(5.2 * len(systems), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(systems), squeeze=False)[0]
+    for panel, system in zip(panels, systems, strict=True):
+        for name, (counts, excess) in excess_curves(lines, system).items():
+            method = METHODS[name]
+            panel.plot(
+                counts,
+                1000 * excess / N_ATOMS,
+                color=method.colour,
+                marker=method.marker,
+                markersize=5,
+                lw=1,
+                label=name,
+            )
+        panel.axhline(0, color=GREY, lw=0.8, ls="--")
+        panel.set_title(f"{system[:2]}$_m${system[2:]}$_{{{N_ATOMS}-m}}$")
+        panel.set_xlabel(f"number of {system[:2]} atoms, $m$")
+        panel.set_ylabel("excess energy per atom (meV)")
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def nanoalloy_table(lines: Sequence[dict[str, Any]]) -> str:
+    """How far every method lies above the lowest of all, in meV per cluster."""
+    out = []
+    for system in dict.fromkeys(line["system"] for line in lines):
+        curves = excess_curves(lines, system)
+        counts = sorted({int(c) for xs, _ in curves.values() for c in xs})
+        lowest = {
+            count: min(
+                float(ys[xs == count][0]) for xs, ys in curves.values() if count in xs
+            )
+            for count in counts
+        }
+        out += [
+            f"## {system}, {N_ATOMS} atoms: energy above the lowest found (meV)",
+            "",
+            f"| {system[:2]} atoms | " + " | ".join(curves) + " |",
+            "|---|" + "---|" * len(curves),
+        ]
+        for count in counts:
+            cells = [
+                f"{1000 * (float(ys[xs == count][0]) - lowest[count]):.1f}"
+                if count in xs
+                else "-"
+                for xs, ys in curves.values()
+            ]
+            out.append(f"| {count} | " + " | ".join(cells) + " |")
+        means = []
+        for xs, ys in curves.values():
+            above = [y - lowest[int(x)] for x, y in zip(xs, ys, strict=True)]
+            means.append(f"{1000 * np.mean(above):.1f}")
+        out += ["| **mean** | " + " | ".join(means) + " |", ""]
+    return "\n".join(out)
+
+
+def write_nanoalloys(
+    folder: Path, lines: Sequence[dict[str, Any]], left_out: str
+) -> None:
+    """Write ``fig7.md``, ``fig7.csv``, ``fig7.png`` and ``fig7.pdf`` from records.
+
+    Parameters
+    ----------
+    folder
+        Where to.
+    lines
+        From :func:`nanoalloy_records`.
+    left_out
+        A sentence on what this budget leaves out.
+    """
+    from ase_l2h.evaluation.figures import save_figure
+
+    rows = ["system,method,n_first,energy_eV,mean_eV,starts,steps,charged_evaluations"]
+    for line in lines:
+        rows.append(
+            f'{line["system"]},"{line["method"]}",{line["n_first"]},'
+            f"{line['energy']:.8f},{line['mean']:.8f},{line['starts']},"
+            f"{line['steps']},{line['charged_evaluations']}"
+        )
+    write_atomically(folder / "fig7.csv", ("\n".join(rows) + "\n").encode())
+    page = f"# Excess energies of nanoalloys\n\n{left_out}\n\n{nanoalloy_table(lines)}"
+    page += "\n![Excess energies](fig7.png)\n"
+    write_atomically(folder / "fig7.md", page.encode())
+    figure = nanoalloy_figure(lines)
+    for form in ("png", "pdf"):
+        save_figure(figure, folder / f"fig7.{form}", form)
