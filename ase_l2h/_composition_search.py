@@ -204,15 +204,17 @@ class CompositionSearch:
         self, rngs: Mapping[int, np.random.Generator]
     ) -> list[Candidate]:
         rows, seeds = [], []
+        rule = None if self.weights is None else self.weights.rule
+        rules = len(rule) if isinstance(rule, tuple) else 1
+        # As many for each rule: which one a start gets depends on no other composition.
+        starts = -(-self.settings.starts // rules) * rules
         for m, rng in rngs.items():
             kinds = np.repeat([0, 1], [self.n - m, m])
-            rows += [rng.permutation(kinds) for _ in range(self.settings.starts)]
+            rows += [rng.permutation(kinds) for _ in range(starts)]
             seeds += [int(rng.integers(2**31))]
         species = np.stack(rows, axis=1)
-        if self.settings.method == "bh" or self.weights is None:
-            return self.decorator.explore(None, species, 0, seeds)
-        steps = self.weights.horizon
-        return self.decorator.explore(self.weights.rule, species, steps, seeds)
+        steps = 0 if self.weights is None else self.weights.horizon
+        return self.decorator.explore(rule, species, steps, seeds)
 
     def _from_templates(
         self, rngs: Mapping[int, np.random.Generator]
