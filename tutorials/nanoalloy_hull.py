@@ -1,0 +1,58 @@
+# %% [markdown]
+# # Which silver-gold clusters are stable?
+#
+# Thirteen atoms, silver and gold in all fourteen proportions: for each one the lowest
+# structure is searched, geometry and placement of the elements (the *homotop*) at once.
+# Its **excess energy** compares it with the pure clusters of thirteen atoms; the
+# compositions on the lower **convex hull** are stable against a mixture of others.
+
+# %%
+from ase_l2h.evaluation.hull_figure import hull_figure
+from ase_l2h.evaluation.hull_report import hull_of, hull_rows
+from ase_l2h.hull_search import find_hull
+
+# %% [markdown]
+# A small budget is enough for thirteen atoms. With `folder="AgAu13"` everything found
+# would be kept, and the same call would continue after a crash. On the command line:
+# `ase-l2h hull AgAu --n 13`.
+
+# %%
+result = find_hull("AgAu", 13, weights="universal", budget=10_000, seed=1)
+print(f"{result.rounds} rounds, ended: {result.ended}")
+print(f"{sum(result.charged.values())} charged evaluations")
+
+# %% [markdown]
+# One row per composition. Unlike bonds, motif and point group say what the structures
+# have in common: icosahedra, silver outside, gold inside.
+
+# %%
+rows = hull_rows(result)
+for row in rows:
+    vertex = "vertex" if row["on_hull"] else ""
+    print(
+        f"Ag{row['n_A']:<2} Au{row['n_B']:<2} {row['excess_eV']:8.4f} eV  "
+        f"{row['unlike_bonds']:2} unlike bonds  {row['motif']:11} "
+        f"{row['point_group']:4} {vertex}"
+    )
+
+# %% [markdown]
+# The picture that the command draws.
+
+# %%
+figure = hull_figure(
+    hull_of(result),
+    [row["motif"] for row in rows],
+    list(result.structures.values()),
+    ("Ag", "Au"),
+    point_groups=[row["point_group"] for row in rows],
+)
+figure.savefig("nanoalloy_hull.png", dpi=120)
+
+# %% [markdown]
+# Energies from a search are upper bounds. More budget or another seed may lower one,
+# and then the excess of others changes too where it was a pure cluster.
+
+# %%
+assert list(result.structures) == list(range(14)), "every composition was searched"
+assert rows[0]["excess_eV"] == rows[13]["excess_eV"] == 0
+assert all(row["excess_eV"] < 0 for row in rows[1:13]), "silver and gold mix"
