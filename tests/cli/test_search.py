@@ -62,7 +62,7 @@ def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
     assert sum(m["count"] for m in found["minima"]) == 16
     assert found["seed"] == 3
     assert found["method"] == "learned"
-    assert len(found["weights_sha256"]) == 64
+    assert set(map(len, found["weights_sha256"].split("+"))) == {64}
     assert found["backend"] == "scan"
     assert found["stopped"] == "done"
     assert found["wall_seconds"] >= found["search_seconds"] > 0
