@@ -167,7 +167,11 @@ def hull(
     if record is not None:
         click.echo(json.dumps(record, allow_nan=False) if as_json else table(record))
     if result.ended == "interrupted":
-        raise Interrupted(f"interrupted; the same command continues in {folder}")
+        # The folder knows the new budget by now; another --update would add it again.
+        what = "the same command, without --update," if options["update"] else None
+        raise Interrupted(
+            f"interrupted; {what or 'the same command'} continues in {folder}"
+        )
 
 
 def read_compositions(text: str, n_atoms: int) -> list[int]:

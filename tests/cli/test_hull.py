@@ -171,6 +171,25 @@ def test_an_update_adds_to_the_budget_and_loses_nothing(run, outcome, copy):
         assert new["energy_eV"] <= old["energy_eV"] + 1e-9
 
 
+def test_an_interrupted_update_goes_on_without_the_option(run, copy, tmp_path):
+    """Which would add the budget once more."""
+    again = Path(shutil.copytree(copy, tmp_path / "again"))
+    more = ("hull", "AgAu", *SMALL, "--update", "--out")
+    assert run(*more, again).exit_code == 0
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as context:
+        # Called after every round.
+        context.setattr("tqdm.tqdm.set_postfix_str", interrupted)
+        result = run(*more, copy)
+    assert result.exit_code == 130
+    assert "the same command, without --update, continues" in result.stderr
+    assert run("hull", "AgAu", *SMALL, "--out", copy).exit_code == 0
+    assert_same_folder(copy, again)
+
+
 def test_only_the_compositions_asked_for(run, outcome, tmp_path, monkeypatch):
     """One: no excess without pure clusters. The folder is named after the system."""
     monkeypatch.chdir(tmp_path)
