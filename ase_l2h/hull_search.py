@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 # Optimizers of different taste: close-packed and icosahedral structures.
-DEFAULT_WEIGHTS = "lj-fcc+lj-icosahedral+gupta-agau+universal"
+DEFAULT_WEIGHTS = "lj-fcc+lj-icosahedral+lj+universal"
 DEFAULT_BUDGET = 300_000
 # Lattice constant of an fcc crystal with nearest neighbours 1 apart.
 SQRT2 = 2**0.5
