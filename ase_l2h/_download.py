@@ -252,8 +252,10 @@ def _attempt(url: str, size: int, timeout: float, stopped: threading.Event) -> b
         else:
             _check_head(response.status_code, response.headers, size)
 
+    # Longer than whoever waits in `_fetch`, so that one place tells of the delay.
+    longest = timeout + PAUSE
     fetch = pooch.HTTPDownloader(
-        timeout=(min(CONNECT_TIMEOUT, timeout), timeout),
+        timeout=(min(CONNECT_TIMEOUT, longest), longest),
         hooks={"response": inspect},
         headers={"Accept-Encoding": "identity"},
     )

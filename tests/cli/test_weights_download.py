@@ -222,16 +222,16 @@ def test_servers_that_delay_are_given_up_in_time(fails, server, published, answe
     begun = time.monotonic()
     sentence = fails("--timeout", 0.3)
     assert "gave no complete answer within 0.3 s" in sentence
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
 
 
 def test_a_name_server_that_delays_is_given_up_in_time(fails, publish, monkeypatch):
     publish("http://weights.invalid/far.safetensors")
     over = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(10) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(60) and [])
     begun = time.monotonic()
     assert "gave no complete answer within 0.3 s" in fails("--timeout", 0.3)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 10
     over.set()
 
 
@@ -311,7 +311,7 @@ def test_an_interrupted_download_leaves_nothing(server, published, cache, kind, 
     begun = time.monotonic()
     process.send_signal(kind)
     out, messages = process.communicate(timeout=60)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 20
     assert (process.returncode, out) == (code, "")
     if kind == signal.SIGINT:
         assert "Error: interrupted" in messages.splitlines()
