@@ -1,4 +1,4 @@
-"""``ase-l2h reproduce``: exhibits of the paper, from records."""
+"""``ase-l2h reproduce``: exhibits of the papers, from records."""
 
 from __future__ import annotations
 
@@ -7,30 +7,35 @@ from pathlib import Path
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.cli.exhibits import BUDGETS, EXHIBITS
 
 __all__ = ["reproduce"]
 
-EXHIBITS = ("fig7",)
-# Of `ase_l2h.evaluation.nanoalloys`, which would load more; a test holds them together.
-BUDGETS = ("quick", "paper")
+ALL = "all"
+# The paper whose exhibits `all` makes.
+PAPER = "Learn2Hop"
 
-HELP = """Reproduce an exhibit of the Learn2Hop paper.
-
-fig7: excess energies of Ag-Au and Pd-Pt clusters of 38 atoms by Adam, FIRE, basin
-hopping (with as many charged evaluations, and ten times as many), and an optimizer that
-was trained on Ag-Au. Pd-Pt was never trained on.
-
-The folder receives records, a table (Markdown and CSV) and pictures (PNG and PDF). What
-is in the records already is not run again, so an interrupted run continues.
+LIST = "\n".join(f"  {name:9}  {e.shows}" for name, e in EXHIBITS.items())
+HELP = f"""Reproduce a table or figure of a paper, beside the paper's own numbers.
 
 \b
-Example:
+{LIST}
+  {ALL:9}  everything of the {PAPER} paper
+
+The folder receives records (JSON lines), a table (Markdown and CSV) and pictures (PNG
+and PDF). What is in the records already is not run again, so an interrupted run
+continues, and exhibits that share a folder share what they have in common. The Markdown
+says what the budget leaves out.
+
+\b
+Examples:
   ase-l2h reproduce fig7 --budget quick --out fig7
+  ase-l2h reproduce all --budget quick
 """
 
 
 @click.command(cls=Verb, help=HELP)
-@click.argument("exhibit", type=click.Choice(EXHIBITS))
+@click.argument("exhibit", type=click.Choice((*EXHIBITS, ALL)))
 @click.option(
     "--budget",
     type=click.Choice(BUDGETS),
@@ -40,7 +45,11 @@ Example:
     "protocol, days on two cores.",
 )
 @click.option(
-    "--seed", type=int, default=2026, show_default=True, help="Of the starts."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=2026,
+    show_default=True,
+    help="Everything random follows from it.",
 )
 @click.option(
     "--out",
@@ -52,21 +61,8 @@ def reproduce(
     exhibit: str, budget: str, seed: int, out: Path | None, quiet: bool
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
-    from tqdm import tqdm
-
     from ase_l2h.cli.signals import interrupt_on_sigterm
-    from ase_l2h.evaluation.nanoalloys import (
-        BUDGETS as SIZES,
-    )
-    from ase_l2h.evaluation.nanoalloys import (
-        METHODS,
-        SYSTEMS,
-        nanoalloy_records,
-        nanoalloy_table,
-        write_nanoalloys,
-    )
 
-    size = SIZES[budget]
     folder = Path(f"{exhibit}-{budget}") if out is None else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,30 +70,30 @@ def reproduce(
         raise ValueError(
             f"cannot write in the folder {folder} ({error.strerror}); choose another"
         ) from error
-    bar = tqdm(
-        total=len(SYSTEMS) * len(size.compositions) * len(METHODS),
-        desc=exhibit,
-        unit="search",
-        disable=quiet or None,
-    )
-
-    def show(what: str) -> None:
-        bar.set_postfix_str(what)
-        bar.update(1)
-
+    wanted = [exhibit]
+    if exhibit == ALL:
+        wanted = [name for name, e in EXHIBITS.items() if e.paper == PAPER]
     try:
-        with bar, interrupt_on_sigterm():
-            lines = nanoalloy_records(folder, size, seed, progress=show)
+        with interrupt_on_sigterm():
+            for name in wanted:
+                click.echo(_make(name, folder, budget, seed, quiet))
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; the same command continues in {folder}"
         ) from None
-    steps = "the weights' horizon" if size.steps is None else f"{size.steps} steps"
-    left_out = (
-        f"Budget '{budget}': {len(size.compositions)} of 39 compositions, "
-        f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
-        "steps, and a second optimizer, trained on Ag-Au, Ag-Pt and Pd-Au."
-    )
-    write_nanoalloys(folder, lines, left_out)
-    click.echo(nanoalloy_table(lines))
-    click.echo(f"{left_out} Results in {folder}.")
+    click.echo(f"Results in {folder}.")
+
+
+def _make(name: str, folder: Path, budget: str, seed: int, quiet: bool) -> str:
+    """One exhibit, with a progress bar."""
+    from tqdm import tqdm
+
+    # None switches the bar off where standard error is no terminal.
+    with tqdm(desc=name, disable=quiet or None) as bar:
+
+        def show(done: int, of: int, what: str) -> None:
+            bar.total = of
+            bar.set_postfix_str(what, refresh=False)
+            bar.update(done - bar.n)
+
+        return EXHIBITS[name].load()(folder, budget, seed, show)

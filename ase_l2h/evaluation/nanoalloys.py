@@ -20,7 +20,14 @@ from ase_l2h.evaluation.figures import BLUE, GREY, VERMILLION
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BUDGETS", "METHODS", "Budget", "nanoalloy_records", "write_nanoalloys"]
+__all__ = [
+    "BUDGETS",
+    "METHODS",
+    "Budget",
+    "nanoalloy_records",
+    "reproduce",
+    "write_nanoalloys",
+]
 
 N_ATOMS = 38
 SYSTEMS = ("AgAu", "PdPt")
@@ -64,11 +71,11 @@ def nanoalloy_records(
     budget: Budget,
     seed: int = 0,
     *,
-    progress: Callable[[str], Any] | None = None,
+    progress: Callable[[int, int, str], Any] | None = None,
     systems: Sequence[str] = SYSTEMS,
     methods: Sequence[str] = tuple(METHODS),
 ) -> list[dict[str, Any]]:
-    """Run what is missing in ``folder/records.jsonl``; all its lines.
+    """Run what is missing in ``folder/fig7.jsonl``; all its lines.
 
     The learned optimizer takes the steps of the budget, or its horizon; Adam, FIRE and
     basin hopping then get as many charged evaluations as it was charged in all, before
@@ -77,11 +84,12 @@ def nanoalloy_records(
     from ase_l2h.search import search
     from ase_l2h.targets import named_target
 
-    path = folder / "records.jsonl"
+    path = folder / "fig7.jsonl"
     lines = _read(path)
     done = {_key(line) for line in lines}
     learned = [name for name in methods if METHODS[name].method == "learned"]
     order = learned + [name for name in methods if name not in learned]
+    total, finished = len(systems) * len(budget.compositions) * len(order), 0
     for system in systems:
         first, second = system[:2], system[2:]
         for count in budget.compositions:
@@ -127,8 +135,9 @@ def nanoalloy_records(
                         stream.write(json.dumps(known) + "\n")
                 if method.method == "learned" and spent is None:
                     spent = math.ceil(known["charged_evaluations"] / budget.starts)
+                finished += 1
                 if progress is not None:
-                    progress(f"{system} {count} {name}")
+                    progress(finished, total, f"{system} {count} {name}")
     assert len({_key(line) for line in lines}) >= len(done)
     return lines
 
@@ -266,3 +275,19 @@ def write_nanoalloys(
     figure = nanoalloy_figure(lines)
     for form in ("png", "pdf"):
         save_figure(figure, folder / f"fig7.{form}", form)
+
+
+def reproduce(
+    folder: Path, budget: str, seed: int, progress: Callable[[int, int, str], Any]
+) -> str:
+    """The exhibit ``fig7``, see :mod:`ase_l2h.cli.exhibits`."""
+    size = BUDGETS[budget]
+    lines = nanoalloy_records(folder, size, seed, progress=progress)
+    steps = "the weights' horizon" if size.steps is None else f"{size.steps} steps"
+    left_out = (
+        f"Budget '{budget}': {len(size.compositions)} of 39 compositions, "
+        f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
+        "steps, and a second optimizer, trained on Ag-Au, Ag-Pt and Pd-Au."
+    )
+    write_nanoalloys(folder, lines, left_out)
+    return f"{nanoalloy_table(lines)}\n{left_out}"

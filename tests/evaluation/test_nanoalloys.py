@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ase_l2h.evaluation.nanoalloys as module
-from ase_l2h.cli.reproduce import BUDGETS as OFFERED
+from ase_l2h.cli.exhibits import BUDGETS as OFFERED
 from ase_l2h.evaluation.nanoalloys import (
     BUDGETS,
     METHODS,
@@ -68,14 +68,14 @@ def test_records_are_kept_and_not_run_again(six, tmp_path):
     assert [(r["n_first"], r["method"]) for r in first] == [
         (count, method) for count in (0, 3, 6) for method in TWO
     ]
-    path = tmp_path / "records.jsonl"
+    path = tmp_path / "fig7.jsonl"
     text = path.read_text()
     with path.open("a") as stream:
         stream.write('{"system": "AgAu", "meth')
-    seen: list[str] = []
-    assert run(progress=seen.append) == first
+    seen: list[tuple[int, int]] = []
+    assert run(progress=lambda done, of, _: seen.append((done, of))) == first
     assert path.read_text() == text
-    assert len(seen) == 6
+    assert seen == [(k, 6) for k in range(1, 7)]
     # The octahedron of gold is the lowest; two starts need not find it.
     ends = [r["energy"] for r in first if r["n_first"] == 0]
     assert -18.906 < min(ends) < -18.5

@@ -1,0 +1,50 @@
+"""What ``ase-l2h reproduce`` can make: one line per exhibit.
+
+An exhibit is a function ``(folder, budget, seed, progress) -> str``: it runs what is
+missing in its records in ``folder``, writes ``NAME.md``, ``NAME.csv``, ``NAME.png`` and
+``NAME.pdf`` from them, and returns what is printed. ``progress(done, of, what)`` is
+called after every piece of work. Functions are imported when they are called, so that
+``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+__all__ = ["BUDGETS", "EXHIBITS", "Exhibit", "Make", "Progress"]
+
+BUDGETS = ("quick", "paper")
+
+Progress = Callable[[int, int, str], Any]
+Make = Callable[[Path, str, int, Progress], str]
+
+
+class Exhibit(NamedTuple):
+    """An exhibit: ``paper`` it belongs to, ``where`` it is made, what it ``shows``.
+
+    ``where`` is ``"module:function"``.
+    """
+
+    paper: str
+    where: str
+    shows: str
+
+    def load(self) -> Make:
+        """The function that makes it."""
+        module, _, function = self.where.partition(":")
+        return getattr(import_module(module), function)
+
+
+HERE = "ase_l2h.evaluation"
+
+# `reproduce all` makes those of the first paper.
+EXHIBITS: dict[str, Exhibit] = {
+    "fig7": Exhibit(
+        "Learn2Hop",
+        f"{HERE}.nanoalloys:reproduce",
+        "excess energies of Ag-Au and Pd-Pt clusters of 38 atoms",
+    ),
+}
