@@ -12,9 +12,13 @@ from typing import Any, NoReturn
 
 import click
 
+from ase_l2h.cli.compilation import use_compilation_cache
+
 __all__ = ["BadInput", "Interrupted", "Program", "RunFailure", "Verb", "elapsed"]
 
 CLOCK = "ase_l2h.clock"
+# Whether this process belongs to the command line, which may then set JAX up.
+OWN = "ase_l2h.own_process"
 
 
 class Sentence(click.ClickException):
@@ -51,7 +55,7 @@ class Program(click.Group):
         clock = {"from": "command start", "begun": time.monotonic()}
         if age is not None:
             clock = {"from": "process start", "begun": time.monotonic() - age}
-        extra.setdefault("obj", {CLOCK: clock})
+        extra.setdefault("obj", {CLOCK: clock, OWN: args is None})
         return super().main(args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -85,6 +89,8 @@ class Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb and translate what it raises."""
         show = ctx.params.pop("traceback")
+        if (ctx.find_object(dict) or {}).get(OWN):
+            use_compilation_cache()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError) as error:

@@ -1,0 +1,118 @@
+"""What XLA compiles in one run is kept for the next: the command line's own cache.
+
+Only a process that the command line started is set up so, through JAX's environment
+variables and before JAX is loaded; importing this package changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+__all__ = ["COMPILED_VARIABLE", "compiled_folder", "use_compilation_cache"]
+
+COMPILED_VARIABLE = "ASE_L2H_COMPILED"
+OFF = "off"
+# Oldest files go first once a folder holds more; a search of one size leaves 0.3 MB.
+MAX_BYTES = 200_000_000
+FOLDER_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def compiled_folder() -> Path | None:
+    """Where compiled code is kept on this kind of machine; None when switched off.
+
+    ``ASE_L2H_COMPILED`` names another folder, or is ``off``. Machine code of one
+    processor may crash another, and home folders are shared: each kind of processor,
+    and each version of the compiler, has a folder of its own.
+    """
+    chosen = os.environ.get(COMPILED_VARIABLE, "")
+    if chosen.strip().lower() == OFF:
+        return None
+    if chosen:
+        parent = Path(os.path.expanduser(chosen)).absolute()
+    else:
+        from ase_l2h._weight_files import cache_folder
+
+        parent = cache_folder() / "compiled"
+    return parent / _machine()
+
+
+def use_compilation_cache() -> Path | None:
+    """Let JAX, which must not be loaded yet, read and keep compiled code.
+
+    A folder that cannot be written to is not used: the run is slower, not wrong. A
+    cache that the user has set up for JAX is left alone.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The folder that is used.
+    """
+    if "jax" in sys.modules or FOLDER_VARIABLE in os.environ:
+        return None
+    folder = compiled_folder()
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        _prune(folder)
+    except OSError:
+        return None
+    if not writable:
+        return None
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    # Everything: a search compiles some twenty small functions, none takes a second.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    # XLA takes its own tuning hints (prefer-no-gather) for features that the processor
+    # lacks, and says so in an alarming line per function that it loads. A processor
+    # that really differs has another folder.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return folder
+
+
+def _machine() -> str:
+    """Short name of what compiled code depends on: processor and compiler."""
+    features = platform.machine() + platform.processor()
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        lines = information.read_text(errors="replace").splitlines()
+        kinds = ("model name", "flags", "Features", "CPU part")
+        features += "".join(sorted({x for x in lines if x.startswith(kinds)}))
+    try:
+        compiler = version("jaxlib")
+    except PackageNotFoundError:
+        compiler = "none"
+    digest = hashlib.sha256(features.encode()).hexdigest()[:8]
+    return f"jaxlib-{compiler}-{digest}"
+
+
+def _prune(folder: Path) -> None:
+    """Remove the files not used for longest where there are more than a folder holds.
+
+    Another process may do the same: a file that is gone already is no trouble.
+    """
+    found = sorted(_files(folder))
+    excess = sum(size for _, size, _ in found) - MAX_BYTES
+    for _, size, path in found:
+        if excess <= 0:
+            break
+        path.unlink(missing_ok=True)
+        excess -= size
+
+
+def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Time of the last use, size and path of each file."""
+    for entry in os.scandir(folder):
+        try:
+            status = entry.stat()
+        except OSError:
+            continue
+        used = max(status.st_atime, status.st_mtime)
+        yield used, status.st_size, Path(entry.path)

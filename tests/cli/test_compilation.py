@@ -1,0 +1,107 @@
+"""What is compiled in one run is there in the next, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ase_l2h.cli import compilation
+
+PROGRAM = "from ase_l2h.cli.main import cli; cli()"
+SEARCH = ("search", "LJ5", "--starts", "2", "--steps", "20", "--method", "gd", "--json")
+
+
+def run(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess:
+    names = (compilation.COMPILED_VARIABLE, "ASE_L2H_CACHE", "TF_CPP_MIN_LOG_LEVEL")
+    drop = {*names, *(name for name in os.environ if name.startswith("JAX_"))}
+    environment = {k: v for k, v in os.environ.items() if k not in drop} | variables
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *SEARCH],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def test_a_second_run_compiles_nothing_and_finds_the_same(tmp_path):
+    folder = tmp_path / "compiled"
+    first = run(tmp_path, ASE_L2H_COMPILED=str(folder))
+    assert first.returncode == 0, first.stderr
+    kept = {p.name for p in folder.rglob("*-cache")}
+    assert any("advance" in name for name in kept)
+    second = run(tmp_path, ASE_L2H_COMPILED=str(folder))
+    assert {p.name for p in folder.rglob("*-cache")} == kept
+    assert second.stderr == first.stderr == ""
+    one, two = (json.loads(r.stdout) for r in (first, second))
+    for record in (one, two):
+        for clock in ("wall_seconds", "search_seconds"):
+            record.pop(clock)
+    assert one == two
+
+
+def test_a_folder_that_cannot_be_used_is_no_trouble(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    result = run(tmp_path, ASE_L2H_COMPILED=str(blocked))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert blocked.read_text() == "in the way"
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """As if JAX was not loaded; whatever is set is undone."""
+    monkeypatch.delitem(sys.modules, "jax")
+    for name in (
+        compilation.COMPILED_VARIABLE,
+        compilation.FOLDER_VARIABLE,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
+        "TF_CPP_MIN_LOG_LEVEL",
+    ):
+        # Set and deleted, so that the value of before comes back in any case.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_where_it_lies_and_how_it_is_switched_off(fresh, tmp_path):
+    fresh.setenv("ASE_L2H_CACHE", str(tmp_path))
+    folder = compilation.use_compilation_cache()
+    assert folder is not None
+    assert folder.parent == tmp_path / "compiled"
+    assert os.environ[compilation.FOLDER_VARIABLE] == str(folder)
+    # The user's own choice for JAX stands.
+    assert compilation.use_compilation_cache() is None
+    fresh.delenv(compilation.FOLDER_VARIABLE)
+    fresh.setenv(compilation.COMPILED_VARIABLE, "Off")
+    assert compilation.use_compilation_cache() is None
+    assert compilation.FOLDER_VARIABLE not in os.environ
+
+
+def test_a_library_user_s_jax_is_left_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASE_L2H_CACHE", str(tmp_path))
+    monkeypatch.delenv(compilation.FOLDER_VARIABLE, raising=False)
+    assert "jax" in sys.modules
+    assert compilation.use_compilation_cache() is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_not_used_for_longest_goes_first(fresh, tmp_path):
+    fresh.setenv(compilation.COMPILED_VARIABLE, str(tmp_path))
+    fresh.setattr(compilation, "MAX_BYTES", 25)
+    folder = compilation.compiled_folder()
+    assert folder is not None
+    folder.mkdir()
+    for age in range(5):
+        path = folder / f"{age}-cache"
+        path.write_bytes(bytes(10))
+        os.utime(path, (1e9 - age, 1e9 - age))
+    compilation.use_compilation_cache()
+    assert sorted(p.name for p in folder.iterdir()) == ["0-cache", "1-cache"]
