@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ase_l2h.cli.common import Program
+from ase_l2h.cli.compare import compare
 from ase_l2h.cli.hull import hull
 from ase_l2h.cli.info import info
 from ase_l2h.cli.reproduce import reproduce
@@ -47,6 +48,7 @@ Examples:
   ase-l2h search LJ38                          a Lennard-Jones cluster
   ase-l2h search Ag19Au19 -o best.extxyz       a nanoalloy, Gupta potential
   ase-l2h search start.xyz --potential lj      from your own structure
+  ase-l2h compare LJ13 --out lj13              methods beside each other
   ase-l2h info                                 versions, devices, weights
 
 Results go to standard output, progress and messages to standard error.
@@ -66,5 +68,5 @@ def cli() -> None:
     """The whole program."""
 
 
-for command in (search, hull, info, weights, train, reproduce):
+for command in (search, hull, compare, info, weights, train, reproduce):
     cli.add_command(command)

@@ -1,0 +1,361 @@
+"""How methods are compared: what is declared before anything is run, and running it.
+
+A **run** is one search with a seed of its own, charged for every energy and gradient it
+asks for. It ends at its first encounter: a charged quench that ends within 1e-4 energy
+scales of the target energy (or below). Methods that hop are one chain per run. The
+others are restarted from one random start after another, so a run of theirs is a row of
+starts of which the last one meets the target; starts are made in blocks side by side,
+but charged to their runs one after the other, as they would be on one's own. A run that
+has used up its budget is cut off there (right-censored): the start under way is
+finished, a chain takes up to 2000 evaluations more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.evaluation.compile_clock import compile_clock
+from ase_l2h.evaluation.first_encounter import first_encounters
+from ase_l2h.evaluation.records import Lines, Records
+from ase_l2h.methods import HOPPING, default_steps, make_optimizer, method_weights
+from ase_l2h.optimizers import BasinHopping
+from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout.api import resolve_device
+from ase_l2h.search import HIT, search
+from ase_l2h.system import System
+from ase_l2h.targets import Target
+
+__all__ = [
+    "Contender",
+    "Goal",
+    "Protocol",
+    "contender",
+    "goal",
+    "lines_of",
+    "run_protocol",
+    "runs_of_starts",
+]
+
+# Starts, and chains, that are run side by side and recorded together.
+STARTS = 128
+CHAINS = 100
+
+Progress = Callable[[int, int, str], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """A target with the energy that counts as found, in the potential's unit."""
+
+    name: str
+    potential: Potential
+    system: System
+    energy: float
+
+    @property
+    def tolerance(self) -> float:
+        """How far from ``energy`` a quench may end, the potential's unit."""
+        return HIT * float(np.mean(np.asarray(self.system.energy_scale)))
+
+
+def goal(target: Target, energy: float | None = None) -> Goal:
+    """What is to be found of a target: its published minimum, or ``energy``.
+
+    Raises
+    ------
+    ValueError
+        When neither is known.
+    """
+    if energy is None:
+        energy = target.reference
+    if energy is None or not math.isfinite(energy):
+        raise ValueError(
+            f"{target.name} has no published minimum; give the energy that counts as "
+            f"found, {target.name}=ENERGY, for example the lowest of a long "
+            f"'ase-l2h search {target.name}'"
+        )
+    return Goal(target.name, target.potential, target.system, float(energy))
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A method as it takes part: its ``name`` in tables, weights and steps per start.
+
+    ``steps`` is None for methods that hop, which go on until they are done.
+    """
+
+    name: str
+    method: str
+    weights: str | None
+    sha256: str | None
+    steps: int | None
+
+
+def contender(text: str) -> Contender:
+    """A method from ``METHOD[:WEIGHTS][@STEPS]``, say ``learned:lj-fcc@600``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method or weights, and for steps that cannot be.
+    """
+    match = re.fullmatch(r"([^:@]+)(?::(.+?))?(?:@([0-9]{1,8}))?", text)
+    if match is None:
+        raise ValueError(
+            f"'{text}' is no method; write METHOD, METHOD:WEIGHTS or METHOD@STEPS, "
+            "for example learned:lj-fcc@600"
+        )
+    method, weights, steps = match.groups()
+    loaded = method_weights(method, weights)
+    if method in HOPPING:
+        if steps is not None:
+            raise ValueError(
+                f"'{text}': {method} hops until its budget is used up; leave @{steps} "
+                "out"
+            )
+        return Contender(text, method, None, None, None)
+    count = default_steps(method, loaded) if steps is None else int(steps)
+    if count < 1:
+        raise ValueError(f"'{text}' takes no steps; give at least 1")
+    return Contender(
+        text,
+        method,
+        None if loaded is None else loaded.name if weights is None else weights,
+        None if loaded is None else loaded.sha256,
+        count,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is declared before anything is run.
+
+    Parameters
+    ----------
+    goals, contenders
+        Every method runs on every target.
+    runs
+        Runs per method and target.
+    budget
+        Charged evaluations after which a run is cut off.
+    seed
+        All starts and chains follow from it; all methods have the same starts.
+    """
+
+    goals: tuple[Goal, ...]
+    contenders: tuple[Contender, ...]
+    runs: int
+    budget: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self.goals or not self.contenders:
+            raise ValueError("nothing is compared; give a target and a method")
+        if not 1 <= self.runs <= 100_000:
+            raise ValueError(f"{self.runs} runs are asked for; give 1 to 100000")
+        if not 1 <= self.budget <= 10**12:
+            raise ValueError(
+                f"the budget is {self.budget} evaluations; give 1 to 10^12"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(
+                f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"
+            )
+        for names in ([g.name for g in self.goals], [c.name for c in self.contenders]):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{', '.join(twice)} is given twice; name it once")
+
+    def todict(self) -> dict[str, Any]:
+        """The declaration as a line of the record."""
+        return {
+            "kind": "protocol",
+            "targets": {g.name: [g.energy, g.tolerance] for g in self.goals},
+            "methods": [dataclasses.asdict(c) for c in self.contenders],
+            "runs": self.runs,
+            "budget": self.budget,
+            "seed": self.seed,
+        }
+
+
+def run_protocol(
+    protocol: Protocol,
+    records: Records,
+    *,
+    device: Any = None,
+    progress: Progress | None = None,
+) -> None:
+    """Run what is missing in ``records``; the declaration goes there first.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Finished blocks are in the record; the same call goes on from there.
+    """
+    if records.find(protocol.todict()) is None:
+        records.append(protocol.todict())
+    pairs = [(g, c) for g in protocol.goals for c in protocol.contenders]
+    for number, (aim, method) in enumerate(pairs):
+        if progress is not None:
+            progress(number, len(pairs), f"{aim.name} {method.name}")
+        block = _block_of_chains if method.steps is None else _block_of_starts
+        while (missing := _missing(protocol, records.lines, aim, method)) > 0:
+            done = len(lines_of(protocol, records.lines, aim, method))
+            key = _key(protocol, aim, method) | {"block": done}
+            seed = _block_seed(protocol.seed, done)
+            make = functools.partial(
+                block, protocol, aim, method, seed, missing, device
+            )
+            records.get(key, make)
+    if progress is not None:
+        progress(len(pairs), len(pairs), "done")
+
+
+def _block_seed(seed: int, block: int) -> int:
+    """Seed of a block: the same for all methods and targets."""
+    return int(np.random.SeedSequence((seed, block)).generate_state(1)[0])
+
+
+def _key(protocol: Protocol, aim: Goal, method: Contender) -> dict[str, Any]:
+    """What the lines of a method on a target have in common."""
+    key = {
+        "kind": "chains" if method.steps is None else "starts",
+        "target": aim.name,
+        "target_energy": aim.energy,
+        "tolerance": aim.tolerance,
+        "method": method.method,
+        "weights": method.weights,
+        "weights_sha256": method.sha256,
+        "steps": method.steps,
+        "seed": protocol.seed,
+    }
+    # Where a chain is cut off is part of it; starts are the same under any budget.
+    return key | {"budget": protocol.budget} if method.steps is None else key
+
+
+def lines_of(protocol: Protocol, lines: Lines, aim: Goal, method: Contender) -> Lines:
+    """The lines of a method on a target, in the order of their blocks."""
+    key = _key(protocol, aim, method)
+    mine = [line for line in lines if all(line.get(k) == v for k, v in key.items())]
+    return sorted(mine, key=lambda line: line["block"])
+
+
+def runs_of_starts(
+    found: Sequence[bool], evaluations: Sequence[int], budget: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of starts up to an encounter, or up to the budget.
+
+    Returns
+    -------
+    tuple
+        For every whole run: whether it met the target, its charged evaluations, and
+        its number of starts.
+    """
+    met: list[bool] = []
+    spent: list[int] = []
+    starts: list[int] = []
+    total = count = 0
+    for hit, charge in zip(found, evaluations, strict=True):
+        total, count = total + int(charge), count + 1
+        if hit or total >= budget:
+            met.append(bool(hit))
+            spent.append(total)
+            starts.append(count)
+            total = count = 0
+    return np.array(met, bool), np.array(spent, int), np.array(starts, int)
+
+
+def _missing(protocol: Protocol, lines: Lines, aim: Goal, method: Contender) -> int:
+    """Runs that are not whole yet."""
+    mine = lines_of(protocol, lines, aim, method)
+    found = [f for line in mine for f in line["found"]]
+    if method.steps is None:
+        return protocol.runs - len(found)
+    charges = [e for line in mine for e in line["evaluations"]]
+    return protocol.runs - len(runs_of_starts(found, charges, protocol.budget)[0])
+
+
+def _block_of_starts(
+    protocol: Protocol,
+    aim: Goal,
+    method: Contender,
+    seed: int,
+    missing: int,
+    device: Any,
+) -> dict[str, Any]:
+    """Starts side by side, each with its steps and its quench."""
+    del protocol, missing
+    with compile_clock() as clock:
+        result = search(
+            aim.potential,
+            aim.system,
+            method=method.method,
+            weights=method.weights,
+            n_starts=STARTS,
+            n_steps=method.steps,
+            seed=seed,
+            device=device,
+        )
+    if result.stopped != "done":
+        # What was cut short is no row of starts.
+        raise KeyboardInterrupt
+    return {
+        "block_seed": seed,
+        "found": (result.energies <= aim.energy + aim.tolerance).tolist(),
+        "evaluations": result.evaluations.tolist(),
+        "energies": _rounded(result.energies),
+        "wall_seconds": round(result.wall_seconds, 4),
+        "compile_seconds": round(clock.seconds, 4),
+        "backend": result.backend,
+        "device": _device_kind(device),
+    }
+
+
+def _block_of_chains(
+    protocol: Protocol,
+    aim: Goal,
+    method: Contender,
+    seed: int,
+    missing: int,
+    device: Any,
+) -> dict[str, Any]:
+    """Chains side by side, each until its encounter or the end of its budget."""
+    optimizer = make_optimizer(method.method, None, 1, aim.system)
+    assert isinstance(optimizer, BasinHopping), "what hops is a basin hopping"
+    with compile_clock() as clock:
+        met = first_encounters(
+            aim.potential,
+            aim.system,
+            optimizer,
+            aim.energy,
+            chains=min(CHAINS, missing),
+            max_evaluations=protocol.budget,
+            seed=seed,
+            device=device,
+        )
+    return {
+        "block_seed": seed,
+        "found": met.found.tolist(),
+        "evaluations": met.evaluations.tolist(),
+        "quenches": met.quenches.tolist(),
+        "energies": _rounded(met.energies),
+        "wall_seconds": round(met.wall_seconds, 4),
+        "compile_seconds": round(clock.seconds, 4),
+        "backend": "scan",
+        "device": _device_kind(device),
+    }
+
+
+def _rounded(energies: np.ndarray) -> list[float | None]:
+    return [round(float(e), 8) if np.isfinite(e) else None for e in energies]
+
+
+def _device_kind(device: Any) -> str:
+    return str(resolve_device(device).device_kind)
