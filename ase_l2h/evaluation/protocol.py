@@ -45,7 +45,7 @@ __all__ = [
 
 # Starts, and chains, that are run side by side and recorded together.
 STARTS = 128
-CHAINS = 100
+CHAINS = 32
 
 Progress = Callable[[int, int, str], Any]
 
@@ -96,6 +96,12 @@ class Contender:
     weights: str | None
     sha256: str | None
     steps: int | None
+
+    def settings(self, system: System) -> str | None:
+        """Its parameters in words, where no hash of weights stands for them."""
+        if self.sha256 is not None:
+            return None
+        return repr(make_optimizer(self.method, None, self.steps or 1, system))
 
 
 def contender(text: str) -> Contender:
@@ -234,6 +240,7 @@ def _key(protocol: Protocol, aim: Goal, method: Contender) -> dict[str, Any]:
         "weights": method.weights,
         "weights_sha256": method.sha256,
         "steps": method.steps,
+        "settings": method.settings(aim.system),
         "seed": protocol.seed,
     }
     # Where a chain is cut off is part of it; starts are the same under any budget.

@@ -1,0 +1,93 @@
+"""The main table: what a first encounter costs, every method on six targets.
+
+    python -m benchmarks.comparison [--targets LJ13,LJ38] [--methods learned,bh]
+
+Starts and chains follow from seed 2026, which nothing was tuned on. What was declared,
+and one line per block of runs, goes to ``benchmarks/records/comparison.jsonl``; what is
+there already is not run again, so a run may be stopped at any time and goes on with
+the block it was in. ``python -m benchmarks.exhibits`` turns it into tables and
+pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from ase_l2h.evaluation.protocol import Protocol, contender, goal, run_protocol
+from ase_l2h.evaluation.records import Records
+from ase_l2h.targets import named_target
+
+__all__ = ["RECORDS", "TARGETS", "protocols"]
+
+RECORDS = Path(__file__).parent / "records" / "comparison.jsonl"
+SEED = 2026
+
+
+class Aim(NamedTuple):
+    """Runs, charged evaluations of a run, and the weights that suit a target best.
+
+    Which weights these are is known from ``results.jsonl``, whose starts are others.
+    """
+
+    runs: int
+    budget: int
+    expert: str
+
+
+TARGETS = {
+    "LJ13": Aim(100, 1_000_000, "lj-icosahedral"),
+    "LJ38": Aim(100, 1_000_000, "lj-fcc"),
+    "LJ75": Aim(48, 4_000_000, "universal"),
+    "Au55": Aim(48, 1_000_000, "gupta-au"),
+    "Si64": Aim(48, 500_000, "universal"),
+    "Ag19Au19": Aim(48, 1_000_000, "gupta-agau"),
+}
+# The cheapest first.
+METHODS = ("learned", "EXPERT", "bh", "adam", "fire", "gd", "bh-paper", "PAPER")
+
+
+def protocols(targets: str, methods: str) -> list[Protocol]:
+    """What is declared for each of the targets; names separated by commas."""
+    declared = []
+    for name in targets.split(","):
+        aim = TARGETS[name]
+        names = {"EXPERT": f"learned:{aim.expert}", "PAPER": "learned:paper-lj13"}
+        declared.append(
+            Protocol(
+                goals=(goal(named_target(name)),),
+                contenders=tuple(
+                    contender(names.get(method, method))
+                    for method in methods.split(",")
+                ),
+                runs=aim.runs,
+                budget=aim.budget,
+                seed=SEED,
+            )
+        )
+    return declared
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--methods", default=",".join(METHODS))
+    arguments = parser.parse_args()
+    RECORDS.parent.mkdir(exist_ok=True)
+    records = Records(RECORDS)
+    with tqdm(desc="comparison", unit="method") as bar:
+        for protocol in protocols(arguments.targets, arguments.methods):
+
+            def show(done: int, of: int, what: str) -> None:
+                bar.set_postfix_str(f"{what} ({done} of {of})")
+
+            run_protocol(protocol, records, progress=show)
+            bar.update(len(protocol.contenders))
+
+
+if __name__ == "__main__":
+    main()
