@@ -1,0 +1,1 @@
+"""Tables and figures of the Learn2Hop paper, each from records; one a module."""
