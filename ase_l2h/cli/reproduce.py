@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ Examples:
 
 
 @click.command(cls=Verb, help=HELP)
-@click.argument("exhibit", type=click.Choice((*EXHIBITS, ALL)))
+@click.argument("exhibit", type=click.Choice((*EXHIBITS, ALL)), metavar="EXHIBIT")
 @click.option(
     "--budget",
     type=click.Choice(BUDGETS),
@@ -81,7 +82,19 @@ def reproduce(
         raise Interrupted(
             f"interrupted; the same command continues in {folder}"
         ) from None
+    if exhibit == ALL:
+        _write_index(folder, wanted, budget, seed)
     click.echo(f"Results in {folder}.")
+
+
+def _write_index(folder: Path, wanted: Sequence[str], budget: str, seed: int) -> None:
+    """``README.md``: what is in the folder and how it was made."""
+    from ase_l2h._files import write_atomically
+
+    lines = [f"# Exhibits of the {PAPER} paper, budget '{budget}'", ""]
+    lines += [f"* [{name}]({name}.md): {EXHIBITS[name].shows}" for name in wanted]
+    lines += ["", f"`ase-l2h reproduce all --budget {budget} --seed {seed}`", ""]
+    write_atomically(folder / "README.md", "\n".join(lines).encode())
 
 
 def _make(name: str, folder: Path, budget: str, seed: int, quiet: bool) -> str:

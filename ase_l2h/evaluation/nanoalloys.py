@@ -6,7 +6,6 @@ lowest minimum. Records in, table and picture out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,10 @@ import numpy as np
 
 from ase_l2h._files import write_atomically
 from ase_l2h.evaluation.figures import BLUE, GREY, VERMILLION
+from ase_l2h.evaluation.records import Records
+from ase_l2h.potentials.parameters import gupta_set
+from ase_l2h.potentials.scales import atom_scales, reduced_units
+from ase_l2h.system import System, make_system
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +32,7 @@ __all__ = [
     "write_nanoalloys",
 ]
 
+RECORDS = "fig7.jsonl"
 N_ATOMS = 38
 SYSTEMS = ("AgAu", "PdPt")
 
@@ -75,38 +79,41 @@ def nanoalloy_records(
     systems: Sequence[str] = SYSTEMS,
     methods: Sequence[str] = tuple(METHODS),
 ) -> list[dict[str, Any]]:
-    """Run what is missing in ``folder/fig7.jsonl``; all its lines.
+    """Run what is missing in the record in ``folder``; its lines for this budget.
 
     The learned optimizer takes the steps of the budget, or its horizon; Adam, FIRE and
     basin hopping then get as many charged evaluations as it was charged in all, before
     they are relaxed like it, and ``BH 10x`` ten times as many.
     """
     from ase_l2h.search import search
-    from ase_l2h.targets import named_target
 
-    path = folder / "fig7.jsonl"
-    lines = _read(path)
-    done = {_key(line) for line in lines}
+    records = Records(folder / RECORDS)
     learned = [name for name in methods if METHODS[name].method == "learned"]
     order = learned + [name for name in methods if name not in learned]
     total, finished = len(systems) * len(budget.compositions) * len(order), 0
+    lines = []
     for system in systems:
-        first, second = system[:2], system[2:]
         for count in budget.compositions:
-            parts = [(first, count), (second, N_ATOMS - count)]
-            target = named_target("".join(f"{s}{n}" for s, n in parts if n), system)
+            potential, mixture = _mixture(system, count)
             spent: int | None = None
             for name in order:
                 method = METHODS[name]
-                key = (system, name, count, seed, budget.starts, budget.steps)
-                known = next((line for line in lines if _key(line) == key), None)
-                if known is None:
-                    steps = budget.steps
-                    if method.method != "learned" and spent is not None:
-                        steps = spent * method.factor
+                key = {
+                    "system": system,
+                    "method": name,
+                    "n_first": count,
+                    "seed": seed,
+                    "starts": budget.starts,
+                    "budget_steps": budget.steps,
+                }
+                steps = budget.steps
+                if method.method != "learned" and spent is not None:
+                    steps = spent * method.factor
+
+                def run(method: Method = method, steps: int | None = steps) -> Any:
                     result = search(
-                        target.potential,
-                        target.system,
+                        potential,  # noqa: B023 - run before the next composition
+                        mixture,  # noqa: B023
                         method=method.method,
                         weights=method.weights,
                         n_starts=budget.starts,
@@ -114,48 +121,46 @@ def nanoalloy_records(
                         seed=seed,
                     )
                     energies = result.energies[np.isfinite(result.energies)]
-                    known = {
-                        "system": system,
-                        "method": name,
-                        "n_first": count,
-                        "seed": seed,
-                        "starts": budget.starts,
-                        "budget_steps": budget.steps,
+                    weights = result.weights
+                    return {
                         "steps": result.n_steps,
                         "energy": float(energies.min()),
                         "mean": float(energies.mean()),
                         "charged_evaluations": result.charged_evaluations,
-                        "weights_sha256": None
-                        if result.weights is None
-                        else result.weights.sha256,
+                        "weights_sha256": None if weights is None else weights.sha256,
                         "wall_seconds": round(result.wall_seconds, 3),
                     }
-                    lines.append(known)
-                    with path.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(known) + "\n")
-                if method.method == "learned" and spent is None:
-                    spent = math.ceil(known["charged_evaluations"] / budget.starts)
+
+                line = records.get(key, run)
+                lines.append(line)
                 finished += 1
                 if progress is not None:
                     progress(finished, total, f"{system} {count} {name}")
-    assert len({_key(line) for line in lines}) >= len(done)
+                if method.method == "learned" and spent is None:
+                    spent = math.ceil(line["charged_evaluations"] / budget.starts)
     return lines
 
 
-def _key(line: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("system", "method", "n_first", "seed", "starts", "budget_steps")
-    return tuple(line[name] for name in names)
+def _mixture(system: str, count: int) -> tuple[Any, System]:
+    """Potential and system with ``count`` atoms of the first element.
 
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    # A killed run may have left half a line.
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_atomically(path, whole.encode())
-    return [json.loads(line) for line in whole.splitlines()]
+    Pure clusters keep the potential of both elements, so that nothing is compiled
+    again for them.
+    """
+    known = gupta_set(system)
+    potential = known.potential()
+    numbers = {system[:2]: count, system[2:]: N_ATOMS - count}
+    # Species count in the order of the potential, which is that of atomic numbers.
+    species = np.repeat(
+        range(len(potential.symbols)), [numbers[s] for s in potential.symbols]
+    )
+    length, energy = reduced_units(potential, species)
+    return potential, make_system(
+        species,
+        length_scale=length,
+        energy_scale=energy,
+        atom_scales=atom_scales(potential, species),
+    )
 
 
 def excess_curves(
