@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h.initialise import make_starts
+from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping import BasinHopping
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import quench
@@ -85,6 +86,7 @@ def first_encounters(
     target_energy: float,
     *,
     chains: int = 100,
+    first: int = 0,
     max_evaluations: int = 10_000_000,
     seed: int = 0,
     starts: np.ndarray | None = None,
@@ -99,15 +101,16 @@ def first_encounters(
         What is searched, and how; the optimizer's own target is replaced.
     target_energy
         In the potential's unit.
-    chains
-        Number of chains.
+    chains, first
+        Number of chains, and of the first one. Chain i of a seed is the same whatever
+        others run beside it, up to rounding: the width of the arrays changes that.
     max_evaluations
         Charged evaluations after which a chain is given up; it may take up to 2,000
         more before that is noticed.
     seed
         Starts and chains follow from it.
     starts
-        ``(3, n, m)``: first points of the first m chains, instead of random ones.
+        ``(3, n, m)``: first points of chains 0 to m - 1, instead of random ones.
     device
         Where to run.
     progress
@@ -116,8 +119,10 @@ def first_encounters(
     Raises
     ------
     ValueError
-        For no chains or no evaluations.
+        For no chains or no evaluations, and for a first chain before 0.
     """
+    if first < 0:
+        raise ValueError(f"the first chain is {first}; give 0 or more")
     if chains < 1 or max_evaluations < 1:
         raise ValueError(
             f"{chains} chains of {max_evaluations} evaluations are asked for; give at "
@@ -127,17 +132,19 @@ def first_encounters(
     device = resolve_device(device)
     scale = float(np.mean(np.asarray(system.energy_scale)))
     optimizer = optimizer.towards(target_energy, system)
-    positions = make_starts(system, seed, 0, chains, starts).astype(np.float32)
+    positions = make_starts(system, seed, first, chains, starts).astype(np.float32)
     lowest = np.array(positions)
     outcome = {name: np.zeros(chains, int) for name in ("evaluations", "quenches")}
     met = np.zeros(chains, bool)
+    key = jax.random.fold_in(jax.random.key(seed), FIRST_ENCOUNTERS)
+    keys = [jax.random.fold_in(key, first + chain) for chain in range(chains)]
 
     def work(worker: int) -> None:
         waiting = list(range(chains))[worker::WORKERS]
         if not waiting:
             return
         with jax.default_device(device):
-            lanes = _Lanes(optimizer, potential, system, positions, waiting, seed)
+            lanes = _Lanes(optimizer, potential, system, positions, waiting, keys)
             while lanes.busy:
                 lanes.advance(BLOCK)
                 chain, state = lanes.finished(max_evaluations)
@@ -174,11 +181,11 @@ class _Lanes:
         system: System,
         positions: np.ndarray,
         waiting: list[int],
-        seed: int,
+        keys: list[jax.Array],
     ) -> None:
         self.optimizer, self.potential, self.system = optimizer, potential, system
         self.positions, self.waiting = positions, waiting
-        self.key = jax.random.fold_in(jax.random.key(seed), FIRST_ENCOUNTERS)
+        self.keys = keys
         self.chain = np.full(min(LANES, len(waiting)), -1)
         # What every lane holds, also when nobody looks at it any more.
         self.held = np.full(self.chain.shape, waiting[0])
@@ -198,8 +205,8 @@ class _Lanes:
                 self.potential,
                 self.part,
                 self.state,
-                self.key,
-                0,  # basin hopping has its own count of hops
+                self.keys[0],  # hops have keys of their own
+                0,
                 n_steps,
             )
         )
@@ -231,17 +238,25 @@ class _Lanes:
         members, self.waiting = self.waiting[: free.size], self.waiting[free.size :]
         self.chain[free] = self.held[free] = members
         self.part = take_batch(self.system, self.held)
-        fresh = _initialise(
+        # One by one: what a chain draws must not depend on who else has just begun.
+        fresh = jax.tree.map(
+            lambda *leaves: jnp.concatenate(leaves, axis=-1),
+            *[self._fresh(chain) for chain in members],
+        )
+        if self.state is None:
+            self.state = fresh
+        else:
+            self.state = jax.tree.map(
+                lambda old, new: old.at[..., free].set(new), self.state, fresh
+            )
+
+    def _fresh(self, chain: int) -> SearchState:
+        """State of one chain, a batch of one, before its first evaluation."""
+        one = np.array([chain])
+        return _initialise(
             self.optimizer,
             self.potential,
-            self.part,
-            jnp.asarray(self.positions[..., self.held]),
-            jax.random.fold_in(self.key, members[0]),
+            take_batch(self.system, one),
+            jnp.asarray(self.positions[..., one]),
+            self.keys[chain],
         )
-        new = np.zeros(self.chain.shape, bool)
-        new[free] = True
-        if self.state is None:
-            self.state = fresh._replace(active=jnp.asarray(new))
-        else:
-            choose = lambda old, young: jnp.where(new, young, old)
-            self.state = jax.tree.map(choose, self.state, fresh)

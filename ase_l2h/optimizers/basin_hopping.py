@@ -85,7 +85,8 @@ class BasinHopping:
     abandon
         Give up a quench that would end above what the Metropolis test accepts (its
         random number is drawn beforehand) if all it still gains is ``abandon`` times
-        the energy gained in its last 10 evaluations.
+        what its lowest energy has gained in the last 10 evaluations. Some minima that
+        would be accepted are lost: with 10, fewer than one in ten.
     target_energy
         A structure is done once a quench ends within ``hit`` (energy scales) of this
         (the potential's unit), or below.
@@ -144,6 +145,7 @@ class BasinHopping:
             compressed=compressed,
             pulling=compressed,
             quench_evaluations=zero,
+            reached=infinite,
             looked=infinite,
             quenches=zero,
             accepted=zero,
@@ -266,6 +268,8 @@ class BasinHopping:
         spent = count >= self.max_quench
         none = jnp.zeros_like(active)
         looked, hopeless = inner.looked, none
+        # The lowest, not the last: a trial step that rises is taken back.
+        reached = jnp.where(inner.pulling, jnp.inf, jnp.minimum(energy, inner.reached))
         if self.fixed_length:
             settled = spent
         else:
@@ -273,9 +277,9 @@ class BasinHopping:
             settled = (force < fmax) & ~inner.pulling
         if self.abandon is not None:
             look = (count % LOOK == 0) & ~inner.pulling
-            bound = energy - self.abandon * (looked - energy)
+            bound = reached - self.abandon * (looked - reached)
             hopeless = look & (bound > inner.ceiling)
-            looked = jnp.where(look, energy, looked)
+            looked = jnp.where(look, reached, looked)
         returned, radius = none, self.moves.radius(system)
         if radius is not None:
             squared = jnp.max(jnp.sum(state.positions**2, axis=0), axis=0)
@@ -299,7 +303,7 @@ class BasinHopping:
         lately, size = inner.lately_accepted + accepted.astype(jnp.int32), inner.size
         if self.acceptance is not None:
             adjust = ended & (quenches % WINDOW == 0)
-            often = lately > self.acceptance * WINDOW
+            often = lately.astype(dtype) > self.acceptance * WINDOW
             factor = jnp.where(often, FACTOR, 1.0 / FACTOR).astype(dtype)
             size = jnp.where(adjust, size * factor, size)
             lately = jnp.where(adjust, 0, lately)
@@ -311,6 +315,7 @@ class BasinHopping:
             current_energy=current_energy,
             size=size,
             quench_evaluations=jnp.where(ended, 0, count),
+            reached=jnp.where(ended | returned, jnp.inf, reached),
             looked=jnp.where(ended | returned, jnp.inf, looked),
             quenches=quenches,
             accepted=inner.accepted + accepted.astype(jnp.int32),

@@ -26,9 +26,9 @@ class HoppingState(NamedTuple):
 
     Energies are in units of the energy scale. ``current_*`` is the minimum the chain is
     in, ``ceiling`` the highest energy that the present hop may end with, ``lowest*``
-    the lowest minimum and the charged evaluations and quenches it took, ``looked`` the
-    energy when the quench was last looked at. ``abandoned`` counts quenches that did
-    not end in a minimum.
+    the lowest minimum and the charged evaluations and quenches it took, ``reached`` the
+    lowest energy of the present quench, ``looked`` the same when it was last looked at.
+    ``abandoned`` counts quenches that did not end in a minimum.
     """
 
     quench: RuleState
@@ -42,6 +42,7 @@ class HoppingState(NamedTuple):
     compressed: Bool[Array, "*batch"]
     pulling: Bool[Array, "*batch"]
     quench_evaluations: Int[Array, "*batch"]
+    reached: Float[Array, "*batch"]
     looked: Float[Array, "*batch"]
     quenches: Int[Array, "*batch"]
     accepted: Int[Array, "*batch"]
