@@ -7,9 +7,11 @@ round every composition gets
   icosahedra, decahedra and the fcc lattice;
 * structures of its neighbours in composition, with as many atoms turned into the other
   element as it takes, and some of the geometries found anywhere;
-* its own best structures, shaken and with atoms exchanged at random;
+* its own structures, of all packings, shaken and with atoms exchanged at random;
+* what a learned optimizer makes of them in a short run;
 
-and the best of all these descend by exchanges of unlike atoms. The compositions share
+and the best of all these descend by exchanges of unlike atoms and by moves of loosely
+bound atoms to vacant sites. The compositions share
 batches, so that cores stay busy. Everything random follows from the seed and the number
 of the round: a search continues from its last round to the same bits.
 """
@@ -17,14 +19,21 @@ of the round: a search continues from its last round to the same bits.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from safetensors.numpy import load, save
 
-from ase_l2h._homotops import SAME, Candidate, Decorator, Pool, transmuted
+from ase_l2h._homotops import (
+    SAME,
+    Candidate,
+    Decorator,
+    Pool,
+    mark_of,
+    transmuted,
+)
 from ase_l2h._processes import joint
+from ase_l2h._sites import rearranged
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.api import Device
 from ase_l2h.weights import Weights
@@ -34,10 +43,16 @@ __all__ = ["METHODS", "CompositionSearch", "HullSettings", "exchanged"]
 METHODS = ("hybrid", "learned", "bh")
 # Structures of a composition that descend by exchanges in one round.
 DESCENTS = 4
+# Structures of a composition that are shaken in one round.
+SHAKES = 4
+# Learned hops of a composition in one round, and their steps: short ones keep part of
+# what the structure was.
+HOPS = 12
+HOP_STEPS = 150
 # Only those within this (energy scales) of the composition's best are worth it.
 WINDOW = 4.0
 # Learned starts come in the first round and in every so-manieth after it.
-LEARNED_EVERY = 2
+LEARNED_EVERY = 4
 
 # Candidates of a round and charged evaluations by number of atoms of species 1.
 Share = tuple[list[Candidate], np.ndarray]
@@ -67,7 +82,8 @@ class HullSettings:
     starts
         Learned starts per composition and learned round.
     pool
-        Distinct structures kept per composition.
+        Distinct structures kept per composition and niche, see
+        :class:`~ase_l2h._homotops.Pool`.
     """
 
     compositions: tuple[int, ...]
@@ -76,7 +92,7 @@ class HullSettings:
     patience: int = 10
     seed: int = 0
     starts: int = 16
-    pool: int = 10
+    pool: int = 4
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -135,7 +151,7 @@ class CompositionSearch:
         self.pools: dict[int, Pool] = {}
         for m in settings.compositions:
             unit = self.decorator.units(m)[1]
-            self.pools[m] = Pool(settings.pool, SAME * unit)
+            self.pools[m] = Pool(settings.pool, SAME * unit, window=WINDOW * unit)
         self.templates = templates
         self.share, self.exchange = share, exchange
         self.rounds = 0
@@ -189,9 +205,19 @@ class CompositionSearch:
         candidates: list[Candidate] = []
         if method == "learned" or self.rounds % LEARNED_EVERY == 0:
             candidates += self._from_random_starts(rngs)
+            if method != "learned":
+                candidates += self._from_templates(rngs)
         if method != "learned" and self.rounds > 0:
             candidates += self._from_known(rngs)
+        if method == "hybrid" and self.rounds > 0:
+            candidates += self._hopped(rngs)
         descended = self.decorator.descend(self._shortlist(mine, candidates))
+        if method != "learned":
+            # Of the homotops' geometries, those that are worth it.
+            promising = self._worth_keeping(mine, descended)
+            moved = rearranged(self.decorator, promising)
+            lower = [c for c, d in zip(moved, promising, strict=True) if c is not d]
+            descended += self.decorator.descend(lower)
         polished = self.decorator.polish(
             self._worth_keeping(mine, descended + candidates)
         )
@@ -215,6 +241,25 @@ class CompositionSearch:
         species = np.stack(rows, axis=1)
         steps = 0 if self.weights is None else self.weights.horizon
         return self.decorator.explore(rule, species, steps, seeds)
+
+    def _hopped(self, rngs: Mapping[int, np.random.Generator]) -> list[Candidate]:
+        """Where short runs of the learned optimizer lead from known structures."""
+        assert self.weights is not None
+        rule = self.weights.for_horizon(HOP_STEPS).rule
+        rules = len(rule) if isinstance(rule, tuple) else 1
+        species, positions = [], []
+        for m, rng in rngs.items():
+            length = self.decorator.units(m)[0]
+            # As many for each rule, in turn.
+            for source in self._own(m, rng, -(-HOPS // rules) * rules):
+                noise = rng.normal(scale=0.2 * length, size=source.positions.shape)
+                species.append(source.species)
+                positions.append(source.positions + noise)
+        if not species:
+            return []
+        return self.decorator.follow(
+            rule, np.stack(species, axis=1), np.stack(positions, axis=-1), HOP_STEPS
+        )
 
     def _from_templates(
         self, rngs: Mapping[int, np.random.Generator]
@@ -243,7 +288,7 @@ class CompositionSearch:
                 entry
                 for other in (m - 2, m - 1, m + 1, m + 2)
                 if other in self.pools
-                for entry in self.pools[other].entries[:2]
+                for entry in self._leaders(other, rng)
             ]
             picks = rng.choice(len(library), min(3, len(library)), replace=False)
             sources += [library[int(k)] for k in picks]
@@ -253,7 +298,7 @@ class CompositionSearch:
             ):
                 species.append(transmuted(source, costs, m, rng))
                 positions.append(self._rescaled(source, m))
-            for source in self._own(m, rng):
+            for source in self._own(m, rng, SHAKES):
                 kinds, places = self._shaken(source, rng)
                 species.append(kinds)
                 positions.append(places)
@@ -263,13 +308,30 @@ class CompositionSearch:
             np.stack(species, axis=1), np.stack(positions, axis=-1)
         )
 
-    def _own(self, m: int, rng: np.random.Generator) -> list[Candidate]:
-        """Four of the pool's structures, the low ones more often."""
-        entries = self.pools[m].entries
-        if not entries:
+    def _leaders(self, m: int, rng: np.random.Generator) -> list[Candidate]:
+        """The two lowest structures of a pool, and one that leads another niche."""
+        pool = self.pools[m]
+        others = [e[0] for e in pool.niches().values()]
+        others = [e for e in others if all(e is not low for low in pool.entries[:2])]
+        picked = [others[int(rng.integers(len(others)))]] if others else []
+        return pool.entries[:2] + picked
+
+    def _own(self, m: int, rng: np.random.Generator, count: int) -> list[Candidate]:
+        """Structures to begin from: of all that are kept, and of niches at random.
+
+        The low ones more often.
+        """
+        pool = self.pools[m]
+        if not pool.entries:
             return []
-        ranks = np.minimum(rng.geometric(0.35, size=4) - 1, len(entries) - 1)
-        return [entries[int(rank)] for rank in ranks]
+        niches = list(pool.niches().values())
+        drawn = [niches[int(k)] for k in rng.integers(len(niches), size=count // 2)]
+        ranks = rng.geometric(0.35, size=count) - 1
+        sources = [pool.entries] * (count - len(drawn)) + drawn
+        return [
+            entries[min(int(rank), len(entries) - 1)]
+            for entries, rank in zip(sources, ranks, strict=True)
+        ]
 
     def _shaken(
         self, source: Candidate, rng: np.random.Generator
@@ -315,50 +377,50 @@ class CompositionSearch:
     def _shortlist(
         self, targets: Sequence[int], candidates: Sequence[Candidate]
     ) -> list[Candidate]:
-        """Which candidates descend: the lowest ones of each composition, distinct."""
+        """Which candidates descend: low ones that are new, of several niches."""
         chosen: list[Candidate] = []
         for m in targets:
             if m in (0, self.n):
                 continue
             unit = self.decorator.units(m)[1]
-            mine = sorted(
-                (c for c in candidates if c.composition() == m), key=lambda c: c.energy
-            )
-            lowest = min([self.pools[m].energy, *(c.energy for c in mine[:1])])
-            kept: list[float] = [e.energy for e in self.pools[m].entries]
-            taken = 0
-            for candidate in mine:
-                if taken == DESCENTS or candidate.energy > lowest + WINDOW * unit:
-                    break
-                if any(abs(candidate.energy - e) < 1e-3 * unit for e in kept):
-                    continue
-                kept.append(candidate.energy)
-                chosen.append(candidate)
-                taken += 1
+            known = [e.energy for e in self.pools[m].entries]
+            new: list[Candidate] = []
+            mine = (c for c in candidates if c.composition() == m)
+            for candidate in sorted(mine, key=lambda c: c.energy):
+                if all(abs(candidate.energy - e) >= 1e-3 * unit for e in known):
+                    known.append(candidate.energy)
+                    new.append(candidate)
+            lowest = min([self.pools[m].energy, *(c.energy for c in new[:1])])
+            new = [c for c in new if c.energy <= lowest + WINDOW * unit]
+            chosen += self._several(m, new)
         return chosen
+
+    def _several(self, m: int, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The first of these and the first of every other niche, then the next ones."""
+        length = self.decorator.units(m)[0]
+        niches = [mark_of(c.positions, length).niche for c in candidates]
+        first = {niche: k for k, niche in reversed(list(enumerate(niches)))}
+        order = sorted(range(len(candidates)), key=lambda k: (k != first[niches[k]], k))
+        return [candidates[k] for k in order[:DESCENTS]]
 
     def _worth_keeping(
         self, targets: Sequence[int], candidates: Sequence[Candidate]
     ) -> list[Candidate]:
-        """Candidates that would enter a pool, the lowest four of each composition."""
+        """Candidates that would enter a pool, not more than four of a composition."""
         kept = []
         for m in targets:
             pool = self.pools[m]
-            unit = self.decorator.units(m)[1]
-            highest = math.inf
-            if len(pool.entries) == pool.size:
-                highest = pool.entries[-1].energy
+            length, unit = self.decorator.units(m)
             known = [e.energy for e in pool.entries]
-            taken = 0
-            mine = [c for c in candidates if c.composition() == m]
+            new: list[Candidate] = []
+            mine = (c for c in candidates if c.composition() == m)
             for candidate in sorted(mine, key=lambda c: c.energy):
-                if taken == DESCENTS or not candidate.energy < highest:
-                    break
                 if any(abs(candidate.energy - e) < 1e-3 * unit for e in known):
                     continue
-                known.append(candidate.energy)
-                kept.append(candidate)
-                taken += 1
+                if pool.wants(candidate, length):
+                    known.append(candidate.energy)
+                    new.append(candidate)
+            kept += self._several(m, new)
         return kept
 
 

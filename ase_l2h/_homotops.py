@@ -7,7 +7,8 @@ species are a per-structure leaf of the system.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -56,25 +57,53 @@ class Candidate(NamedTuple):
 class Pool:
     """The lowest distinct structures of one composition, lowest first.
 
+    Structures are kept by *niche*, that is by how many of their bonds have five common
+    neighbours: none in close packing, a few along the axis of a decahedron, more in
+    icosahedra and most in polyicosahedra. Otherwise the homotops of whichever packing
+    is refined first would push out all others before those are refined.
+
     Parameters
     ----------
     size
-        How many are kept.
+        How many are kept of one niche.
     same
         Energies that differ by less are those of one structure.
     per_shape
-        How many homotops of one geometry are kept: the others would fill the pool.
+        How many homotops of one geometry are kept.
+    window
+        A niche whose lowest structure lies further than this above the lowest of all
+        is given up.
     """
 
-    def __init__(self, size: int, same: float, per_shape: int = 3) -> None:
-        self.size, self.same, self.per_shape = size, same, per_shape
+    def __init__(
+        self, size: int, same: float, per_shape: int = 2, window: float = math.inf
+    ) -> None:
+        self.size, self.same = size, same
+        self.per_shape, self.window = per_shape, window
         self.entries: list[Candidate] = []
-        self._shapes: list[Any] = []
+        self._marks: list[Mark] = []
 
     @property
     def energy(self) -> float:
         """The lowest, ``inf`` when there is none."""
-        return self.entries[0].energy if self.entries else float("inf")
+        return self.entries[0].energy if self.entries else math.inf
+
+    def niches(self) -> dict[int, list[Candidate]]:
+        """Structures by niche, niches and structures in the order of energy."""
+        found: dict[int, list[Candidate]] = {}
+        for entry, mark in zip(self.entries, self._marks, strict=True):
+            found.setdefault(mark.niche, []).append(entry)
+        return found
+
+    def wants(self, candidate: Candidate, length: float) -> bool:
+        """Whether a candidate would be kept if this were its energy after polishing."""
+        energies = [entry.energy for entry in self.entries]
+        if not candidate.energy < self.energy + self.window:
+            return False
+        if any(abs(candidate.energy - e) < self.same for e in energies):
+            return False
+        mine = self.niches().get(mark_of(candidate.positions, length).niche, [])
+        return len(mine) < self.size or candidate.energy < mine[-1].energy
 
     def add(self, candidate: Candidate, length: float) -> bool:
         """Keep a candidate if it belongs here; whether it is the new lowest."""
@@ -85,21 +114,45 @@ class Pool:
             return False
         lower = candidate.energy < self.energy - self.same
         place = int(np.searchsorted(energies, candidate.energy))
+        mark = mark_of(candidate.positions, length)
         self.entries.insert(place, candidate)
-        self._shapes.insert(place, shape_of(candidate.positions, length))
-        alike = [k for k, s in enumerate(self._shapes) if s == self._shapes[place]]
-        for k in reversed(alike[self.per_shape :]):
-            del self.entries[k], self._shapes[k]
-        del self.entries[self.size :], self._shapes[self.size :]
+        self._marks.insert(place, mark)
+        self._trim(lambda m: m.shape == mark.shape, self.per_shape)
+        self._trim(lambda m: m.niche == mark.niche, self.size)
+        lowest = {n: e[0].energy for n, e in self.niches().items()}
+        kept = {n for n, e in lowest.items() if e <= self.energy + self.window}
+        self._trim(lambda m: m.niche not in kept, 0)
         return lower
 
+    def _trim(self, alike: Callable[[Mark], bool], count: int) -> None:
+        """Of the entries that are alike, keep the ``count`` lowest."""
+        for k in [k for k, mark in enumerate(self._marks) if alike(mark)][count:][::-1]:
+            del self.entries[k], self._marks[k]
 
-def shape_of(positions: np.ndarray, length: float) -> tuple[int, ...]:
-    """A geometry's mark: its histogram of coordination numbers, species ignored."""
+
+# Fewest bonds with five common neighbours of each niche but the first.
+NICHES = (1, 6, 15, 25)
+
+
+class Mark(NamedTuple):
+    """A geometry, species ignored: niche, and histogram of coordination numbers."""
+
+    niche: int
+    shape: tuple[int, ...]
+
+
+def mark_of(positions: np.ndarray, length: float) -> Mark:
+    """The mark of positions ``(3, n)`` whose bonds are about ``length``."""
     difference = positions[:, :, None] - positions[:, None, :]
     squared = np.sum(difference * difference, axis=0)
-    near = (squared < (1.25 * length) ** 2).sum(axis=0) - 1
-    return tuple(np.bincount(np.clip(near, 0, 15), minlength=16).tolist())
+    bonded = squared < (1.25 * length) ** 2
+    np.fill_diagonal(bonded, False)
+    adjacency = bonded.astype(float)
+    common = (adjacency @ adjacency)[bonded]
+    fivefold = int(np.sum(common == 5)) // 2
+    near = bonded.sum(axis=0)
+    histogram = np.bincount(np.clip(near, 0, 15), minlength=16)
+    return Mark(int(np.searchsorted(NICHES, fivefold, "right")), (*histogram.tolist(),))
 
 
 def swapped(species: np.ndarray, i: int, j: int) -> np.ndarray:
@@ -243,12 +296,21 @@ class Decorator:
         starts = starts * np.asarray(system.length_scale)
         if rule is None:
             return self.relax(species, starts)
+        return self.follow(rule, species, starts, n_steps)
+
+    def follow(
+        self, rule: Any, species: np.ndarray, positions: np.ndarray, n_steps: int
+    ) -> list[Candidate]:
+        """Learned steps for ``(n, batch)`` from ``(3, n, batch)``, then relaxation.
+
+        Of a learned optimizer's last and lowest point, that with the lower minimum.
+        """
         run = Rollout(
             descents(rule),
             self.potential,
-            system,
-            starts.astype(np.float32),
-            jax.random.key(seeds[0]),
+            self.system(species),
+            positions.astype(np.float32),
+            jax.random.key(0),  # learned rules draw nothing
             device=self.devices,
             size=CHUNK,
         )

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase.cluster import Decahedron, Icosahedron, Octahedron
 
 import ase_l2h.hull_search as module
 from ase_l2h._composition_search import (
@@ -19,7 +20,7 @@ from ase_l2h._composition_search import (
     HullSettings,
     fragment,
 )
-from ase_l2h._homotops import Candidate, Decorator, Pool, transmuted
+from ase_l2h._homotops import Candidate, Decorator, Pool, mark_of, transmuted
 from ase_l2h._hull_folder import read_state
 from ase_l2h._hull_system import hull_system
 from ase_l2h.hull_search import FolderError, HullSearch, find_hull
@@ -164,6 +165,64 @@ def test_a_pool_keeps_the_lowest_distinct_structures():
         pool.add(entry(energy, shape), 1.0)
     assert [e.energy for e in pool.entries] == [-3.0, -2.0, -1.5]
     assert not pool.add(entry(float("inf"), 1), 1.0)
+
+
+def packed(positions: np.ndarray) -> np.ndarray:
+    """Positions ``(3, n)`` with nearest neighbours 1 apart on average."""
+    distances = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    return positions.T / distances.min(axis=1).mean()
+
+
+@pytest.mark.parametrize(
+    ("positions", "niche", "bonds"),
+    [
+        (Octahedron("Au", 4, 1).positions, 0, 0),
+        # The axis of a decahedron.
+        (Decahedron("Au", 3, 2, 0).positions, 1, 3),
+        # Twelve bonds from the centre; thirty axes more with the second shell.
+        (Icosahedron("Au", 2).positions, 2, 12),
+        (Icosahedron("Au", 3).positions, 3, 24),
+    ],
+)
+def test_a_niche_counts_bonds_with_five_common_neighbours(positions, niche, bonds):
+    places = packed(positions)
+    assert mark_of(places, 1.0).niche == niche
+    apart = np.linalg.norm(places[:, :, None] - places[:, None], axis=0)
+    near = (apart < 1.25) & (apart > 0)
+    counted = [
+        np.sum(near[i] & near[j]) == 5
+        for i, j in itertools.combinations(range(len(near)), 2)
+        if near[i, j]
+    ]
+    assert sum(counted) == bonds
+
+
+def test_a_pool_keeps_every_packing_until_it_lies_too_high():
+    pool = Pool(size=2, same=1e-3, per_shape=2, window=1.0)
+    close, centred = (
+        packed(Octahedron("Au", 3, 0).positions)[:, :13],
+        packed(Icosahedron("Au", 2).positions),
+    )
+    entry = lambda energy, places: Candidate(energy, np.zeros(13, int), places)
+    assert pool.add(entry(-1.0, close), 1.0)
+    assert pool.add(entry(-1.1, close), 1.0)
+    assert not pool.add(entry(-0.3, centred), 1.0)
+    # A third of a packing goes, however much lower than those of another one.
+    assert not pool.add(entry(-0.9, close), 1.0)
+    assert pool.wants(entry(-0.2, centred), 1.0)
+    assert not pool.wants(entry(-0.2, close), 1.0)
+    assert not pool.wants(entry(-0.0, centred), 1.0)
+    assert [e.energy for e in pool.entries] == [-1.1, -1.0, -0.3]
+    assert [[e.energy for e in n] for n in pool.niches().values()] == [
+        [-1.1, -1.0],
+        [-0.3],
+    ]
+    # The other packing falls: the first one is given up when it lies too far above.
+    assert pool.add(entry(-2.05, centred), 1.0)
+    assert [e.energy for e in pool.entries] == [-2.05, -1.1, -1.0, -0.3]
+    assert pool.add(entry(-2.2, centred), 1.0)
+    assert [e.energy for e in pool.entries] == [-2.2, -2.05]
 
 
 def test_the_elements_are_counted_as_the_user_names_them():
