@@ -5,12 +5,14 @@ A line that a killed run left half is dropped; what a line holds is never change
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,15 @@ __all__ = [
     "machine_class",
     "markdown_table",
     "read_lines",
+    "reading_only",
     "software",
 ]
 
 PACKAGES = ("ase-l2h", "jax", "jaxlib", "flax", "numpy", "scipy")
 
 Lines = list[dict[str, Any]]
+
+_reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 def machine_class() -> str:
@@ -75,6 +80,16 @@ def read_lines(path: Path) -> Lines:
     return found
 
 
+@contextlib.contextmanager
+def reading_only() -> Iterator[None]:
+    """Inside, what is not in the records is an error instead of being made."""
+    token = _reading.set(True)
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
 class Records:
     """A record file: what is in it is not made again.
 
@@ -112,10 +127,18 @@ class Records:
     def get(
         self, key: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """The line of ``key``, or one made now from ``key``, results and provenance."""
+        """The line of ``key``, or one made now from ``key``, results and provenance.
+
+        Raises
+        ------
+        LookupError
+            Inside :func:`reading_only`, when there is no such line.
+        """
         known = self.find(key)
         if known is not None:
             return known
+        if _reading.get():
+            raise LookupError(f"{self.path} lacks the results of {dict(key)}")
         origin = {"machine": machine_class(), "versions": software()}
         return self.append({**key, **make(), **origin})
 

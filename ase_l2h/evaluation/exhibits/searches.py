@@ -32,6 +32,7 @@ __all__ = [
     "labelled",
     "learned_entry",
     "run_jobs",
+    "searched",
     "step_count",
 ]
 
@@ -200,6 +201,11 @@ def find(records: Lines, job: Job) -> Found | None:
         if all(line.get(name) == value for name, value in key.items()):
             return Found(line)
     return None
+
+
+def searched(job: Job) -> dict[str, Any]:
+    """A search as entries of a line of one's own, without its provenance."""
+    return {**_key(job), **_run(job)}
 
 
 def _run(job: Job) -> dict[str, Any]:

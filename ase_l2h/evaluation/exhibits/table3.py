@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,14 @@ import numpy as np
 
 from ase_l2h.evaluation.exhibits.pages import RECORDS, write_exhibit
 from ase_l2h.evaluation.exhibits.paper import paper_numbers
-from ase_l2h.evaluation.exhibits.searches import LINEUP, Entry, Found, Job, run_jobs
+from ase_l2h.evaluation.exhibits.searches import (
+    LINEUP,
+    Entry,
+    Found,
+    Job,
+    run_jobs,
+    searched,
+)
 from ase_l2h.evaluation.exhibits.trainings import train_once, training_folder
 from ase_l2h.evaluation.records import Records, markdown_table
 from ase_l2h.targets import named_target
@@ -103,11 +111,22 @@ def reproduce(
     for number, (upto, estimator, k) in enumerate(plan):
         progress(number, len(plan), f"{upto} {estimator} {k + 1}")
         config = configuration(size, estimator, upto, seed + 1 + k)
-        train_once(folder, records, config)
-        weights = str(training_folder(folder, config) / "weights.safetensors")
-        entry = Entry(upto, "learned", weights, "black", "o")
-        job = Job(aim, entry, steps, size.evaluated, seed)
-        found.setdefault((upto, estimator), []).extend(run_jobs(records, [job], silent))
+        key = {
+            "kind": "ablation",
+            "config": json.loads(json.dumps(config.todict())),
+            "evaluated": size.evaluated,
+            "evaluation_seed": seed,
+        }
+
+        def make(config: TrainingConfig = config, upto: str = upto) -> dict[str, Any]:
+            train_once(folder, records, config)
+            weights = str(training_folder(folder, config) / "weights.safetensors")
+            entry = Entry(upto, "learned", weights, "black", "o")
+            job = Job(aim, entry, steps, size.evaluated, seed)
+            return searched(job) | {"kind": "ablation"}
+
+        one = Found(records.get(key, make))
+        found.setdefault((upto, estimator), []).append(one)
     progress(len(plan), len(plan), "")
     return _write(folder, budget, seed, adam, found)
 

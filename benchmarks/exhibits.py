@@ -1,0 +1,178 @@
+"""Pages of the paper's exhibits and of the comparison, from committed records.
+
+    python -m benchmarks.exhibits [FOLDER]
+
+FOLDER is what ``ase-l2h reproduce all`` has written; its records are copied to
+``benchmarks/records/reproduce-quick``. Without it, the records there are used. Nothing
+is run: pages and pictures of ``docs`` are made from records only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from ase_l2h.cli.exhibits import EXHIBITS
+from ase_l2h.evaluation.comparison import (
+    comparison_figure,
+    comparison_markdown,
+    significant,
+)
+from ase_l2h.evaluation.encounters import Encounters, encounters_of
+from ase_l2h.evaluation.figures import save_figure
+from ase_l2h.evaluation.protocol import Protocol
+from ase_l2h.evaluation.records import Lines, Records, read_lines, reading_only
+from benchmarks import comparison
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "benchmarks" / "records" / "reproduce-quick"
+DOCS = ROOT / "docs"
+FILES = ("records.jsonl", "fig7.jsonl")
+BUDGET, SEED = "quick", 2026
+# Where the paper's exhibits stand in their page.
+ORDER = ("table2", "fig3", "fig4", "fig5", "fig6", "table3", "fig7", "table6", "fig8")
+
+
+def copy_records(folder: Path) -> None:
+    """Take over the records of a run."""
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, RECORDS / name)
+
+
+def paper_page() -> None:
+    """``docs/paper.md`` and its pictures."""
+    lines = [line for name in FILES for line in read_lines(RECORDS / name)]
+    page = [
+        "# The paper's tables and figures",
+        "",
+        "Every exhibit of the Learn2Hop paper, beside the paper's own numbers, by one "
+        "command:",
+        "",
+        "```bash",
+        f"ase-l2h reproduce all --budget {BUDGET} --seed {SEED}",
+        "```",
+        "",
+        _provenance(lines),
+        "",
+        "What the paper prints wrongly, and how that shows, is listed in "
+        "[Differences from the paper](differences-from-the-paper.md).",
+        "",
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in FILES:
+            if (RECORDS / file).exists():
+                shutil.copyfile(RECORDS / file, folder / file)
+        for exhibit in ORDER:
+            try:
+                with reading_only():
+                    EXHIBITS[exhibit].load()(folder, BUDGET, SEED, lambda *_: None)
+                page += [_embedded((folder / f"{exhibit}.md").read_text()), ""]
+            except LookupError:
+                page += [f"## {exhibit}", "", "Not in the records yet.", ""]
+        for picture in sorted(folder.glob("*.png")):
+            shutil.copyfile(picture, DOCS / "images" / f"paper-{picture.name}")
+    (DOCS / "paper.md").write_text("\n".join(page).rstrip() + "\n")
+
+
+def _embedded(text: str) -> str:
+    """A page as a section of another."""
+    text = re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
+    return re.sub(r"\]\(([\w-]+\.png)\)", r"](images/paper-\1)", text).strip()
+
+
+def _provenance(lines: Lines) -> str:
+    machines = sorted({line["machine"] for line in lines if "machine" in line})
+    seconds = sum(line.get("wall_seconds", 0.0) for line in lines)
+    return (
+        f"Budget `{BUDGET}`, seed {SEED}, on {'; '.join(machines)}, which other work "
+        f"shared: searches and trainings took {seconds / 60:.0f} minutes by the clock, "
+        "compilation included. `--budget paper` is the full protocol: 150 starts "
+        "of 50,000 steps."
+    )
+
+
+def comparison_page() -> None:
+    """``docs/comparison.md`` and its pictures: what has been run to its end."""
+    lines = Records(comparison.RECORDS).lines
+    page = [
+        "# What a first encounter costs",
+        "",
+        "All methods, by charged evaluations to the first encounter with the lowest "
+        "minimum known (`python -m benchmarks.comparison`; `ase-l2h compare` does the "
+        "same for other targets and methods).",
+        "",
+    ]
+    tables: list[str] = []
+    verdicts: list[str] = []
+    for name in comparison.TARGETS:
+        (declared,) = comparison.protocols(name, ",".join(comparison.METHODS))
+        protocol, met = _finished(declared, lines)
+        if not met:
+            continue
+        tables += [comparison_markdown(protocol, lines), ""]
+        tables += [f"![Success on {name}](images/compare-{name}.png)", ""]
+        figure = comparison_figure(protocol, lines)
+        save_figure(figure, DOCS / "images" / f"compare-{name}.png", "png")
+        verdicts.append(_verdict(name, met))
+    page += ["## Who wins where", "", *verdicts, "", *tables]
+    (DOCS / "comparison.md").write_text("\n".join(page).rstrip() + "\n")
+
+
+def _finished(
+    declared: Protocol, lines: Lines
+) -> tuple[Protocol, dict[str, Encounters]]:
+    """The methods whose runs are all there; half a sample would be biased."""
+    (aim,) = declared.goals
+    met = {}
+    for method in declared.contenders:
+        runs = encounters_of(declared, lines, aim, method)
+        if runs is not None and runs.found.size == declared.runs:
+            met[method.name] = runs
+    kept = tuple(c for c in declared.contenders if c.name in met)
+    if not kept:
+        return declared, {}
+    return Protocol((aim,), kept, declared.runs, declared.budget, declared.seed), met
+
+
+def _verdict(target: str, met: dict[str, Encounters]) -> str:
+    """One sentence: the cheapest method, and how far the learned ones are from it."""
+    means = {name: runs.mean for name, runs in met.items()}
+    best = min(means, key=lambda name: means[name].value)
+    if not math.isfinite(means[best].value):
+        return f"* {target}: nobody found it."
+    least = means[best].value
+    learned = [name for name in means if name.startswith("learned")]
+    others = [name for name in (*learned, "bh") if name in means and name != best]
+    parts = []
+    for name in others:
+        mean = means[name]
+        if math.isfinite(mean.value):
+            parts.append(f"`{name}` needs {significant(mean.value / least)} times that")
+        else:
+            parts.append(f"`{name}` above {significant(mean.low / least)} times that")
+    cheapest = f"`{best}` is the cheapest, {significant(least)} evaluations on average"
+    return f"* {target}: {'; '.join([cheapest, *parts])}."
+
+
+def main() -> None:
+    """Copy records if there are any, and write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    arguments = parser.parse_args()
+    if arguments.folder is not None:
+        copy_records(arguments.folder)
+    if RECORDS.exists():
+        paper_page()
+    if comparison.RECORDS.exists():
+        comparison_page()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""``ase-l2h reproduce``: the registry of exhibits and what happens around them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ase_l2h.cli import exhibits, reproduce
+from ase_l2h.cli.exhibits import BUDGETS, EXHIBITS, Exhibit
+
+
+@pytest.fixture
+def made(monkeypatch) -> list[tuple]:
+    """Two exhibits that note how they were asked for."""
+    calls: list[tuple] = []
+
+    def make(folder, budget, seed, progress):
+        calls.append((folder, budget, seed))
+        progress(1, 2, "half")
+        progress(2, 2, "all")
+        return f"number {len(calls)}"
+
+    monkeypatch.setattr(Exhibit, "load", lambda self: make)
+    kept = {name: EXHIBITS[name] for name in ("fig5", "fig7")}
+    foreign = Exhibit("another paper", "nowhere:nothing", "something else")
+    for where in (exhibits, reproduce):
+        monkeypatch.setattr(where, "EXHIBITS", {**kept, "other": foreign})
+    return calls
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_every_exhibit_is_there_to_be_made(name):
+    assert callable(EXHIBITS[name].load())
+
+
+def test_help_lists_what_there_is(run):
+    text = run("reproduce", "--help").stdout
+    for name, exhibit in EXHIBITS.items():
+        assert re.search(rf"{name} +{re.escape(exhibit.shows)}", text)
+
+
+def test_all_makes_every_exhibit_of_the_paper_and_an_index(run, made, tmp_path):
+    out = tmp_path / "results"
+    result = run("reproduce", "all", "--out", out, "--seed", 7)
+    assert result.exit_code == 0, result.output
+    assert made == [(out, "quick", 7)] * 2
+    assert "number 1" in result.stdout
+    assert "number 2" in result.stdout
+    index = (out / "README.md").read_text()
+    assert "[fig5](fig5.md)" in index
+    assert "other" not in index
+
+
+def test_the_folder_is_named_after_exhibit_and_budget(run, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("reproduce", "fig5", "--budget", "paper").exit_code == 0
+    assert (tmp_path / "fig5-paper").is_dir()
+    assert [(budget, seed) for _, budget, seed in made] == [("paper", 2026)]
+
+
+def test_an_interruption_says_how_to_go_on(run, monkeypatch, tmp_path):
+    def make(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Exhibit, "load", lambda self: make)
+    result = run("reproduce", "fig5", "--out", tmp_path)
+    assert result.exit_code == 130
+    assert f"the same command continues in {tmp_path}" in result.stderr
+
+
+def test_bad_input_is_refused(refused, tmp_path):
+    assert "fig99" in refused("reproduce", "fig99")
+    assert "--seed" in refused("reproduce", "fig5", "--seed", "-1")
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    assert "choose another" in refused("reproduce", "fig5", "--out", out)
+
+
+def test_budgets_are_known_to_all_exhibits():
+    from ase_l2h.evaluation import nanoalloys
+    from ase_l2h.evaluation.exhibits import fig3, fig6, sizes, table2, table3
+
+    for module in (nanoalloys, fig3, fig6, sizes, table2, table3):
+        assert tuple(module.BUDGETS) == BUDGETS
