@@ -22,6 +22,7 @@ from ase_l2h import _weight_files
 from ase_l2h._pytree import replace
 from ase_l2h.optimizers import Adam
 from ase_l2h.optimizers.learned import (
+    Adam4pRule,
     CoordinatewiseRule,
     EquivariantFeatures,
     EquivariantRule,
@@ -88,7 +89,11 @@ def test_every_bundled_file_is_the_one_in_the_manifest(name):
     assert (loaded.name, loaded.sha256) == (name, entry["sha256"])
     assert loaded.horizon >= 1
     assert loaded.metadata["tasks"]
-    kind = {"coordinatewise": CoordinatewiseRule, "equivariant": EquivariantRule}
+    kind = {
+        "adam4p": Adam4pRule,
+        "coordinatewise": CoordinatewiseRule,
+        "equivariant": EquivariantRule,
+    }
     assert type(loaded.rule) is kind[loaded.metadata["architecture"]]
     # Lists are printed from the manifest, so as not to need JAX.
     for key in ("architecture", "horizon", "tasks", "stages"):

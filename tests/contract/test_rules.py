@@ -13,7 +13,12 @@ from ase_l2h._pytree import replace
 from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent, Lbfgs
 from ase_l2h.optimizers.base import Rule
-from ase_l2h.optimizers.learned import CoordinatewiseRule, EquivariantRule
+from ase_l2h.optimizers.learned import (
+    Adam4pRule,
+    Adam4pStart,
+    CoordinatewiseRule,
+    EquivariantRule,
+)
 from ase_l2h.optimizers.learned.equivariant import EquivariantFeatures
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.rollout.scan import advance, initialise_state
@@ -41,6 +46,7 @@ RULES = {
     "adam": lambda: Adam(rate=0.02, b1=0.8, b2=0.99),
     "fire": lambda: Fire(dt=0.03),
     "lbfgs": lambda: Lbfgs(max_step=0.15),
+    "adam4p": lambda: Adam4pRule.create(jax.random.key(0), Adam4pStart(rate=0.02)),
     "coordinatewise": lambda: learned(CoordinatewiseRule, 5),
     "equivariant": lambda: learned(EquivariantRule, 6),
     "equivariant-memory": lambda: learned(

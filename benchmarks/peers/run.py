@@ -1,0 +1,112 @@
+"""First encounters of other people's searchers, through one function and one ledger.
+
+    python3 -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers/requirements.txt
+    PEERS/bin/python benchmarks/peers/run.py [--targets LJ13,LJ38] [--methods anneal]
+
+From the repository, in an environment of its own. Every line of
+``benchmarks/records/peers.jsonl`` is one search from one seed until its first point
+within 1e-4 of the published minimum, or until the budget is spent (``found`` false: the
+wait is longer than ``evaluations``). Lines that are in the file are not run again.
+``near`` is the evaluation within 0.01: searchers that relax loosely come no closer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ledger import Finished, Ledger, lennard_jones
+from searchers import SEARCHERS, random_cluster
+
+RECORDS = Path(__file__).parents[1] / "records" / "peers.jsonl"
+# Cambridge Cluster Database.
+TARGETS = {
+    "LJ13": -44.326801,
+    "LJ19": -72.659782,
+    "LJ26": -108.315616,
+    "LJ38": -173.928427,
+}
+BUDGETS = {"LJ13": 20_000, "LJ19": 20_000, "LJ26": 20_000, "LJ38": 40_000}
+PACKAGES = ("anneal", "ase", "ase-ga", "numba", "numpy", "scipy")
+SEED = 2026
+
+
+def one(name: str, method: str, seed: int, budget: int) -> dict[str, Any]:
+    """A search to its end."""
+    ledger = Ledger(TARGETS[name], budget)
+    begun = time.perf_counter(), time.process_time()
+    try:
+        SEARCHERS[method](int(name[2:]), seed, ledger)
+    except BaseException as error:
+        # anneal wraps what its callbacks raise.
+        over = ledger.found or ledger.evaluations >= ledger.budget
+        if isinstance(error, KeyboardInterrupt) or not (
+            isinstance(error, Finished) or over
+        ):
+            raise
+    return {
+        "kind": "encounter",
+        "target": name,
+        "target_energy": TARGETS[name],
+        "method": method,
+        "seed": seed,
+        "budget": budget,
+        "found": ledger.found,
+        "evaluations": ledger.evaluations,
+        "near": ledger.near,
+        "lowest": round(float(ledger.lowest), 6),
+        "wall_seconds": round(time.perf_counter() - begun[0], 3),
+        "cpu_seconds": round(time.process_time() - begun[1], 3),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in PACKAGES},
+    }
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--methods", default=",".join(SEARCHERS))
+    parser.add_argument("--seeds", type=int, default=20)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    import numpy as np
+
+    lennard_jones(random_cluster(4, np.random.default_rng(0)))  # compile it now
+    known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
+    names = ("target", "method", "seed", "budget")
+    done = {
+        tuple(line[name] for name in names)
+        for line in map(json.loads, known)
+        if line["kind"] == "encounter"
+    }
+    for target in arguments.targets.split(","):
+        for method in arguments.methods.split(","):
+            for seed in range(SEED, SEED + arguments.seeds):
+                if (target, method, seed, BUDGETS[target]) in done:
+                    continue
+                line = one(target, method, seed, BUDGETS[target])
+                with RECORDS.open("a") as stream:
+                    stream.write(json.dumps(line) + "\n")
+                print(
+                    target,
+                    method,
+                    seed,
+                    line["found"],
+                    line["evaluations"],
+                    line["near"],
+                    line["lowest"],
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
