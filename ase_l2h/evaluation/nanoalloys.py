@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ase_l2h._files import write_atomically
+from ase_l2h.evaluation.exhibits.pages import write_exhibit
 from ase_l2h.evaluation.figures import BLUE, GREY, VERMILLION
 from ase_l2h.evaluation.records import Records
 from ase_l2h.potentials.parameters import gupta_set
@@ -252,7 +252,7 @@ def nanoalloy_table(lines: Sequence[dict[str, Any]]) -> str:
 
 def write_nanoalloys(
     folder: Path, lines: Sequence[dict[str, Any]], left_out: str
-) -> None:
+) -> str:
     """Write ``fig7.md``, ``fig7.csv``, ``fig7.png`` and ``fig7.pdf`` from records.
 
     Parameters
@@ -264,22 +264,19 @@ def write_nanoalloys(
     left_out
         A sentence on what this budget leaves out.
     """
-    from ase_l2h.evaluation.figures import save_figure
-
-    rows = ["system,method,n_first,energy_eV,mean_eV,starts,steps,charged_evaluations"]
-    for line in lines:
-        rows.append(
-            f'{line["system"]},"{line["method"]}",{line["n_first"]},'
-            f"{line['energy']:.8f},{line['mean']:.8f},{line['starts']},"
-            f"{line['steps']},{line['charged_evaluations']}"
-        )
-    write_atomically(folder / "fig7.csv", ("\n".join(rows) + "\n").encode())
-    page = f"# Excess energies of nanoalloys\n\n{left_out}\n\n{nanoalloy_table(lines)}"
-    page += "\n![Excess energies](fig7.png)\n"
-    write_atomically(folder / "fig7.md", page.encode())
-    figure = nanoalloy_figure(lines)
-    for form in ("png", "pdf"):
-        save_figure(figure, folder / f"fig7.{form}", form)
+    names = ("system", "method", "n_first", "energy", "mean", "starts", "steps")
+    rows = [
+        {name: line[name] for name in (*names, "charged_evaluations")} for line in lines
+    ]
+    return write_exhibit(
+        folder,
+        "fig7",
+        "Fig. 7: excess energies of nanoalloys",
+        nanoalloy_table(lines).strip(),
+        rows,
+        {"": nanoalloy_figure(lines)},
+        left_out,
+    )
 
 
 def reproduce(
@@ -294,5 +291,4 @@ def reproduce(
         f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
         "steps, and a second optimizer, trained on Ag-Au, Ag-Pt and Pd-Au."
     )
-    write_nanoalloys(folder, lines, left_out)
-    return f"{nanoalloy_table(lines)}\n{left_out}"
+    return write_nanoalloys(folder, lines, left_out)
