@@ -41,11 +41,10 @@ def entries_and_paper() -> list[tuple[Entry, str | None]]:
         (LINEUP["fire"], "FIRE"),
         (LINEUP["paper"], None),
         (learned_entry("lj", 0), "trained on LJ"),
-        (learned_entry("gupta-au", 1), None),
-        (learned_entry("universal", 2), None),
+        (learned_entry("universal", 1), None),
     ]
     rows += [
-        (learned_entry(name, 3 + k), "trained on Si64")
+        (learned_entry(name, 2 + k), "trained on Si64")
         for k, name in enumerate(silicon)
     ]
     return rows
@@ -62,7 +61,7 @@ def reproduce(
     rows: list[dict[str, Any]] = []
     for number, (entry, quoted) in enumerate(entries):
         jobs = [
-            Job(paper_target(target), entry, size.steps, size.starts, seed)
+            Job(paper_target(target), entry, size.steps, size.starts[target], seed)
             for target in TARGETS
         ]
         found = run_jobs(
@@ -97,7 +96,7 @@ def reproduce(
         f"those ({', '.join(map(str, numbers['trained on Si64']))}) stands for itself."
     )
     left_out = (
-        f"Budget '{budget}': {size.starts} starts ({own.starts}), {size.steps:,} steps "
+        f"Budget '{budget}': {size.counts} starts ({own.counts}), {size.steps:,} steps "
         f"({own.steps:,}), seed {seed}; means of all starts. Learned rules are the "
         "released weights, trained at up to 1,000 steps; all but the paper's rule are "
         f"equivariant. Silicon is in the 2 x 5.38 angstrom cell.{without}"
