@@ -75,7 +75,7 @@ def reproduce(
     ]
     left_out = (
         f"Budget '{budget}': {size.starts['LJ75']} starts (the paper: 150) of "
-        f"{size.steps:,} steps (50,000), seed {seed}; the searches are those of Table 2."
+        f"{size.steps:,} steps (50,000), seed {seed}; searches as in Table 2."
     )
     title = "Fig. 5: distributions of minima"
     text = markdown_table(header, lines)
