@@ -19,23 +19,14 @@ import platform
 import time
 import warnings
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ledger import Finished, Ledger, lennard_jones
 from searchers import SEARCHERS, random_cluster
+from settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
-RECORDS = Path(__file__).parents[1] / "records" / "peers.jsonl"
-# Cambridge Cluster Database.
-TARGETS = {
-    "LJ13": -44.326801,
-    "LJ19": -72.659782,
-    "LJ26": -108.315616,
-    "LJ38": -173.928427,
-}
-BUDGETS = {"LJ13": 20_000, "LJ19": 20_000, "LJ26": 20_000, "LJ38": 40_000}
 PACKAGES = ("anneal", "ase", "ase-ga", "numba", "numpy", "scipy")
-SEED = 2026
 
 
 def one(name: str, method: str, seed: int, budget: int) -> dict[str, Any]:
@@ -75,23 +66,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--methods", default=",".join(SEARCHERS))
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=SEEDS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    import numpy as np
-
     lennard_jones(random_cluster(4, np.random.default_rng(0)))  # compile it now
     known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    names = ("target", "method", "seed", "budget")
-    done = {
-        tuple(line[name] for name in names)
-        for line in map(json.loads, known)
-        if line["kind"] == "encounter"
-    }
+    finished = done([json.loads(line) for line in known])
     for target in arguments.targets.split(","):
         for method in arguments.methods.split(","):
             for seed in range(SEED, SEED + arguments.seeds):
-                if (target, method, seed, BUDGETS[target]) in done:
+                if (target, method, seed, BUDGETS[target]) in finished:
                     continue
                 line = one(target, method, seed, BUDGETS[target])
                 with RECORDS.open("a") as stream:
