@@ -408,6 +408,7 @@ def test_the_paper_accepts_improvements_and_reverts_otherwise(paper):
     np.testing.assert_allclose(kurtosis, 3.0, atol=4 * np.sqrt(24 / kicks.size))
 
 
+@pytest.mark.slow
 def test_fixed_atoms_stay_to_the_last_bit():
     """On the way, in hops and in new stages, which then start from where they are."""
     free = np.ones((3, 7), bool)
