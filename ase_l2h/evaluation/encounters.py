@@ -149,7 +149,9 @@ def encounters_of(
     if method.steps is None:
         met, spent = np.array(found, bool), np.array(charges, int)
     else:
-        met, spent, starts = rows_of_starts(found, charges, protocol.budget)
+        met, spent, starts = rows_of_starts(
+            found, charges, protocol.budget, method.rules
+        )
         starts = starts[: protocol.runs]
     met, spent = met[: protocol.runs], spent[: protocol.runs]
     if met.size == 0:

@@ -102,7 +102,8 @@ def _putative_minima() -> dict[str, float]:
 class Contender:
     """A method as it takes part: its ``name`` in tables, weights and steps per start.
 
-    ``steps`` is None for methods that hop, which go on until they are done.
+    ``steps`` is None for methods that hop, which go on until they are done; ``rules``
+    is the number of rules that the starts of a portfolio take in turn.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Contender:
     weights: str | None
     sha256: str | None
     steps: int | None
+    rules: int = 1
 
     def settings(self, system: System) -> str | None:
         """Its parameters in words, where no hash of weights stands for them."""
@@ -150,6 +152,7 @@ def contender(text: str) -> Contender:
         None if loaded is None else loaded.name if weights is None else weights,
         None if loaded is None else loaded.sha256,
         count,
+        len(loaded.rule) if loaded is not None and type(loaded.rule) is tuple else 1,
     )
 
 
@@ -267,9 +270,12 @@ def lines_of(protocol: Protocol, lines: Lines, aim: Goal, method: Contender) -> 
 
 
 def runs_of_starts(
-    found: Sequence[bool], evaluations: Sequence[int], budget: int
+    found: Sequence[bool], evaluations: Sequence[int], budget: int, rules: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of starts up to an encounter, or up to the budget.
+
+    Where starts take several ``rules`` in turn, every run begins with the first of
+    them, as a search of one's own does; the starts in between belong to no run.
 
     Returns
     -------
@@ -281,7 +287,9 @@ def runs_of_starts(
     spent: list[int] = []
     starts: list[int] = []
     total = count = 0
-    for hit, charge in zip(found, evaluations, strict=True):
+    for number, (hit, charge) in enumerate(zip(found, evaluations, strict=True)):
+        if count == 0 and number % rules:
+            continue
         total, count = total + int(charge), count + 1
         if hit or total >= budget:
             met.append(bool(hit))
@@ -298,7 +306,8 @@ def _missing(protocol: Protocol, lines: Lines, aim: Goal, method: Contender) -> 
     if method.steps is None:
         return protocol.runs - len(found)
     charges = [e for line in mine for e in line["evaluations"]]
-    return protocol.runs - len(runs_of_starts(found, charges, protocol.budget)[0])
+    whole = runs_of_starts(found, charges, protocol.budget, method.rules)[0]
+    return protocol.runs - len(whole)
 
 
 def _block_of_starts(
@@ -317,7 +326,8 @@ def _block_of_starts(
             aim.system,
             method=method.method,
             weights=method.weights,
-            n_starts=STARTS,
+            # Whole turns of the rules, so that blocks can be joined.
+            n_starts=STARTS - STARTS % method.rules,
             n_steps=method.steps,
             seed=seed,
             device=device,

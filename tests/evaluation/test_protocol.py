@@ -41,6 +41,17 @@ def test_a_run_of_a_restarted_method_ends_with_its_first_hit():
     np.testing.assert_array_equal(starts, [2, 1, 3, 1])
 
 
+def test_every_run_of_a_portfolio_begins_with_its_first_rule():
+    """Only the second of three rules ever hits: alone, it takes two starts."""
+    hits = [False, True, False] * 4
+    _, spent, starts = runs_of_starts(hits, range(10, 22), 1000, rules=3)
+    np.testing.assert_array_equal(starts, [2, 2, 2, 2])
+    np.testing.assert_array_equal(spent, [21, 27, 33, 39])
+    # A run goes on where the turn goes on.
+    _, spent, starts = runs_of_starts([False] * 4 + [True], [10] * 5, 1000, rules=3)
+    np.testing.assert_array_equal(starts, [5])
+
+
 def test_the_mean_of_memoryless_chains_is_right_though_most_are_cut_off():
     """Exponential waits of 1000, cut off at 600: the mean of the hits alone is 270."""
     rng = np.random.default_rng(11)
@@ -206,6 +217,7 @@ def test_a_method_is_read_with_its_weights_and_steps(aim):
     assert (learned.weights, learned.steps) == ("lj-fcc", 3000)
     assert learned.sha256 is not None
     assert learned.settings(aim.system) is None
+    assert (learned.rules, contender("learned").rules) == (1, 3)
     assert contender("learned").steps == 600
     assert contender("bh").steps is None
     # Other settings make another record.
