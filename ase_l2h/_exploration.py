@@ -238,6 +238,7 @@ class Exploration:
                 self.backend,
                 self.device,
             )
+            self.backend = self.walk.run.backend
         self._walks += 1
         self.found = found
         self._shown = []

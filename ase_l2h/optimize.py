@@ -24,7 +24,8 @@ from ase_l2h._arguments import checked_count, checked_number, checked_seed
 from ase_l2h._exploration import Exploration, Problem, structure_of
 from ase_l2h._files import write_atomically
 from ase_l2h._walk import Structure
-from ase_l2h.rollout.api import Device, resolve_backend, resolve_device
+from ase_l2h.rollout.api import Device, resolve_device
+from ase_l2h.rollout.backends import resolve_backend
 from ase_l2h.search import HIT
 from ase_l2h.weights import Weights, load_weights
 

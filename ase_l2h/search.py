@@ -29,7 +29,8 @@ from ase_l2h.methods import (
 from ase_l2h.optimizers import BasinHopping, Optimizer
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Quench, Rollout, quench, relax_rollout
-from ase_l2h.rollout.api import Device, resolve_backend, resolve_device
+from ase_l2h.rollout.api import Device, resolve_device
+from ase_l2h.rollout.backends import resolve_backend
 from ase_l2h.system import System
 from ase_l2h.weights import Weights
 
@@ -261,7 +262,8 @@ def search(
         raise ValueError("target_energy is not a number; give an energy")
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
-    backend_run, device = resolve_backend(backend), resolve_device(device)
+    resolve_backend(backend)
+    device = resolve_device(device)
     if starts is not None:
         starts = _checked_starts(starts, system)
     loaded = method_weights(method, weights)
@@ -274,13 +276,13 @@ def search(
     rollout_key = jax.random.fold_in(jax.random.key(seed), ROLLOUTS)
 
     rounds: list[dict[str, np.ndarray]] = []
-    stopped = "done"
+    stopped, backend_run = "done", backend
     done = 0
     per_round = STARTS_PER_ROUND if target_energy is not None else 4 * STARTS_PER_ROUND
     while done < n_starts and stopped == "done":
         count = min(per_round, n_starts - done)
         try:
-            outcome, stopped = _one_round(
+            outcome, stopped, backend_run = _one_round(
                 potential,
                 system,
                 optimizer,
@@ -355,8 +357,11 @@ def _one_round(
     backend: str,
     device: Any,
     progress: Callable[[int], Any] | None,
-) -> tuple[dict[str, np.ndarray], str]:
-    """Roll out and relax one batch; Ctrl-C and the deadline cut the rollout short."""
+) -> tuple[dict[str, np.ndarray], str, str]:
+    """Roll out and relax one batch; Ctrl-C and the deadline cut the rollout short.
+
+    Also says why it stopped, and what ran.
+    """
     hops = isinstance(optimizer, BasinHopping)
     run = Rollout(
         optimizer,
@@ -390,11 +395,12 @@ def _one_round(
     relaxed = relax_rollout(
         run, potential, system, device, start=positions, last=not hops
     )
-    return {
+    outcome = {
         "energies": np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf),
         "positions": relaxed.positions,
         "evaluations": run.gather("evaluations") + relaxed.evaluations,
         "status": relaxed.status,
         "trace": np.array(trace).reshape((len(trace), run.count)),
         "trace_steps": np.array(trace_steps, dtype=int),
-    }, stopped
+    }
+    return outcome, stopped, run.backend

@@ -35,7 +35,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ase_l2h.optimizers import Descent
 from ase_l2h.optimizers.learned import RULES
@@ -46,6 +46,7 @@ from ase_l2h.rollout.scan import COMPILER_OPTIONS
 from ase_l2h.search import make_starts
 from ase_l2h.targets import Target, named_target
 from benchmarks.machine import machine_class, versions
+from benchmarks.natural import natural_energy, natural_loop
 
 RECORDS = Path(__file__).parent / "records" / "speed.jsonl"
 FAMILIES = ("LJ", "Au")
@@ -53,54 +54,6 @@ FAMILIES = ("LJ", "Au")
 SECONDS = 0.1
 # So small that positions stay what they are, yet no evaluation can be left out.
 RATE = 1e-7
-
-
-def natural_lennard_jones(positions: Float[Array, "n 3"]) -> Float[Array, ""]:
-    """Energy of one cluster, written as one would."""
-    displacement = positions[:, None] - positions[None]
-    squared = jnp.sum(displacement**2, axis=-1)
-    squared = jnp.where(jnp.eye(len(positions), dtype=bool), jnp.inf, squared)
-    s6 = 1.0 / squared**3
-    return 2.0 * jnp.sum(s6 * (s6 - 1.0))
-
-
-def natural_gupta(target: Target) -> Callable[[Array], Array]:
-    """Energy of one cluster of one element, written as one would."""
-    tables = target.potential
-    p, q, r0, xi, strength = (
-        float(getattr(tables, name)[0, 0]) for name in ("p", "q", "r0", "xi", "A")
-    )
-
-    def energy(positions: Float[Array, "n 3"]) -> Float[Array, ""]:
-        itself = jnp.eye(len(positions), dtype=bool)
-        displacement = positions[:, None] - positions[None]
-        squared = jnp.sum(displacement**2, axis=-1)
-        r = jnp.sqrt(jnp.where(itself, 1.0, squared)) / r0 - 1.0
-        repulsion = jnp.where(itself, 0.0, strength * jnp.exp(-p * r))
-        hopping = jnp.where(itself, 0.0, xi**2 * jnp.exp(-2.0 * q * r))
-        return jnp.sum(jnp.sum(repulsion, axis=1) - jnp.sqrt(jnp.sum(hopping, axis=1)))
-
-    return energy
-
-
-def natural_runner(target: Target, starts: np.ndarray) -> Callable[[int], Any]:
-    """Loops over the natural form; called with a number of evaluations."""
-    energy = natural_lennard_jones
-    if not target.name.startswith("LJ"):
-        energy = natural_gupta(target)
-    both = jax.vmap(jax.value_and_grad(energy))
-    positions = jnp.asarray(np.moveaxis(starts, -1, 0).swapaxes(1, 2))
-
-    @jax.jit
-    def loop(positions: Array, count: int) -> tuple[Array, Array]:
-        def body(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            value, gradient = both(carry[0])
-            return carry[0] - RATE * gradient, value
-
-        zero = jnp.zeros(len(positions), positions.dtype)
-        return jax.lax.fori_loop(0, count, body, (positions, zero))
-
-    return lambda count: np.asarray(jax.block_until_ready(loop(positions, count))[1])
 
 
 @partial(jax.jit, compiler_options=COMPILER_OPTIONS)
@@ -184,8 +137,10 @@ def speed(name: str, batch: int, repeats: int) -> dict[str, Any]:
     target = named_target(name)
     starts = make_starts(target.system, 0, 0, batch)
     chunks, _ = chunk_shape(batch)
+    energy = natural_energy(target)
+    assert energy is not None, "only Lennard-Jones and Gupta have a natural form"
     evaluations = {
-        "natural": natural_runner(target, starts),
+        "natural": natural_loop(energy, starts, RATE),
         "kernel": kernel_runner(target, starts, 1),
         "chunks": kernel_runner(target, starts, chunks),
     }

@@ -14,14 +14,8 @@ from ase_l2h._pytree import pytree_dataclass
 from ase_l2h.optimizers import Adam, Descent, GradientDescent, Lbfgs
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.rollout import Rollout, Status, quench, relax_rollout, rollout
-from ase_l2h.rollout.api import (
-    BOND,
-    available_backends,
-    chunk_shape,
-    fragmented,
-    resolve_backend,
-    resolve_device,
-)
+from ase_l2h.rollout.api import BOND, chunk_shape, fragmented, resolve_device
+from ase_l2h.rollout.backends import available_backends, resolve_backend
 from ase_l2h.system import make_system, take_batch
 
 KEY = jax.random.key(1)
@@ -392,9 +386,11 @@ def test_impossible_requests_say_what_to_do(change, message, starts):
         rollout(ADAM, LennardJones(), key=KEY, **request)
 
 
-def test_backends_and_devices_that_exist_are_found():
-    assert available_backends() == ("scan",)
-    assert resolve_backend("auto") == "scan"
+def test_backends_and_devices_that_exist_are_found(starts):
+    assert available_backends()[0] == "scan"
+    assert resolve_backend("auto") == "auto"
+    result = rollout(ADAM, LennardJones(), SYSTEM, starts, key=KEY, n_steps=1)
+    assert result.backend == "scan"
     cpu = jax.devices("cpu")[1]
     assert resolve_device(cpu) is cpu
     assert resolve_device("cpu").platform == "cpu"

@@ -33,7 +33,7 @@ def gather() -> dict[str, Any]:
     import jax
 
     from ase_l2h.potentials.parameters import GUPTA_SETS, STILLINGER_WEBER_SETS
-    from ase_l2h.rollout.api import available_backends
+    from ase_l2h.rollout.backends import available_backends
 
     return {
         "versions": versions(),

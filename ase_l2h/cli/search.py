@@ -117,7 +117,12 @@ Examples:
     help="Stop then, and relax what was found.",
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
-@click.option("--backend", default="auto", show_default=True, help="How to run.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="scan, native (compiled here by a C++ compiler) or cuda.",
+)
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
 @click.option("--plot", type=FILE, help="Draw energy traces and the best structure.")
@@ -138,7 +143,8 @@ def search(
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
     from ase_l2h.methods import default_steps, method_weights
-    from ase_l2h.rollout.api import resolve_backend, resolve_device
+    from ase_l2h.rollout.api import resolve_device
+    from ase_l2h.rollout.backends import resolve_backend
 
     weights = method_weights(options["method"], options["weights"])
     if options["steps"] is None:

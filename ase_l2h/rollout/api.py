@@ -22,6 +22,8 @@ from jaxtyping import Array, Bool, Float
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout import cuda, native
+from ase_l2h.rollout.backends import choose_backend, resolve_backend
 from ase_l2h.rollout.scan import (
     COMPILER_OPTIONS,
     advance,
@@ -31,17 +33,14 @@ from ase_l2h.rollout.scan import (
 from ase_l2h.system import System, take_batch
 
 __all__ = [
-    "BACKENDS",
     "Rollout",
     "RolloutResult",
     "Status",
-    "available_backends",
     "chunk_shape",
     "fragmented",
     "rollout",
 ]
 
-BACKENDS = ("auto", "scan")
 # Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
 CHUNK = 64
 # Two parts of a cluster further apart than this (reduced units) no longer belong
@@ -87,26 +86,6 @@ class RolloutResult(NamedTuple):
     trace: np.ndarray
     trace_steps: np.ndarray
     backend: str
-
-
-def available_backends() -> tuple[str, ...]:
-    """Backends this installation can run, besides ``"auto"``."""
-    return tuple(b for b in BACKENDS if b != "auto")
-
-
-def resolve_backend(backend: str) -> str:
-    """The backend that will run.
-
-    Raises
-    ------
-    ValueError
-        For a name that is no backend.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
-        )
-    return "scan" if backend == "auto" else backend
 
 
 def resolve_device(device: str | Device | None) -> Device:
@@ -246,7 +225,7 @@ class Rollout:
         for number in (chunk, 1 if size is None else size):
             if number < 1:
                 raise ValueError(f"a chunk of {number} is empty; give at least 1")
-        self.backend = resolve_backend(backend)
+        resolve_backend(backend)
         if device is None or isinstance(device, (str, jax.Device)):
             device = [resolve_device(device)]
         self.devices: list[Device] = list(device)
@@ -257,9 +236,17 @@ class Rollout:
         optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
         if not optimizers:
             raise ValueError("no optimizer is given; give one or more")
+        platform = self.device.platform
+        self.backend = choose_backend(
+            backend, optimizers, potential, system, self.double, platform
+        )
         # The last chunk of each optimizer is filled up with copies that do not move.
         self._members: list[np.ndarray] = []
-        self.size = chunk_shape(-(-self.count // len(optimizers)), chunk)[1]
+        share = -(-self.count // len(optimizers))
+        self.size = chunk_shape(share, chunk)[1]
+        if self.backend == "cuda":
+            # Every structure is a block of threads: the more, the better.
+            self.size = -(-share // len(self.devices))
         if size is not None:
             self.size = size
         with self._context():
@@ -327,17 +314,16 @@ class Rollout:
 
     def advance(self, n_steps: int) -> None:
         """Take ``n_steps`` more steps, fewer where everything has converged."""
-        self._map(
-            lambda c: _advance(
-                self._optimizers[c],
-                self._potential(c),
-                self._systems[c],
-                self._states[c],
-                self._keys[c],
-                self.steps,
-                n_steps,
-            )
-        )
+
+        def chunk(c: int) -> SearchState:
+            search = self._optimizers[c], self._potential(c), self._systems[c]
+            if self.backend == "scan":
+                place = self._states[c], self._keys[c], self.steps, n_steps
+                return _advance(*search, *place)
+            module = cuda if self.backend == "cuda" else native
+            return module.advance(*search, self._states[c], n_steps)
+
+        self._map(chunk)
         self.steps += n_steps
 
     def evaluate(self) -> None:
@@ -441,7 +427,9 @@ def rollout(
     block
         Steps between two looks at the batch; at most 20 blocks when None.
     backend
-        ``"auto"`` or ``"scan"``.
+        ``"scan"``, ``"native"`` or ``"cuda"``, see :mod:`ase_l2h.rollout.backends`;
+        ``"auto"`` takes ``"cuda"`` on a GPU where that can run the search, else
+        ``"scan"``. The result says what ran.
     device
         ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
     chunk

@@ -1,0 +1,85 @@
+"""Which code runs the steps: ``scan`` is what the others are tested against.
+
+* ``scan``: a compiled JAX loop, everywhere and for everything.
+* ``native``: machine code made by the system's C++ compiler, see :mod:`.native`.
+* ``cuda``: one kernel per search on a GPU, see :mod:`.cuda`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ase_l2h.rollout import cuda, native
+from ase_l2h.system import System
+
+__all__ = ["BACKENDS", "available_backends", "choose_backend", "resolve_backend"]
+
+BACKENDS = ("auto", "scan", "native", "cuda")
+
+
+def _unavailable(backend: str) -> str | None:
+    """Why a backend cannot run anything here."""
+    if backend == "cuda":
+        return cuda.unavailable()
+    if backend == "native" and native.compiler() is None:
+        return "there is no C++ compiler; install one, or name it in CXX"
+    return None
+
+
+def available_backends() -> tuple[str, ...]:
+    """Backends this installation can run, besides ``"auto"``."""
+    return tuple(b for b in BACKENDS[1:] if _unavailable(b) is None)
+
+
+def resolve_backend(backend: str) -> str:
+    """The backend asked for, before it is known for what.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no backend, and for one that cannot run here.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
+        )
+    reason = _unavailable(backend)
+    if reason is not None:
+        raise ValueError(f"the backend '{backend}' cannot run here: {reason}")
+    return backend
+
+
+def choose_backend(
+    backend: str,
+    optimizers: Sequence[Any],
+    potential: Any,
+    system: System,
+    double: bool,
+    platform: str,
+) -> str:
+    """The backend that will run a search.
+
+    ``"auto"`` is ``cuda`` on a GPU where that can run the search, else ``scan``.
+
+    Raises
+    ------
+    ValueError
+        When the one asked for cannot run this search; the sentence says why.
+    """
+    chosen = resolve_backend(backend)
+    if chosen == "scan" or (chosen == "auto" and platform != "gpu"):
+        return "scan"
+    module = native if chosen == "native" else cuda
+    reasons = [module.supports(o, potential, system, double) for o in optimizers]
+    if chosen == "cuda" and platform != "gpu":
+        reasons.append("the search is to run on another device; leave out --device")
+    reason = next((r for r in reasons if r is not None), None)
+    if chosen == "auto":
+        return "scan" if reason else "cuda"
+    if reason is not None:
+        raise ValueError(
+            f"the backend '{backend}' cannot run this search: {reason}, or choose "
+            "'scan'"
+        )
+    return chosen

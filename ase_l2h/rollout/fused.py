@@ -1,0 +1,312 @@
+"""What the kernels in ``kernels/`` take: macros, flat arrays, one block of pointers.
+
+One C++ source runs whole searches, on a GPU (:mod:`.cuda`) and on the host
+(:mod:`.native`). Everything that both need is here: which searches the source covers,
+what it is compiled for, and how a :class:`~ase_l2h.optimizers.base.SearchState` becomes
+pointers and comes back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ase_l2h.optimizers.adam import Adam
+from ase_l2h.optimizers.base import SearchState
+from ase_l2h.optimizers.descent import Descent, reduced_system
+from ase_l2h.optimizers.fire import Fire, FireState
+from ase_l2h.optimizers.learned import CoordinatewiseRule, EquivariantRule
+from ase_l2h.optimizers.learned.features import Moments
+from ase_l2h.potentials.gupta import Gupta
+from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.system import System
+
+__all__ = ["KERNELS", "definitions", "launch", "missing", "row_count"]
+
+KERNELS = Path(__file__).parent / "kernels"
+RULES = {EquivariantRule: 1, CoordinatewiseRule: 2, Adam: 3, Fire: 4}
+POTENTIALS = {LennardJones: 1, Gupta: 2, StillingerWeber: 3}
+SCRATCH_ROWS = {LennardJones: 0, Gupta: 1, StillingerWeber: 10}
+HIDDEN, STEP_ROWS = 32, 15
+# Of `struct Arguments` in trajectory.h.
+POINTERS = (
+    *("positions", "energy", "force", "best_positions", "best_energy"),
+    *("row_0", "row_1", "row_2", "whole_0", "whole_1", "whole_2"),
+    *("evaluations", "active", "species", "length_scale", "energy_scale"),
+    *("atom_scales", "potential", "theta"),
+    *("cell", "images", "feature_cell", "feature_images"),
+)
+NUMBERS = (
+    *("n", "batch", "steps", "first_step"),
+    *("species_stride", "n_images", "n_feature_images"),
+)
+ARGUMENTS = np.dtype(
+    [(name, np.uint64) for name in POINTERS]
+    + [(name, np.int32) for name in NUMBERS]
+    + [("fmax", np.float32)],
+    align=True,
+)
+CHANGED = POINTERS[:13]
+
+
+def missing(
+    optimizer: Any, potential: Any, system: System, double: bool = False
+) -> str | None:
+    """Why the kernels cannot run this search; None when they can."""
+    rule = optimizer.rule if isinstance(optimizer, Descent) else None
+    if type(rule) not in RULES:
+        name = type(optimizer if rule is None else rule).__name__
+        return f"they have no {name}; there are the learned rules, Adam and FIRE"
+    if type(potential) not in POTENTIALS:
+        return (
+            f"they have no {type(potential).__name__}; there are LennardJones, Gupta "
+            "and StillingerWeber"
+        )
+    if double:
+        return "they work in single precision; give positions in float32"
+    if system.free is not None:
+        return "they move all atoms; this system has fixed ones"
+    if isinstance(potential, (LennardJones, Gupta)) and potential.rc is not None:
+        return "their Lennard-Jones and Gupta potentials have no cut-off"
+    if isinstance(potential, StillingerWeber) and (potential.p, potential.q) != (4, 0):
+        return "their Stillinger-Weber exponents are 4 and 0"
+    if isinstance(potential, Gupta) and np.ndim(potential.A) != 2:
+        return "they take one set of Gupta parameters"
+    if isinstance(rule, CoordinatewiseRule) and rule.features.species_slots > 1:
+        slots = rule.features.species_slots
+        if int(np.max(np.asarray(system.species))) >= slots:
+            return f"this rule tells {slots} species apart, and the system has more"
+    return None
+
+
+def definitions(
+    optimizer: Descent, potential: Any, system: System
+) -> dict[str, int | str]:
+    """Macros that the source is compiled with."""
+    rule = optimizer.rule
+    symbols = getattr(potential, "A", np.ones((1, 1)))
+    macros: dict[str, int | str] = {
+        "POTENTIAL": POTENTIALS[type(potential)],
+        "RULE": RULES[type(rule)],
+        "PERIODIC": int(system.cell is not None),
+        "RECENTRED": int(system.recentred),
+        "SPECIES_COUNT": np.shape(symbols)[0] if isinstance(potential, Gupta) else 1,
+        "ARGUMENTS_BYTES": ARGUMENTS.itemsize,
+        "ROW_COUNT": row_count(rule, potential),
+        "THETA_FLOATS": int(_theta(rule).size),
+    }
+    if isinstance(rule, EquivariantRule):
+        names = ("step", "progress", "atom_energies", "memory", "species")
+        macros |= {n.upper(): int(getattr(rule.features, n)) for n in names}
+    elif isinstance(rule, CoordinatewiseRule):
+        features = rule.features
+        names = ("gradients", "positions", "adam_like", "singular", "step", "radial")
+        macros |= {n.upper(): int(getattr(features, n)) for n in names}
+        macros |= {
+            "DECAYED": int(features.decays),
+            "SLOTS": features.species_slots,
+            "HOT": features.n_species,
+        }
+    return macros
+
+
+def row_count(rule: Any, potential: Any) -> int:
+    """Numbers per atom that a structure keeps on the chip."""
+    own = {EquivariantRule: 24 + 2, CoordinatewiseRule: 36, Adam: 6, Fire: 3 + 3}
+    rows = 14 + SCRATCH_ROWS[type(potential)] + own[type(rule)]
+    if isinstance(rule, EquivariantRule) and rule.features.memory:
+        rows += 3 + 1
+    return rows
+
+
+def _theta(rule: Any) -> np.ndarray:
+    """Weights in the order of the layers, or the parameters of a classical rule."""
+    if isinstance(rule, (EquivariantRule, CoordinatewiseRule)):
+        first = "log_alpha" if isinstance(rule, EquivariantRule) else "alpha"
+        names = [f"{kind}_{k}" for k in (0, 1, "out") for kind in ("kernel", "bias")]
+        parts: list[Any] = [rule.theta[name] for name in (*names, first)]
+        parts += [rule.theta["beta"], rule.theta["gamma"], rule.time_scale]
+    elif isinstance(rule, Adam):
+        parts = [rule.rate, rule.b1, rule.b2, rule.eps]
+    else:
+        parts = [rule.dt, rule.dt_max, rule.max_step, rule.alpha]
+        parts += [rule.f_inc, rule.f_dec, rule.f_alpha, rule.n_min]
+    return np.concatenate([np.ravel(np.asarray(p, np.float32)) for p in parts])
+
+
+def _parameters(potential: Any) -> np.ndarray:
+    """Numbers of a potential in the order that potentials.h reads them."""
+    if isinstance(potential, LennardJones):
+        epsilon, sigma = np.float64(potential.epsilon), np.float64(potential.sigma)
+        values: Any = [2 * epsilon, 48 * epsilon / sigma, 1 / sigma]
+    elif isinstance(potential, Gupta):
+        names = ("p", "q", "r0", "xi", "A")
+        p, q, r0, xi, a = (np.asarray(getattr(potential, n), float) for n in names)
+        values = [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0]
+    else:
+        names = ("epsilon", "sigma", "A", "B", "lam", "gamma", "a", "cos_theta0")
+        values = [np.float64(getattr(potential, name)) for name in names]
+    return np.ravel(np.asarray(values, np.float32))
+
+
+class _Parts(NamedTuple):
+    """A rule's state as arrays ``(rows, n, batch)`` and ``(batch)``, and back."""
+
+    rows: list[Any]
+    whole: list[Any]
+    step: int
+    rebuild: Callable[[list[Any], list[Any], int], Any]
+
+
+def _parts(rule: Any, inner: Any) -> _Parts:
+    def like(array: Any, old: Any) -> Any:
+        return jnp.asarray(array).reshape(old.shape).astype(old.dtype)
+
+    if isinstance(rule, EquivariantRule):
+        rows = [inner.first, inner.second]
+        rows += [] if inner.best_positions is None else [inner.best_positions]
+
+        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
+            home = inner.best_positions
+            return inner._replace(
+                step=inner.step + steps,
+                first=like(rows[0], inner.first),
+                second=like(rows[1], inner.second),
+                best_energy=like(whole[0], inner.best_energy),
+                since_best=like(whole[1], inner.since_best),
+                best_positions=None if home is None else like(rows[2], home),
+            )
+
+        whole = [inner.best_energy, inner.since_best]
+        return _Parts(rows, whole, int(inner.step), rebuild)
+    if isinstance(rule, CoordinatewiseRule):
+
+        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
+            moments = [like(r, m) for r, m in zip(rows, inner.moments, strict=True)]
+            return inner._replace(step=inner.step + steps, moments=Moments(*moments))
+
+        return _Parts(list(inner.moments), [], int(inner.step), rebuild)
+    if isinstance(rule, Adam):
+
+        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
+            first, *rest = inner
+            first = first._replace(
+                count=like(whole[0], first.count),
+                mu=like(rows[0], first.mu),
+                nu=like(rows[1], first.nu),
+            )
+            return (first, *rest)
+
+        return _Parts([inner[0].mu, inner[0].nu], [inner[0].count], 0, rebuild)
+
+    def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
+        old = (inner.velocity, inner.dt, inner.alpha, inner.downhill)
+        new = zip((rows[0], *whole), old, strict=True)
+        return FireState(*(like(a, b) for a, b in new))
+
+    return _Parts([inner.velocity], [inner.dt, inner.alpha, inner.downhill], 0, rebuild)
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """Arrays to hand to a kernel, and what becomes of them.
+
+    ``arrays`` go by the names of ``POINTERS``; those that a search has no use for are
+    missing, their pointers null. The first 13 are written to.
+    """
+
+    arrays: dict[str, Any]
+    numbers: dict[str, Any]
+    state: SearchState
+    parts: _Parts
+
+    def block(self, address: Callable[[Any], int], held: dict[str, Any]) -> np.ndarray:
+        """``struct Arguments`` with the addresses of ``held``."""
+        block = np.zeros((), ARGUMENTS)
+        for name, array in held.items():
+            block[name] = address(array)
+        for name, number in self.numbers.items():
+            block[name] = number
+        return block
+
+    def finish(self, held: dict[str, Any], steps: int) -> SearchState:
+        """The state out of arrays (JAX or numpy) that a kernel has changed."""
+        rows = [held[f"row_{k}"] for k in range(len(self.parts.rows))]
+        whole = [held[f"whole_{k}"] for k in range(len(self.parts.whole))]
+        fields = ("positions", "energy", "force", "best_positions", "best_energy")
+        return self.state._replace(
+            **{name: jnp.asarray(held[name]) for name in fields},
+            evaluations=jnp.asarray(held["evaluations"]),
+            active=jnp.asarray(held["active"]).astype(bool),
+            inner=self.parts.rebuild(rows, whole, steps),
+        )
+
+
+def launch(
+    optimizer: Descent, potential: Any, system: System, state: SearchState, steps: int
+) -> Launch:
+    """Collect what a launch needs; scales are spread over the batch."""
+    n, batch = state.positions.shape[1:]
+    parts = _parts(optimizer.rule, state.inner)
+    single: list[str] = ["positions", "energy", "force"]
+    single += ["best_positions", "best_energy"]
+    arrays: dict[str, Any] = {name: getattr(state, name) for name in single}
+    arrays |= {f"row_{k}": a for k, a in enumerate(parts.rows)}
+    arrays |= {
+        f"whole_{k}": jnp.asarray(a).astype(jnp.float32)
+        for k, a in enumerate(parts.whole)
+    }
+    arrays["evaluations"] = state.evaluations
+    arrays["active"] = jnp.asarray(state.active).astype(jnp.uint8)
+    species = np.asarray(system.species, np.int32)
+    stride = n if species.ndim == 2 else 0
+    arrays["species"] = np.ascontiguousarray(species.T) if stride else species
+    for name in ("length_scale", "energy_scale"):
+        scale = np.asarray(getattr(system, name), np.float32)
+        arrays[name] = np.array(np.broadcast_to(scale, (batch,)))
+    seen = getattr(optimizer.rule, "features", None)
+    if system.atom_scales is not None and getattr(seen, "species", False):
+        scales = np.asarray(system.atom_scales, np.float32)
+        scales = scales.reshape(scales.shape + (1,) * (3 - scales.ndim))
+        arrays["atom_scales"] = np.array(np.broadcast_to(scales, (2, n, batch)))
+    arrays["potential"] = _parameters(potential)
+    arrays["theta"] = _theta(optimizer.rule)
+    counts = {"n_images": 0, "n_feature_images": 0}
+    if system.cell is not None:
+        reduced = reduced_system(system)
+        for prefix, cell, images in (
+            ("", system.cell, system.images),
+            ("feature_", reduced.cell, reduced.feature_images),
+        ):
+            rows = np.asarray(cell, np.float64)
+            both = np.concatenate([rows.ravel(), np.linalg.inv(rows).ravel()])
+            arrays[f"{prefix}cell"] = both.astype(np.float32)
+            arrays[f"{prefix}images"] = np.asarray(images, np.float32)
+            counts[f"n_{prefix}images"] = len(arrays[f"{prefix}images"])
+    numbers = {
+        "n": n,
+        "batch": batch,
+        "steps": steps,
+        "first_step": parts.step,
+        "species_stride": stride,
+        "fmax": float(np.asarray(optimizer.fmax)),
+    } | counts
+    return Launch(arrays, numbers, state, parts)
+
+
+def on_chip_bytes(optimizer: Descent, potential: Any, n_atoms: int) -> int:
+    """Shared memory of a block: weights, step table, rows, first layer."""
+    small = -(-(_theta(optimizer.rule).size + STEP_ROWS) // 4) * 4
+    rows = row_count(optimizer.rule, potential)
+    return 4 * (small + rows * n_atoms + HIDDEN)
+
+
+def macros_as_options(macros: dict[str, int | str]) -> Sequence[str]:
+    """``-DNAME=VALUE`` for a compiler's command line."""
+    return [f"-D{name}={value}" for name, value in macros.items()]

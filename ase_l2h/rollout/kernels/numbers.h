@@ -1,0 +1,180 @@
+// Numbers, threads and barriers: the only file that knows for what it is compiled.
+//
+// * a GPU: one block of threads per structure, one number each;
+// * the host, LANES = 1: one structure at a time; with THREADS defined by as many
+//   threads, which meet at the barriers as those of a block do, so that a forgotten
+//   barrier shows on a machine without a GPU;
+// * the host, LANES > 1: that many structures at a time, one in each vector lane.
+
+#pragma once
+
+#ifndef LANES
+#define LANES 1
+#endif
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define ON_GPU 1
+#define FUNCTION static __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+#define UNROLL_FOUR _Pragma("unroll 4")
+#define ROLLED _Pragma("unroll 1")
+#else
+#define ON_GPU 0
+#define FUNCTION static inline __attribute__((always_inline))
+#define UNROLL
+#define UNROLL_FOUR
+#define ROLLED
+#include <math.h>
+#include <string.h>
+#endif
+
+#if LANES == 1
+
+typedef float real;
+typedef bool mask;
+
+FUNCTION real select(mask chosen, real a, real b) { return chosen ? a : b; }
+FUNCTION bool any_lane(mask m) { return m; }
+FUNCTION real absolute(real x) { return fabsf(x); }
+FUNCTION real square_root(real x) { return sqrtf(x); }
+FUNCTION real exponential(real x) { return expf(x); }
+FUNCTION real logarithm(real x) { return logf(x); }
+FUNCTION real log_plus_one(real x) { return log1pf(x); }
+FUNCTION real nearest_whole(real x) { return rintf(x); }
+FUNCTION real load(const float* from, int) { return *from; }
+FUNCTION void store(float* to, real x, int) { *to = x; }
+
+#else
+
+typedef float real __attribute__((vector_size(4 * LANES)));
+typedef int mask __attribute__((vector_size(4 * LANES)));
+
+FUNCTION real select(mask chosen, real a, real b) { return chosen ? a : b; }
+FUNCTION real select(mask chosen, real a, float b) { return chosen ? a : b + (real){}; }
+FUNCTION real select(mask chosen, float a, real b) { return chosen ? a + (real){} : b; }
+FUNCTION real select(mask chosen, float a, float b) {
+  return chosen ? a + (real){} : b + (real){};
+}
+FUNCTION bool any_lane(mask m) {
+  for (int l = 0; l < LANES; ++l)
+    if (m[l]) return true;
+  return false;
+}
+FUNCTION real absolute(real x) { return (real)((mask)x & 0x7fffffff); }
+FUNCTION real square_root(real x) {
+  float lanes[LANES];
+  memcpy(lanes, &x, sizeof lanes);
+  for (int l = 0; l < LANES; ++l) lanes[l] = __builtin_sqrtf(lanes[l]);
+  memcpy(&x, lanes, sizeof lanes);
+  return x;
+}
+// Adding and taking away 1.5 * 2^23 leaves whole numbers; larger ones have no digits
+// after the point.
+FUNCTION real nearest_whole(real x) {
+  real whole = (x + 12582912.0f) - 12582912.0f;
+  return select(absolute(x) < 4194304.0f, whole, x);
+}
+// 2^n e^f with |f| < log(2) / 2. Polynomials of S. Moshier's Cephes library.
+FUNCTION real exponential(real x) {
+  real low = select(x < -87.0f, real{} - 87.0f, x);
+  real y = select(low > 88.0f, real{} + 88.0f, low);
+  real n = (y * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
+  real f = y - n * 0.693359375f;
+  f = f + n * 2.12194440e-4f;
+  real p = f * 1.9875691500e-4f + 1.3981999507e-3f;
+  p = p * f + 8.3334519073e-3f;
+  p = p * f + 4.1665795894e-2f;
+  p = p * f + 1.6666665459e-1f;
+  p = p * f + 5.0000001201e-1f;
+  p = p * f * f + f + 1.0f;
+  mask power = (__builtin_convertvector(n, mask) + 127) << 23;
+  p = p * (real)power;
+  p = select(x < -87.0f, 0.0f, p);
+  return select(x > 88.0f, __builtin_inff(), p);
+}
+// Of positive normal numbers.
+FUNCTION real logarithm(real x) {
+  mask bits = (mask)x;
+  mask shift = (bits - 0x3f3504f3) & (mask)((mask){} + (int)0xff800000);
+  real e = __builtin_convertvector(shift >> 23, real);
+  real f = (real)(bits - shift) - 1.0f;
+  real z = f * f;
+  real p = f * 7.0376836292e-2f - 1.1514610310e-1f;
+  p = p * f + 1.1676998740e-1f;
+  p = p * f - 1.2420140846e-1f;
+  p = p * f + 1.4249322787e-1f;
+  p = p * f - 1.6668057665e-1f;
+  p = p * f + 2.0000714765e-1f;
+  p = p * f - 2.4999993993e-1f;
+  p = p * f + 3.3333331174e-1f;
+  p = p * f * z - e * 2.12194440e-4f - 0.5f * z;
+  return f + p + e * 0.693359375f;
+}
+FUNCTION real log_plus_one(real x) { return logarithm(1.0f + x); }
+// Lanes beyond the batch repeat its last structure, and are never written.
+FUNCTION real load(const float* from, int count) {
+  real x;
+  for (int l = 0; l < LANES; ++l) x[l] = from[l < count ? l : count - 1];
+  return x;
+}
+FUNCTION void store(float* to, real x, int count) {
+  for (int l = 0; l < LANES; ++l)
+    if (l < count) to[l] = x[l];
+}
+
+#endif
+
+FUNCTION real smaller(real a, real b) { return select(a < b, a, b); }
+FUNCTION real larger(real a, real b) { return select(a > b, a, b); }
+FUNCTION mask is_finite(real x) { return absolute(x) < 3.402823e38f; }
+
+#if ON_GPU
+FUNCTION float infinite() { return __int_as_float(0x7f800000); }
+FUNCTION int thread_index() { return threadIdx.x; }
+FUNCTION int thread_count() { return blockDim.x; }
+FUNCTION void barrier() { __syncthreads(); }
+#else
+FUNCTION float infinite() { return __builtin_inff(); }
+#ifdef THREADS
+int thread_index();
+void barrier();
+FUNCTION int thread_count() { return THREADS; }
+#else
+FUNCTION int thread_index() { return 0; }
+FUNCTION int thread_count() { return 1; }
+FUNCTION void barrier() {}
+#endif
+#endif
+
+// Each thread has every thread_count()-th atom (or other piece of work).
+#define EACH(i, count) \
+  for (int i = thread_index(); i < (count); i += thread_count())
+
+// Sum and maximum over atoms, the same in every thread. On a GPU each warp works them
+// out for itself, which needs no barrier; all threads must come here.
+#if ON_GPU
+FUNCTION real sum_over(const real* values, int n) {
+  real total = 0.0f;
+  for (int i = threadIdx.x & 31; i < n; i += 32) total += values[i];
+  for (int k = 16; k; k >>= 1) total += __shfl_xor_sync(0xffffffffu, total, k);
+  return total;
+}
+FUNCTION real largest_of(const real* values, int n) {
+  real top = values[0];
+  for (int i = threadIdx.x & 31; i < n; i += 32) top = larger(values[i], top);
+  for (int k = 16; k; k >>= 1)
+    top = larger(__shfl_xor_sync(0xffffffffu, top, k), top);
+  return top;
+}
+#else
+FUNCTION real sum_over(const real* values, int n) {
+  real total = values[0];
+  for (int i = 1; i < n; ++i) total = total + values[i];
+  return total;
+}
+FUNCTION real largest_of(const real* values, int n) {
+  real top = values[0];
+  for (int i = 1; i < n; ++i) top = larger(values[i], top);
+  return top;
+}
+#endif

@@ -1,0 +1,272 @@
+"""The C++ kernels against ``scan``: the code of a GPU, run on the host.
+
+Compiled here by the system's compiler, as what a GPU would run: one block of threads
+per structure, which meet at barriers, and as what the processor runs: one structure in
+each vector lane. Single steps are compared from states on the way, because the dynamics
+is chaotic.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ase_l2h.optimizers import Adam, Descent, Fire, GradientDescent
+from ase_l2h.optimizers.learned import CoordinatewiseRule, EquivariantRule
+from ase_l2h.optimizers.learned.equivariant import EquivariantFeatures
+from ase_l2h.optimizers.learned.features import FeatureSet
+from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.soft_sphere import SoftSphere
+from ase_l2h.rollout import Rollout, cuda, fused, native, rollout
+from ase_l2h.rollout.api import _advance, _initialise
+from ase_l2h.search import make_starts
+from ase_l2h.system import make_system
+from ase_l2h.targets import named_target
+
+needs_compiler = pytest.mark.skipif(
+    native.compiler() is None, reason="there is no C++ compiler here"
+)
+KEY = jax.random.key(5)
+# Structures, odd in number: the last lanes are empty.
+COUNT = 19
+# Small and not zero: an untrained rule would not move.
+NOISE = 0.3
+
+
+def equivariant(**features: bool) -> EquivariantRule:
+    chosen = EquivariantFeatures(**features)
+    rule = EquivariantRule.create(jax.random.key(1), chosen, time_scale=3.0)
+    return EquivariantRule(_noisy(rule.theta), rule.time_scale, chosen)
+
+
+def coordinatewise(**features: Any) -> CoordinatewiseRule:
+    chosen = FeatureSet(**features)
+    rule = CoordinatewiseRule.create(jax.random.key(1), chosen, time_scale=3.0)
+    return CoordinatewiseRule(_noisy(rule.theta), rule.time_scale, chosen)
+
+
+def _noisy(theta: Any) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(3)
+    return {
+        name: np.asarray(a) + NOISE * rng.normal(size=np.shape(a)).astype(np.float32)
+        for name, a in theta.items()
+    }
+
+
+# Every potential, every rule, and every switch of the rules on and off.
+CASES: dict[str, tuple[str, Any]] = {
+    "lj-equivariant": ("LJ13", equivariant(atom_energies=True)),
+    "alloy-equivariant": (
+        "Ag4Au5",
+        equivariant(memory=True, species=True, step=False, progress=False),
+    ),
+    "silicon-equivariant": ("Si8", equivariant(memory=True)),
+    "alloy-paper": ("Ag4Au5", coordinatewise(species_slots=2)),
+    "lj-paper": (
+        "LJ7",
+        coordinatewise(gradients=False, decays=False, singular=False, step=False),
+    ),
+    "lj-adam": ("LJ13", Adam(rate=0.03)),
+    "silicon-fire": ("Si8", Fire()),
+    "alloy-fire": ("Ag4Au5", Fire()),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("native")
+
+
+def built(search: tuple, folder: Path, lanes: int, options: tuple[str, ...]) -> Any:
+    """The host's ``advance`` in another build."""
+    library = native.build(fused.definitions(*search), folder, lanes, options)
+    return partial(native.advance, function=native.load(library))
+
+
+def state_on_the_way(search: tuple, steps: int) -> Any:
+    optimizer, potential, system = search
+    starts = make_starts(system, 4, 0, COUNT).astype(np.float32)
+    state = _initialise(optimizer, potential, system, jnp.asarray(starts), KEY)
+    return _advance(optimizer, potential, system, state, KEY, 0, steps)
+
+
+def compare(search: tuple, advance: Any) -> None:
+    """One step from the start and from the way, then a few together."""
+    for before, steps in ((0, 1), (7, 1), (12, 3)):
+        state = state_on_the_way(search, before)
+        expected = _advance(*search, state, KEY, before, steps)
+        found = advance(*search, state, steps)
+        assert np.any(np.asarray(found.positions) != np.asarray(state.positions))
+        pairs = zip(
+            jax.tree_util.tree_leaves_with_path(expected),
+            jax.tree.leaves(found),
+            strict=True,
+        )
+        for (path, a), b in pairs:
+            a, b = np.asarray(a), np.asarray(b)
+            name = f"{jax.tree_util.keystr(path)} after {before}"
+            assert (a.shape, a.dtype) == (b.shape, b.dtype), name
+            # Collisions of random starts: gradients of 1e5 and energies of 1e12.
+            size = np.max(np.abs(a[np.isfinite(a)]), initial=1e-3)
+            tolerance = 2e-5 if steps == 1 else 1e-3
+            np.testing.assert_allclose(
+                b, a, rtol=50 * tolerance, atol=tolerance * size, err_msg=name
+            )
+
+
+SLOW = ("lj-paper", "lj-adam", "silicon-fire")
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in CASES],
+)
+def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
+    """Three threads share the atoms, as those of a block on a GPU do."""
+    name, rule = CASES[case]
+    target = named_target(name)
+    search = (Descent(rule), target.potential, target.system)
+    # Quick to compile: without optimisation.
+    compare(search, built(search, folder, 1, ("-DTHREADS=3", "-O0")))
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", ["alloy-paper", "silicon-equivariant"])
+def test_vector_lanes_take_the_steps_of_scan(case, folder):
+    name, rule = CASES[case]
+    target = named_target(name)
+    search = (Descent(rule), target.potential, target.system)
+    compare(search, built(search, folder, 8, ("-O1",)))
+
+
+# Reads what a launch needs and runs it: nothing but the kernels is instrumented.
+SANITISED = r"""
+#include "host.cpp"
+#include <stdio.h>
+int main(int, char** names) {
+  FILE* file = fopen(names[1], "rb");
+  Arguments a;
+  size_t bytes;
+  for (int k = 0; k < POINTERS; ++k) {
+    if (fread(&bytes, 8, 1, file) != 1) return 2;
+    void* data = bytes ? malloc(bytes) : 0;
+    if (bytes && fread(data, 1, bytes, file) != bytes) return 2;
+    reinterpret_cast<void**>(&a)[k] = data;
+  }
+  char* rest = reinterpret_cast<char*>(&a) + POINTERS * sizeof(void*);
+  if (fread(rest, 1, sizeof a - POINTERS * sizeof(void*), file) == 0) return 2;
+  return advance(&a, 0, a.batch) ? 0 : 1;
+}
+"""
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_no_barrier_is_missing(case, tmp_path):
+    """ThreadSanitizer sees two threads at one place that no barrier separates."""
+    name, rule = CASES[case]
+    target = named_target(name)
+    search = (Descent(rule), target.potential, target.system)
+    work = fused.launch(*search, state_on_the_way(search, 2), 3)
+    held = {name: np.array(a, order="C") for name, a in work.arrays.items()}
+    block = work.block(lambda _: 0, {})
+    with (tmp_path / "launch").open("wb") as stream:
+        for pointer in fused.POINTERS:
+            content = held[pointer].tobytes() if pointer in held else b""
+            stream.write(len(content).to_bytes(8, "little") + content)
+        stream.write(block.tobytes()[8 * len(fused.POINTERS) :])
+    source, program = tmp_path / "main.cpp", tmp_path / "main"
+    source.write_text(SANITISED)
+    macros = fused.definitions(*search) | {"POINTERS": len(fused.POINTERS)}
+    options = ["-std=c++20", "-O1", "-g", "-fsanitize=thread", "-DTHREADS=3"]
+    command = [str(native.compiler()), *options, f"-I{fused.KERNELS}"]
+    command += [*fused.macros_as_options(macros), str(source), "-o", str(program)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "tsan" in made.stderr:
+        pytest.skip("this compiler has no ThreadSanitizer")
+    assert made.returncode == 0, made.stderr[:3000]
+    # Its memory map wants addresses that are not shuffled, where that can be had.
+    plain = ["setarch", "-R"] if shutil.which("setarch") else []
+    result = subprocess.run(
+        [*plain, str(program), str(tmp_path / "launch")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[:3000]
+
+
+@needs_compiler
+def test_converged_structures_stop_and_are_charged_no_more(folder, monkeypatch):
+    """Of two blocks, each its own way; as in ``scan`` to the evaluation."""
+    monkeypatch.setattr(native, "cache_folder", lambda: folder)
+    target = named_target("LJ7")
+    optimizer = Descent(Fire(), fmax=0.5)
+    starts = make_starts(target.system, 2, 0, COUNT).astype(np.float32)
+    settings: dict[str, Any] = {"key": KEY, "n_steps": 600}
+    arguments = (optimizer, target.potential, target.system, starts)
+    one = rollout(*arguments, **settings)
+    two = rollout(*arguments, **settings, backend="native")
+    assert (one.backend, two.backend) == ("scan", "native")
+    assert np.all(two.force < 0.5)
+    np.testing.assert_array_equal(one.status, two.status)
+    assert len(set(two.evaluations)) > 3
+    # FIRE is no chaos on the way down; a step more or less is rounding.
+    assert np.all(np.abs(one.evaluations - two.evaluations) <= 2)
+    np.testing.assert_allclose(one.energy, two.energy, rtol=1e-2)
+
+
+@needs_compiler
+def test_what_the_kernels_cannot_do_is_said(folder):
+    target = named_target("LJ7")
+    starts = make_starts(target.system, 2, 0, 3).astype(np.float32)
+    fixed = make_system(np.zeros(7, int), free=np.ones((3, 7), bool))
+    adam = Descent(Adam())
+    cases: list[tuple[Any, str]] = [
+        ((Descent(GradientDescent()), target.potential, target.system), "no Gradient"),
+        ((adam, SoftSphere(), target.system), "have no SoftSphere"),
+        ((adam, LennardJones(rc=3.0), target.system), "no cut-off"),
+        ((adam, target.potential, fixed), "has fixed ones"),
+    ]
+    for search, sentence in cases:
+        assert sentence in str(fused.missing(*search))
+        with pytest.raises(ValueError, match=sentence):
+            Rollout(*search, starts, KEY, backend="native")
+        assert Rollout(*search, starts, KEY).backend == "scan"
+    double = starts.astype(np.float64)
+    with pytest.raises(ValueError, match="single precision"):
+        Rollout(adam, target.potential, target.system, double, KEY, backend="native")
+
+
+def test_without_cupy_and_a_gpu_cuda_says_so_and_auto_is_scan():
+    reason = cuda.unavailable()
+    if reason is None:
+        pytest.skip("there is a GPU here")
+    target = named_target("LJ7")
+    starts = make_starts(target.system, 2, 0, 3).astype(np.float32)
+    arguments = (Descent(Adam()), target.potential, target.system, starts, KEY)
+    with pytest.raises(ValueError, match="'cuda' cannot run here: "):
+        Rollout(*arguments, backend="cuda")
+    assert Rollout(*arguments).backend == "scan"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_takes_the_steps_of_scan(case):
+    name, rule = CASES[case]
+    target = named_target(name)
+    search = (Descent(rule), target.potential, target.system)
+    reason = cuda.supports(*search)
+    if reason is not None:
+        pytest.skip(reason)
+    compare(search, cuda.advance)
