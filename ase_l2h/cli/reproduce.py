@@ -16,12 +16,12 @@ ALL = "all"
 # The paper whose exhibits `all` makes.
 PAPER = "Learn2Hop"
 
-LIST = "\n".join(f"  {name:9}  {e.shows}" for name, e in EXHIBITS.items())
+LIST = "\n".join(f"  {name:13}  {e.shows}" for name, e in EXHIBITS.items())
 HELP = f"""Reproduce a table or figure of a paper, beside the paper's own numbers.
 
 \b
 {LIST}
-  {ALL:9}  everything of the {PAPER} paper
+  {ALL:13}  everything of the {PAPER} paper
 
 The folder receives records (JSON lines), a table (Markdown and CSV) and pictures (PNG
 and PDF). What is in the records already is not run again, so an interrupted run
@@ -57,13 +57,29 @@ Examples:
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the results.  [default: EXHIBIT-BUDGET]",
 )
+@click.option(
+    "--dimension",
+    type=click.IntRange(2, 100_000),
+    help="Of the functions of the action paper, instead of the budget's.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def reproduce(
-    exhibit: str, budget: str, seed: int, out: Path | None, quiet: bool
+    exhibit: str,
+    budget: str,
+    seed: int,
+    out: Path | None,
+    dimension: int | None,
+    quiet: bool,
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
     from ase_l2h.cli.signals import interrupt_on_sigterm
 
+    extra = {} if dimension is None else {"dimension": dimension}
+    if extra and (exhibit == ALL or EXHIBITS[exhibit].paper != "action"):
+        raise ValueError(
+            f"{exhibit} has no dimension to choose; leave out --dimension, which the "
+            "exhibits of the action paper take"
+        )
     folder = Path(f"{exhibit}-{budget}") if out is None else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +93,7 @@ def reproduce(
     try:
         with interrupt_on_sigterm():
             for name in wanted:
-                click.echo(_make(name, folder, budget, seed, quiet))
+                click.echo(_make(name, folder, budget, seed, quiet, extra))
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; the same command continues in {folder}"
@@ -97,8 +113,15 @@ def _write_index(folder: Path, wanted: Sequence[str], budget: str, seed: int) ->
     write_atomically(folder / "README.md", "\n".join(lines).encode())
 
 
-def _make(name: str, folder: Path, budget: str, seed: int, quiet: bool) -> str:
-    """One exhibit, with a progress bar."""
+def _make(
+    name: str,
+    folder: Path,
+    budget: str,
+    seed: int,
+    quiet: bool,
+    extra: dict[str, int],
+) -> str:
+    """One exhibit, with a progress bar; ``extra`` is what it alone understands."""
     from tqdm import tqdm
 
     # None switches the bar off where standard error is no terminal.
@@ -109,4 +132,4 @@ def _make(name: str, folder: Path, budget: str, seed: int, quiet: bool) -> str:
             bar.set_postfix_str(what, refresh=False)
             bar.update(done - bar.n)
 
-        return EXHIBITS[name].load()(folder, budget, seed, show)
+        return EXHIBITS[name].load()(folder, budget, seed, show, **extra)

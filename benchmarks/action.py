@@ -1,0 +1,81 @@
+"""The action paper's functions: every method, several seeds, original and shifted.
+
+    python -m benchmarks.action [--functions alpine1,schaffer-f7] [--dimensions 10,30]
+    python -m benchmarks.action --atoms
+    python -m benchmarks.action --render
+
+Records go to ``benchmarks/records/action.jsonl``; what is in it is not run again.
+``--render`` writes tables and pictures of ``docs/action.md`` from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ase_l2h.evaluation.action_tables import (
+    COLUMNS,
+    Budget,
+    cost_table,
+    course_figure,
+    function_lines,
+    function_table,
+    loss_figure,
+    ordering_table,
+)
+from ase_l2h.evaluation.figures import save_figure
+from ase_l2h.evaluation.records import Records
+from benchmarks.render import replace_between
+
+RECORDS = Path(__file__).parent / "records" / "action.jsonl"
+DOCS = Path(__file__).parents[1] / "docs"
+FUNCTIONS = ("schaffer-f7", "alpine1")
+MEASURED = Budget((10, 30, 100), 3, 200_000, (0.05, 0.2, 1.0, 2.5, 5.0))
+SEED = 2026
+
+
+def render() -> None:
+    """Tables and pictures of the page, from the records alone."""
+    lines = Records(RECORDS).lines
+    page = DOCS / "action.md"
+    for name in FUNCTIONS:
+        replace_between(page, name, function_table(lines, name) + f"\n\n{COLUMNS}")
+        save_figure(
+            course_figure(lines, name), DOCS / "images" / f"action-{name}.png", "png"
+        )
+    replace_between(page, "ordering", ordering_table(lines))
+    replace_between(page, "cost", cost_table(lines))
+    save_figure(loss_figure(lines), DOCS / "images" / "action-loss.png", "png")
+    made = sorted({line["machine"] for line in lines})
+    replace_between(page, "made", f"Measured on {', '.join(made)}.")
+
+
+def main() -> None:
+    """Run what is missing, or render."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--functions", default=",".join(FUNCTIONS))
+    parser.add_argument("--dimensions", default="10,30,100")
+    parser.add_argument("--seeds", type=int, default=MEASURED.seeds)
+    parser.add_argument("--render", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.render:
+        render()
+        return
+    records = Records(RECORDS)
+    dimensions = tuple(map(int, arguments.dimensions.split(",")))
+    size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)
+    for name in arguments.functions.split(","):
+        with tqdm(desc=name) as bar:
+
+            def show(done: int, of: int, what: str, bar: tqdm = bar) -> None:
+                bar.total = of
+                bar.set_postfix_str(what)
+                bar.update(done - bar.n)
+
+            function_lines(records, name, size, SEED, show)
+
+
+if __name__ == "__main__":
+    main()
