@@ -55,15 +55,17 @@ def start(n: int, seed: int, ledger: Ledger) -> Atoms:
 def ase_basin_hopping(n: int, seed: int, ledger: Ledger, **options: object) -> None:
     """ASE's BasinHopping, which draws from numpy's global generator."""
     np.random.seed(seed)  # noqa: NPY002
-    with tempfile.TemporaryDirectory() as folder:
-        hopping = BasinHopping(
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        BasinHopping(
             start(n, seed, ledger),
             logfile=None,
             optimizer_logfile=None,
             trajectory=str(Path(folder) / "lowest.traj"),
             local_minima_trajectory=str(Path(folder) / "minima.traj"),
             **options,
-        )
+        ) as hopping,
+    ):
         hopping.run(STEPS)
 
 
