@@ -47,7 +47,7 @@ DESCENTS = 4
 SHAKES = 4
 # Learned hops of a composition in one round, and their steps: short ones keep part of
 # what the structure was.
-HOPS = 12
+HOPS = 20
 HOP_STEPS = 150
 # Only those within this (energy scales) of the composition's best are worth it.
 WINDOW = 4.0
@@ -89,7 +89,7 @@ class HullSettings:
     compositions: tuple[int, ...]
     method: str = "hybrid"
     budget: int = 400_000
-    patience: int = 10
+    patience: int = 25
     seed: int = 0
     starts: int = 16
     pool: int = 4

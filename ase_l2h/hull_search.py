@@ -54,9 +54,9 @@ __all__ = [
     "find_hull",
 ]
 
-# Optimizers of different taste: close-packed and icosahedral structures.
-DEFAULT_WEIGHTS = "lj-fcc+lj-icosahedral+lj+universal"
-DEFAULT_BUDGET = 300_000
+# Optimizers of different taste: some place the elements, others know more packings.
+DEFAULT_WEIGHTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
+DEFAULT_BUDGET = 1_000_000
 # Lattice constant of an fcc crystal with nearest neighbours 1 apart.
 SQRT2 = 2**0.5
 

@@ -17,7 +17,7 @@ __all__ = ["hull"]
 # Of `ase_l2h.hull_search`, which would load JAX; a test holds them together.
 METHODS = ("hybrid", "learned", "bh")
 POTENTIALS = ("gupta", "lj")
-DEFAULT_BUDGET = 300_000
+DEFAULT_BUDGET = 1_000_000
 NOTE = "stopping after this round; once more to give it up"
 
 HELP = """Search all compositions of a two-element cluster; draw the hull.
