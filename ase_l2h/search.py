@@ -29,7 +29,7 @@ from ase_l2h.methods import (
 from ase_l2h.optimizers import BasinHopping, Optimizer
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Quench, Rollout, quench, relax_rollout
-from ase_l2h.rollout.api import Device, resolve_device
+from ase_l2h.rollout.api import Device, resolve_devices
 from ase_l2h.rollout.backends import resolve_backend
 from ase_l2h.system import System
 from ase_l2h.weights import Weights
@@ -197,7 +197,7 @@ def search(
     target_energy: float | None = None,
     max_seconds: float | None = None,
     backend: str = "auto",
-    device: str | Device | None = None,
+    device: str | Device | Sequence[Device] | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> SearchResult:
     """Search for the lowest minimum from many starts.
@@ -263,7 +263,7 @@ def search(
     if max_seconds is not None and not max_seconds > 0:
         raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
     resolve_backend(backend)
-    device = resolve_device(device)
+    device = resolve_devices(device)
     if starts is not None:
         starts = _checked_starts(starts, system)
     loaded = method_weights(method, weights)

@@ -18,10 +18,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ase_l2h._pytree import pytree_dataclass, replace
 
-__all__ = ["System", "make_system", "periodic_images", "take_batch"]
+__all__ = ["MAX_ATOMS", "System", "make_system", "periodic_images", "take_batch"]
 
 # A float, or one value per structure of the batch.
 Scale = Any
+# All pairs are taken into account, and their number grows with the square.
+MAX_ATOMS = 2000
 # Beyond it, a cell is a mistake: one silicon atom in its primitive cell has 125.
 MAX_IMAGES = 5000
 

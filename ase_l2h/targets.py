@@ -24,9 +24,9 @@ from ase_l2h.potentials.parameters import (
     stillinger_weber_set,
 )
 from ase_l2h.potentials.scales import atom_scales, reduced_units
-from ase_l2h.system import System, make_system
+from ase_l2h.system import MAX_ATOMS, System, make_system
 
-__all__ = ["Target", "lennard_jones_minimum", "named_target"]
+__all__ = ["MAX_ATOMS", "Target", "lennard_jones_minimum", "named_target"]
 
 # Which set a formula gets when several know its elements and none is asked for. Au55 is
 # jax-md's gupta_gold55, the one the paper's gold energies belong to.
@@ -38,7 +38,6 @@ SILICON_LATTICE = 5.431
 DIAMOND_ENERGY = -277.542399683 / 64
 # Atoms per sigma^3: the density at which the glass is usually made.
 KOB_ANDERSEN_DENSITY = 1.2
-MAX_ATOMS = 2000
 _PART = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
 

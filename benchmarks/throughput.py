@@ -16,7 +16,7 @@ from ase_l2h.search import make_starts
 from ase_l2h.targets import Target, named_target
 from benchmarks.natural import kind, natural_energy, natural_loop
 from benchmarks.peak import fractions
-from benchmarks.peers import ase_rate, jax_md_energy, torch_sim_runner
+from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner
 from benchmarks.speed import RATE, kernel_runner, learned_runner, measure
 
 __all__ = ["CASES", "QUICK_CASES", "throughput"]

@@ -118,6 +118,13 @@ Examples:
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
 @click.option(
+    "--devices",
+    type=int,
+    default=1,
+    show_default=True,
+    help="How many of JAX's devices share the work.",
+)
+@click.option(
     "--backend",
     default="auto",
     show_default=True,
@@ -143,14 +150,20 @@ def search(
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
     from ase_l2h.methods import default_steps, method_weights
-    from ase_l2h.rollout.api import resolve_device
+    from ase_l2h._processes import local_devices
+    from ase_l2h.rollout.api import resolve_devices
     from ase_l2h.rollout.backends import resolve_backend
 
     weights = method_weights(options["method"], options["weights"])
     if options["steps"] is None:
         options["steps"] = default_steps(options["method"], weights)
     resolve_backend(options["backend"])
-    resolve_device(options["device"])
+    devices = options.pop("devices")
+    if devices != 1:
+        if options["device"] is not None:
+            raise click.UsageError("--devices counts JAX's own; leave out --device")
+        options["device"] = local_devices(devices)
+    resolve_devices(options["device"])
     job = resolve(
         target,
         options["potential"],

@@ -30,7 +30,7 @@ from ase_l2h.rollout.scan import (
     evaluate,
     initialise_state,
 )
-from ase_l2h.system import System, take_batch
+from ase_l2h.system import MAX_ATOMS, System, take_batch
 
 __all__ = [
     "Rollout",
@@ -43,6 +43,9 @@ __all__ = [
 
 # Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
 CHUNK = 64
+# Structures times ordered pairs of a chunk: some potentials keep numbers per pair, and
+# 2,000 atoms then take 64 MB instead of a gigabyte. No effect up to 512 atoms.
+PAIRS = 2**24
 # Two parts of a cluster further apart than this (reduced units) no longer belong
 # together; third neighbours of a close packing are at 1.73.
 BOND = 2.0
@@ -108,6 +111,22 @@ def resolve_device(device: str | Device | None) -> Device:
         ) from error
 
 
+def resolve_devices(device: str | Device | Sequence[Device] | None) -> list[Device]:
+    """Several devices as they are, one as :func:`resolve_device` finds it.
+
+    Raises
+    ------
+    ValueError
+        When JAX has no such device here, and for an empty list.
+    """
+    if device is None or isinstance(device, (str, jax.Device)):
+        return [resolve_device(device)]
+    devices = [resolve_device(each) for each in device]
+    if not devices:
+        raise ValueError("the list of devices is empty; name one, or leave it out")
+    return devices
+
+
 def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
     """Number and size of the chunks of a batch, from its size alone.
 
@@ -131,11 +150,20 @@ def fragmented(
         points, unit = structure
         difference = points[:, :, None] - points[:, None]
         reach = jnp.sum(difference * difference, axis=0) < (BOND * unit) ** 2
-        reach = reach.astype(jnp.float32)
-        # Every squaring doubles the number of bonds that a path may have.
-        for _ in range(max(1, math.ceil(math.log2(n)))):
-            reach = jnp.minimum(reach @ reach, 1.0)
-        return ~jnp.all(reach > 0)
+
+        # Every atom is called by the smallest index that it has heard of from its
+        # neighbours, or from whom it is called by, until nobody hears anything new.
+        def spread(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            _, names = carry
+            heard = jnp.min(jnp.where(reach, names[None], n), axis=1)
+            return names, jnp.minimum(names, heard)[jnp.minimum(names, heard)]
+
+        def news(carry: tuple[Array, Array]) -> Array:
+            return jnp.any(carry[0] != carry[1])
+
+        names = jnp.arange(n)
+        _, names = jax.lax.while_loop(news, spread, (names - 1, names))
+        return jnp.any(names != 0)
 
     # One at a time: the pairs of a whole batch of large clusters fill gigabytes.
     each = jnp.moveaxis(positions.reshape((3, n, -1)), -1, 0)
@@ -185,7 +213,7 @@ class Rollout:
     backend, device
         See :func:`rollout`. Of a list of k devices, chunk c runs on number c mod k.
     chunk
-        Largest chunk.
+        Largest chunk; fewer than it for more than 512 atoms, whose pairs fill memory.
     size
         Exact size of a chunk instead: a smaller batch then runs what was compiled for
         a larger one.
@@ -193,7 +221,8 @@ class Rollout:
     Raises
     ------
     ValueError
-        For an unknown backend or device, and for arrays that do not fit together.
+        For an unknown backend or device, for arrays that do not fit together, and for
+        more than 2,000 atoms.
     """
 
     def __init__(
@@ -226,9 +255,7 @@ class Rollout:
             if number < 1:
                 raise ValueError(f"a chunk of {number} is empty; give at least 1")
         resolve_backend(backend)
-        if device is None or isinstance(device, (str, jax.Device)):
-            device = [resolve_device(device)]
-        self.devices: list[Device] = list(device)
+        self.devices = resolve_devices(device)
         self.device = self.devices[0]
         self.double = positions.dtype == np.float64
         self.count = positions.shape[2]
@@ -242,7 +269,13 @@ class Rollout:
         )
         # The last chunk of each optimizer is filled up with copies that do not move.
         self._members: list[np.ndarray] = []
+        if system.n_atoms > MAX_ATOMS:
+            raise ValueError(
+                f"{system.n_atoms} atoms are more than {MAX_ATOMS}; every pair is "
+                "taken into account, so choose a smaller structure"
+            )
         share = -(-self.count // len(optimizers))
+        chunk = min(chunk, max(1, PAIRS // system.n_atoms**2))
         self.size = chunk_shape(share, chunk)[1]
         if self.backend == "cuda":
             # Every structure is a block of threads: the more, the better.
@@ -404,7 +437,7 @@ def rollout(
     n_steps: int,
     block: int | None = None,
     backend: str = "auto",
-    device: str | Device | None = None,
+    device: str | Device | Sequence[Device] | None = None,
     chunk: int = CHUNK,
     on_block: Callable[[Rollout], bool | None] | None = None,
 ) -> RolloutResult:
@@ -431,7 +464,8 @@ def rollout(
         ``"auto"`` takes ``"cuda"`` on a GPU where that can run the search, else
         ``"scan"``. The result says what ran.
     device
-        ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
+        ``"cpu"``, ``"gpu"``, a JAX device, a list of devices that the chunks take in
+        turn, or None for JAX's default.
     chunk
         Largest number of structures run as one array.
     on_block

@@ -101,7 +101,7 @@ def relax_rollout(
     run: Rollout,
     potential: Potential,
     system: System,
-    device: str | Device | None = None,
+    device: str | Device | Sequence[Device] | None = None,
     start: np.ndarray | None = None,
     last: bool = True,
 ) -> Quench:
