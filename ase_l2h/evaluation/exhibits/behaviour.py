@@ -46,12 +46,12 @@ KINDS = ("the minimum's basin", "a basin seen before", "a new basin")
 
 
 class Look(NamedTuple):
-    """How closely: steps, energies every ``trace`` steps, basins every ``snapshot``."""
+    """How closely: energies every so many steps, basins every so many."""
 
     starts: int
     steps: int
-    trace: int
-    snapshot: int
+    trace_every: int
+    snapshot_every: int
 
 
 def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, 
     )
     trace, snapshots = [], []
     while run.steps < look.steps:
-        run.advance(min(look.trace, look.steps - run.steps))
+        run.advance(min(look.trace_every, look.steps - run.steps))
         trace.append(run.gather("energy"))
-        if run.steps % look.snapshot == 0:
+        if run.steps % look.snapshot_every == 0:
             snapshots.append(run.gather("positions"))
     rollout = run.gather("evaluations")
     relaxed = relax_rollout(run, target.potential, target.system)
@@ -90,14 +90,20 @@ def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, 
     shape = (len(snapshots), look.starts)
     positions = settled.positions.reshape((3, -1, *shape))
     return {
-        "trace": np.round(np.array(trace, float), 4).tolist(),
-        "basins": np.round(settled.energy.reshape(shape), 6).tolist(),
-        "moved": np.round(_displacements(positions, target), 4).tolist(),
-        "energies": np.round(relaxed.energy, 8).tolist(),
+        "trace": _jsonable(np.array(trace, float), 4),
+        "basins": _jsonable(settled.energy.reshape(shape), 6),
+        "moved": _jsonable(_displacements(positions, target), 4),
+        "energies": _jsonable(relaxed.energy, 8),
         "rollout_evaluations": int(rollout.sum()),
         "quench_evaluations": int(relaxed.evaluations.sum()),
         "cosines": vertex_cosines(target, relaxed.energy, relaxed.positions),
     }
+
+
+def _jsonable(values: np.ndarray, digits: int) -> Any:
+    """Nested lists of rounded numbers, None for what is not finite."""
+    rounded = np.round(values.astype(float), digits)
+    return np.where(np.isfinite(rounded), rounded, None).tolist()
 
 
 def _displacements(positions: np.ndarray, target: Target) -> np.ndarray:
@@ -119,7 +125,7 @@ def basin_kinds(
 ) -> dict[str, float]:
     """Share of the snapshots in each of :data:`KINDS`."""
     counts = dict.fromkeys(KINDS, 0)
-    for energies in np.array(basins).T:
+    for energies in np.array(basins, float).T:
         seen: list[float] = []
         for energy in energies:
             if abs(energy - reference) < SAME * scale:

@@ -110,7 +110,7 @@ def _minimum(target: Target, seed: int) -> np.ndarray:
 
 def _hit(target: Target, energies: list[float]) -> np.ndarray:
     assert target.reference is not None, "its minimum is published"
-    return np.array(energies) < target.reference + HIT
+    return np.array(energies, float) < target.reference + HIT
 
 
 def _tables(
@@ -121,9 +121,9 @@ def _tables(
     rows = []
     for label, line in lines.items():
         hits = _hit(target, line["energies"])
-        moved = np.array(line["moved"])
+        moved = np.array(line["moved"], float)
         hopped = moved > HOPPED
-        basins = np.array(line["basins"])
+        basins = np.array(line["basins"], float)
         energetic = np.abs(np.diff(basins, axis=0)) > HIT * scale
         kinds = basin_kinds(line["basins"], target.reference or 0.0, scale)
         charged = line["rollout_evaluations"] + line["quench_evaluations"]
@@ -206,7 +206,7 @@ def _traces(target: Target, lines: dict[str, Any], frozen: dict[str, Any]) -> Fi
     panels = figure.subplots(3, len(frozen), squeeze=False)
     for column, label in zip(panels.T, frozen, strict=True):
         line = lines[label]
-        above = np.array(line["trace"]) - reference
+        above = np.array(line["trace"], float) - reference
         every = line["steps"] // len(above)
         at = every * np.arange(1, len(above) + 1)
         hits = _hit(target, line["energies"])
@@ -218,7 +218,7 @@ def _traces(target: Target, lines: dict[str, Any], frozen: dict[str, Any]) -> Fi
         column[0].plot(at, above[:, one], color=VERMILLION, lw=1.5, label="one start")
         column[0].set_title(label)
         column[1].semilogy(np.maximum(frozen[label]["sizes"], 1e-9), lw=0.8)
-        adam = np.array(lines[ENTRIES[0].label]["trace"]) - reference
+        adam = np.array(lines[ENTRIES[0].label]["trace"], float) - reference
         adam_at = (
             lines[ENTRIES[0].label]["steps"] / len(adam) * np.arange(1, len(adam) + 1)
         )
@@ -227,14 +227,14 @@ def _traces(target: Target, lines: dict[str, Any], frozen: dict[str, Any]) -> Fi
                 continue
             column[2].plot(
                 at,
-                np.median(above[:, mask], axis=1),
+                np.nanmedian(above[:, mask], axis=1),
                 style,
                 color="#0072B2",
                 label=f"learned, {name} starts",
             )
             column[2].plot(
                 adam_at,
-                np.median(adam[:, mask], axis=1),
+                np.nanmedian(adam[:, mask], axis=1),
                 style,
                 color=GREY,
                 label=f"Adam, {name} starts",
@@ -283,7 +283,7 @@ def _hops(target: Target, lines: dict[str, Any]) -> Figure:
                 label=label,
                 **look,
             )
-        moved = np.array(line["moved"]).ravel()
+        moved = np.array(line["moved"], float).ravel()
         hops = np.sort(moved[moved > HOPPED])
         if hops.size:
             per_start = np.arange(hops.size, 0, -1) / len(line["energies"])
