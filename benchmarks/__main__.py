@@ -1,6 +1,6 @@
 """How fast everything is on this machine, in one command.
 
-    python -m benchmarks [--quick] [--only throughput,start,process,devices] [--dry-run]
+    python -m benchmarks [--quick] [--only throughput,native,...] [--dry-run]
 
 Measures the machine's peak, then charged evaluations and learned steps per second of
 every potential by size and batch beside natural JAX, jax-md, ASE and torch-sim (where
@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 RECORDS = Path(__file__).parent / "records" / "machine-speed.jsonl"
-SECTIONS = ("throughput", "native", "start", "process", "devices")
+SECTIONS = ("throughput", "native", "start", "process", "devices", "gpu")
+NATIVE = ("LJ13", "LJ38", "LJ75", "LJ147", "Au38", "Ag19Au19", "Ag38Au37", "Si64")
 PROCESSES = [
     (name, batch, rule)
     for rule in ("coordinatewise", "equivariant")
@@ -38,8 +39,16 @@ def measurements(
 ) -> Iterator[dict[str, Any]]:
     """One record after the other, printed as they come."""
     from benchmarks import processes
+    from benchmarks.gpu import gpu
     from benchmarks.peak import peak
-    from benchmarks.throughput import CASES, QUICK_CASES, lines, throughput
+    from benchmarks.throughput import (
+        CASES,
+        QUICK_CASES,
+        STEPPERS,
+        lines,
+        native_steps,
+        throughput,
+    )
 
     top = peak(0.01 if quick else 0.2)
     print(
@@ -55,6 +64,21 @@ def measurements(
             for text in list(lines([record]))[0 if heading else 1 :]:
                 print(text, flush=True)
             heading = False
+            yield record
+    if "native" in sections:
+        print("\nmachine code of this processor against scan, steps/s")
+        for name in ("LJ7",) if quick else NATIVE:
+            record = native_steps(name, 32 if quick else 128, repeats)
+            for stepper in STEPPERS if "missing" not in record else ():
+                rates = record[stepper]
+                print(
+                    f"{name:10}{stepper:16}{rates['scan']['median']:>14,}"
+                    f"{rates['native']['median']:>14,}"
+                    f"{rates['ratio']['median']:>8.2f}",
+                    flush=True,
+                )
+            if "missing" in record:
+                print(record["missing"])
             yield record
     if "start" in sections:
         options = ("--starts", "2", "--steps", "10") if quick else ()
@@ -82,6 +106,11 @@ def measurements(
         record = processes.devices("LJ13", 20) if quick else processes.devices()
         print(f"\ntwo devices: {record.get('missing') or record['ratio']}", flush=True)
         yield record
+    if "gpu" in sections:
+        print("\nGPU kernels, one block per structure")
+        for record in gpu(quick):
+            print(json.dumps({k: v for k, v in record.items() if k != "section"}))
+            yield record
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ where it is installed.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -29,6 +30,8 @@ def jax_md_energy(target: Target) -> Callable[[Any], Any] | None:
     """
     from jax_md import energy, space
 
+    # It asks for double precision, whatever JAX is set to.
+    warnings.filterwarnings("ignore", message="Explicitly requested dtype float64")
     displacement, _ = space.free()
     potential: Any = target.potential
     if target.system.cell is not None:

@@ -37,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import Descent, Fire
 from ase_l2h.optimizers.learned import RULES
 from ase_l2h.potentials.base import energy_and_gradient
 from ase_l2h.rollout import Rollout
@@ -50,6 +50,8 @@ from benchmarks.natural import natural_energy, natural_loop
 
 RECORDS = Path(__file__).parent / "records" / "speed.jsonl"
 FAMILIES = ("LJ", "Au")
+# Rules whose steps are counted.
+ARCHITECTURES = ("coordinatewise", "equivariant")
 # Long enough to drown the cost of a call.
 SECONDS = 0.1
 # So small that positions stay what they are, yet no evaluation can be left out.
@@ -88,13 +90,15 @@ def kernel_runner(
 
 
 def learned_runner(
-    target: Target, starts: np.ndarray, architecture: str
+    target: Target, starts: np.ndarray, architecture: str, backend: str = "auto"
 ) -> Callable[[int], Any]:
-    """A rollout of an untrained rule of an architecture."""
-    rule = RULES[architecture]
-    rule = rule.create(jax.random.key(0), rule.features_type())
-    key = jax.random.key(1)
-    run = Rollout(Descent(rule), target.potential, target.system, starts, key)
+    """A rollout of an untrained rule of an architecture, or of FIRE."""
+    rule: Any = Fire()
+    if architecture != "fire":
+        rule = RULES[architecture]
+        rule = rule.create(jax.random.key(0), rule.features_type())
+    search = (Descent(rule), target.potential, target.system, starts)
+    run = Rollout(*search, jax.random.key(1), backend=backend)
     return run.advance
 
 
@@ -152,7 +156,7 @@ def speed(name: str, batch: int, repeats: int) -> dict[str, Any]:
     def ratio(kind: str) -> float:
         return round(rates["chunks"][kind] / rates["natural"][kind], 2)
 
-    steps = {a: learned_runner(target, starts, a) for a in RULES}
+    steps = {a: learned_runner(target, starts, a) for a in ARCHITECTURES}
     return {
         "target": name,
         "n_atoms": target.n_atoms,
@@ -178,7 +182,7 @@ def line(record: dict[str, Any]) -> str:
     """One row of the printed table: medians."""
     rates, steps = record["evaluations_per_second"], record["learned_steps_per_second"]
     columns = [rates[name]["median"] for name in ("natural", "kernel", "chunks")]
-    columns += [steps[name]["median"] for name in RULES]
+    columns += [steps[name]["median"] for name in ARCHITECTURES]
     text = "".join(f"{value:>14,}" for value in columns)
     ratios = [record[f"ratio_{kind}"] for kind in ("median", "per_cpu_second")]
     return f"{record['target']:6}{text}" + "".join(f"{r:>8.2f}" for r in ratios)
@@ -193,7 +197,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--dry-run", action="store_true", help="record nothing")
     arguments = parser.parse_args()
-    names = ("natural", "kernel", "chunks", *RULES)
+    names = ("natural", "kernel", "chunks", *ARCHITECTURES)
     heads = "".join(f"{name:>14.14}" for name in names)
     print(f"{'':6}{heads}{'ratio':>8}{'by CPU':>8}")
     for family in arguments.families.split(","):

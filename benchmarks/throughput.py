@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.optimizers.learned import RULES
+from ase_l2h.rollout import native
 from ase_l2h.rollout.api import chunk_shape
 from ase_l2h.search import make_starts
 from ase_l2h.targets import Target, named_target
 from benchmarks.natural import kind, natural_energy, natural_loop
-from benchmarks.peak import fractions
 from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner
-from benchmarks.speed import RATE, kernel_runner, learned_runner, measure
+from benchmarks.peak import fractions
+from benchmarks.speed import ARCHITECTURES, RATE, kernel_runner, learned_runner, measure
 
-__all__ = ["CASES", "QUICK_CASES", "throughput"]
+__all__ = ["CASES", "QUICK_CASES", "STEPPERS", "lines", "native_steps", "throughput"]
+
+# What steps are counted of: a step of FIRE is an evaluation and hardly more.
+STEPPERS = (*ARCHITECTURES, "fire")
 
 SIZES = (13, 38, 75, 147)
 BATCHES = (1, 8, 32, 128, 512)
@@ -84,7 +87,9 @@ def throughput(
         if not (way == "jax-md" and name == "Si8"):
             np.testing.assert_allclose(run(1), expected, rtol=1e-3, err_msg=way)
     rates = measure(ways, batch, repeats)
-    steps = measure({a: learned_runner(target, starts, a) for a in RULES}, batch, 3)
+    steps = measure(
+        {a: learned_runner(target, starts, a) for a in ARCHITECTURES}, batch, 3
+    )
     mine = rates["ase_l2h"]["median"]
     record: dict[str, Any] = {
         "section": "throughput",
@@ -109,10 +114,36 @@ def throughput(
     return record
 
 
+def native_steps(name: str, batch: int, repeats: int) -> dict[str, Any]:
+    """Steps per second of the machine code of this processor, beside ``scan``."""
+    target = named_target(name)
+    starts = make_starts(target.system, 0, 0, batch).astype(np.float32)
+    record: dict[str, Any] = {
+        "section": "native",
+        "target": name,
+        "n_atoms": target.n_atoms,
+        "batch": batch,
+    }
+    if native.compiler() is None:
+        return record | {"missing": "there is no C++ compiler here"}
+    for stepper in STEPPERS:
+        ways = {
+            backend: learned_runner(target, starts, stepper, backend)
+            for backend in ("scan", "native")
+        }
+        rates = measure(ways, batch, repeats)
+        ratios = {
+            kind: round(rates["native"][kind] / rates["scan"][kind], 2)
+            for kind in ("median", "per_cpu_second")
+        }
+        record[stepper] = rates | {"ratio": ratios}
+    return record
+
+
 def lines(records: list[dict[str, Any]]) -> Iterator[str]:
     """The printed table: medians."""
     names = ("ase_l2h", "natural", "jax-md", "torch-sim")
-    heads = [*names, "ASE", *RULES]
+    heads = [*names, "ASE", *ARCHITECTURES]
     yield f"{'':10}{'batch':>6}" + "".join(f"{h:>16}" for h in heads)
     for record in records:
         rates, steps = (
@@ -121,6 +152,6 @@ def lines(records: list[dict[str, Any]]) -> Iterator[str]:
         )
         cells = [rates[n]["median"] if n in rates else None for n in names]
         cells.append(record.get("ase", {}).get("evaluations_per_second"))
-        cells += [steps[a]["median"] for a in RULES]
+        cells += [steps[a]["median"] for a in ARCHITECTURES]
         text = "".join(f"{'-' if c is None else f'{c:,.0f}':>16}" for c in cells)
         yield f"{record['target']:10}{record['batch']:>6}{text}"

@@ -260,6 +260,28 @@ def test_without_cupy_and_a_gpu_cuda_says_so_and_auto_is_scan():
     assert Rollout(*arguments).backend == "scan"
 
 
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="there is no nvcc here")
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] * (c != "lj-adam")) for c in CASES],
+)
+def test_the_source_compiles_for_a_gpu(case, tmp_path):
+    name, rule = CASES[case]
+    target = named_target(name)
+    search = (Descent(rule), target.potential, target.system)
+    options = cuda.options(fused.definitions(*search), target.n_atoms)
+    output = tmp_path / "kernel.ptx"
+    command = ["nvcc", "-ptx", "-arch=compute_90", "-Werror=all-warnings", *options]
+    result = subprocess.run(
+        [*command, "-o", str(output), str(fused.KERNELS / "gpu.cu")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[:3000]
+    assert ".entry advance" in output.read_text()
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
 def test_a_gpu_takes_the_steps_of_scan(case):

@@ -1,0 +1,273 @@
+"""Turn the speed records into ``docs/speed.md`` and its picture.
+
+    python -m benchmarks.speed_page
+
+Of ``machine-speed.jsonl`` the last run of each section counts; ``speed-trials.jsonl``
+holds what was tried for speed, whether it was kept or not.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from benchmarks.render import IMAGES, RECORDS, ROOT, replace_between
+from benchmarks.throughput import BATCH, FAMILIES, SIZES, STEPPERS
+
+PAGE = ROOT / "docs" / "speed.md"
+NONE = "Not measured yet: `python -m benchmarks` makes the record."
+WAYS = {
+    "ase_l2h": ("this package", "#0072B2", "o"),
+    "natural": ("natural JAX", "#E69F00", "s"),
+    "jax-md": ("jax-md", "#009E73", "^"),
+    "torch-sim": ("torch-sim", "#CC79A7", "v"),
+}
+STEP_NAMES = {
+    "coordinatewise": "paper's rule",
+    "equivariant": "equivariant rule",
+    "fire": "FIRE",
+}
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """Lines of a record, none where it does not exist."""
+    path = RECORDS / name
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def latest(section: str) -> list[dict[str, Any]]:
+    """The last run that has a section."""
+    mine = [r for r in lines("machine-speed.jsonl") if r["section"] == section]
+    return [r for r in mine if r["run"] == mine[-1]["run"]] if mine else []
+
+
+def table(heads: list[str], rows: list[list[Any]]) -> str:
+    """Markdown."""
+    out = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    return "\n".join(out + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def source(record: dict[str, Any]) -> str:
+    """Where and how a record was taken."""
+    kept = record["versions"]
+    return (
+        f"Made by `{record['command']}` on {record['machine']} (load average "
+        f"{record['load_average']}), jax {kept['jax']}, {record['run'][:10]}."
+    )
+
+
+def throughput() -> str:
+    """Evaluations and learned steps by size and batch."""
+    records = latest("throughput")
+    if not records:
+        return NONE
+    rows = []
+    for record in records:
+        rates, steps = (
+            record["evaluations_per_second"],
+            record["learned_steps_per_second"],
+        )
+        row: list[Any] = [record["target"], record["batch"]]
+        row.append(f"{rates['ase_l2h']['median']:,}")
+        for way in ("natural", "jax-md", "torch-sim", "ase"):
+            ratio = record["ratio"].get(way)
+            row.append("-" if ratio is None else f"{ratio:g}")
+        row.append(f"{100 * record['fraction_of_peak']['evaluations']:.1f} %")
+        for rule in ("coordinatewise", "equivariant"):
+            micro = 1e6 / steps[rule]["median"]
+            share = 100 * record["fraction_of_peak"][rule]
+            row.append(f"{micro:.2f} ({share:.0f} %)")
+        rows.append(row)
+    heads = ["target", "batch", "evaluations/s", "over natural", "over jax-md"]
+    heads += ["over torch-sim", "over ASE", "of the peak"]
+    heads += ["us per step, paper's rule (of the peak)", "equivariant (of the peak)"]
+    missing = sorted({text for r in records for text in r["missing"].values()})
+    top = latest("peak")[-1]
+    notes = (
+        f"Peak: {top['operations_per_second'] / 1e9:.0f} GFLOP/s in a matrix product, "
+        f"{top['exponentials_per_second'] / 1e9:.2f} billion fused exponentials/s. "
+        f"A dash: {'; '.join(missing)}."
+    )
+    picture(records)
+    image = "![Speed by size and batch](images/speed.png)"
+    return "\n\n".join([table(heads, rows), notes + " " + source(records[-1]), image])
+
+
+def picture(records: list[dict[str, Any]]) -> None:
+    """Evaluations by size and by batch, microseconds of a step by size."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    families = {"LJ": "-", "AgAu": "--"}
+    for family, style in families.items():
+        chosen = {FAMILIES[family](n): n for n in SIZES}
+        mine = [r for r in records if r["target"] in chosen and r["batch"] == BATCH]
+        for way, (name, colour, marker) in WAYS.items():
+            points = [
+                (r["n_atoms"], r["evaluations_per_second"][way]["median"])
+                for r in mine
+                if way in r["evaluations_per_second"]
+            ]
+            if points:
+                label = f"{name}, {family}"
+                look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 4}
+                panels[0].loglog(*zip(*points, strict=True), style, label=label, **look)
+    panels[0].set_xlabel(f"atoms, batch of {BATCH}")
+    for family, style in families.items():
+        mine = sorted(
+            (r for r in records if r["target"] == FAMILIES[family](38)),
+            key=lambda r: r["batch"],
+        )
+        for way, (_, colour, marker) in WAYS.items():
+            points = [
+                (r["batch"], r["evaluations_per_second"][way]["median"])
+                for r in mine
+                if way in r["evaluations_per_second"]
+            ]
+            if points:
+                look = {"color": colour, "marker": marker, "ms": 4}
+                panels[1].loglog(*zip(*points, strict=True), style, **look)
+    panels[1].set_xlabel("batch, 38 atoms")
+    mine = [r for r in records if r["target"].startswith("LJ") and r["batch"] == BATCH]
+    for rule, colour in (("coordinatewise", "#D55E00"), ("equivariant", "#56B4E9")):
+        micro = [1e6 / r["learned_steps_per_second"][rule]["median"] for r in mine]
+        sizes = [r["n_atoms"] for r in mine]
+        panels[2].loglog(sizes, micro, "o-", color=colour, label=STEP_NAMES[rule])
+    panels[2].set_xlabel(f"atoms (Lennard-Jones), batch of {BATCH}")
+    for panel in panels[:2]:
+        panel.set_ylabel("charged evaluations per second")
+    panels[2].set_ylabel("microseconds per structure and step")
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, fontsize=7)
+    panels[2].legend(frameon=False, fontsize=8)
+    IMAGES.mkdir(exist_ok=True)
+    figure.savefig(IMAGES / "speed.png", dpi=130)
+    plt.close(figure)
+
+
+def native() -> str:
+    """Machine code of this processor against ``scan``."""
+    records = [r for r in latest("native") if "missing" not in r]
+    if not records:
+        return NONE
+    rows = []
+    for record in records:
+        for stepper in STEPPERS:
+            rates = record[stepper]
+            micro = [1e6 / rates[b]["median"] for b in ("scan", "native")]
+            rows.append(
+                [
+                    record["target"],
+                    STEP_NAMES[stepper],
+                    *(f"{value:.2f}" for value in micro),
+                    rates["ratio"]["median"],
+                ]
+            )
+    heads = ["target", "steps of", "scan, us", "native, us", "ratio"]
+    return f"{table(heads, rows)}\n\n{source(records[-1])}"
+
+
+def waiting() -> str:
+    """Starts, compile times, memory, devices."""
+    starts, processes, devices = latest("start"), latest("process"), latest("devices")
+    if not (starts and processes):
+        return NONE
+    start = starts[-1]
+    said = (
+        f"`{start['command']}` took {start['first_seconds']:.1f} s from the start of "
+        f"the process the first time, {start['second_seconds']:.1f} s the second time, "
+        f"and {start['uncached_seconds']:.1f} s with the cache switched off; the cache "
+        f"held {start['cache_bytes'] / 1e6:.1f} MB."
+    )
+    rows = [
+        [
+            r["target"],
+            r["batch"],
+            STEP_NAMES[r["architecture"]],
+            f"{r['first_step_seconds']:.1f}",
+            r["peak_megabytes"],
+            r["rollout_megabytes"],
+        ]
+        for r in processes
+    ]
+    heads = ["target", "batch", "rule", "first step, s", "peak memory, MB"]
+    heads += ["of it the rollout, MB"]
+    parts = [said, table(heads, rows), source(processes[-1])]
+    if devices and "missing" not in devices[-1]:
+        two = devices[-1]
+        parts.append(
+            f"Two CPU devices, each on a core of its own, took {two['ratio']} times "
+            f"the steps of one on one core ({two['target']}, batch {two['batch']}). "
+            f"{source(two)}"
+        )
+    return "\n\n".join(parts)
+
+
+def gpu() -> str:
+    """The kernels of a GPU."""
+    records = [r for r in latest("gpu") if "missing" not in r]
+    if not records:
+        return (
+            "Never run on a GPU so far: no number is claimed. What is tested without "
+            "one is listed above; `python -m benchmarks --only gpu` measures."
+        )
+    rows = [
+        [
+            r["n_atoms"],
+            STEP_NAMES[r["architecture"]],
+            r["block_microseconds_per_step"],
+            r["seconds"],
+            f"{100 * r['fraction_of_peak']:.0f} %",
+            r["compile_seconds"],
+        ]
+        for r in records
+    ]
+    first = records[0]
+    heads = ["atoms", "rule", "us per step of one block"]
+    heads += [f"s for {first['batch']} x {first['steps']:,} steps"]
+    heads += ["of the fp32 peak", "compile, s"]
+    whole = [
+        f"{r['updates']} updates of the paper's mixed training with the "
+        f"{STEP_NAMES[r['architecture']]}: {r['estimated_seconds'] / 60:.1f} minutes."
+        for r in latest("gpu-training")
+    ]
+    where = f"{first['device']}. {source(first)}"
+    return "\n\n".join([table(heads, rows), *whole, where])
+
+
+def trials() -> str:
+    """What was tried, in processor time of one core."""
+    rows = [
+        [
+            r["change"],
+            r["case"],
+            f"{r['before']:g} {r['unit']}",
+            f"{r['after']:g} {r['unit']}",
+            "kept" if r["kept"] else "not kept",
+        ]
+        for r in lines("speed-trials.jsonl")
+    ]
+    return table(["change", "case", "before", "after", ""], rows)
+
+
+def main() -> None:
+    """Write the page."""
+    sections = {
+        "throughput": throughput,
+        "native": native,
+        "waiting": waiting,
+        "gpu": gpu,
+        "trials": trials,
+    }
+    for name, make in sections.items():
+        replace_between(PAGE, name, make())
+
+
+if __name__ == "__main__":
+    main()
