@@ -102,8 +102,9 @@ def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, 
 
 def _jsonable(values: np.ndarray, digits: int) -> Any:
     """Nested lists of rounded numbers, None for what is not finite."""
-    rounded = np.round(values.astype(float), digits)
-    return np.where(np.isfinite(rounded), rounded, None).tolist()
+    rounded = np.round(values.astype(float), digits).astype(object)
+    rounded[~np.isfinite(values)] = None
+    return rounded.tolist()
 
 
 def _displacements(positions: np.ndarray, target: Target) -> np.ndarray:
