@@ -147,7 +147,9 @@ def _tables(
                 else None,
                 **{k: round(v, 3) for k, v in kinds.items()},
                 "quench_share": round(line["quench_evaluations"] / charged, 3),
-                "largest_frozen_update": None if sizes is None else max(sizes),
+                "largest_frozen_update": None
+                if sizes is None
+                else round(max(sizes), 4),
                 "median_frozen_update": None
                 if sizes is None
                 else round(float(np.median(sizes)), 6),
@@ -198,6 +200,11 @@ def _random_cosines() -> np.ndarray:
     return np.abs(turned).max(axis=(1, 2))
 
 
+def _plain(label: str) -> str:
+    """A label without the marks of Markdown."""
+    return label.replace("`", "")
+
+
 def _traces(target: Target, lines: dict[str, Any], frozen: dict[str, Any]) -> Figure:
     """Three rows as in the paper, a column per rule."""
     reference = target.reference or 0.0
@@ -216,7 +223,7 @@ def _traces(target: Target, lines: dict[str, Any], frozen: dict[str, Any]) -> Fi
         shown = np.flatnonzero(hits & ~lucky)
         one = int(shown[0]) if shown.size else 0
         column[0].plot(at, above[:, one], color=VERMILLION, lw=1.5, label="one start")
-        column[0].set_title(label)
+        column[0].set_title(_plain(label))
         column[1].semilogy(np.maximum(frozen[label]["sizes"], 1e-9), lw=0.8)
         adam = np.array(lines[ENTRIES[0].label]["trace"], float) - reference
         adam_at = (
@@ -261,33 +268,24 @@ def _hops(target: Target, lines: dict[str, Any]) -> Figure:
     scale = float(np.mean(np.asarray(target.system.energy_scale)))
     figure = new_figure(12.0, 3.8)
     turns, lengths, shares = figure.subplots(1, 3)
-    bins = np.linspace(0.85, 1.0, 31)
-    turns.hist(
-        _random_cosines(),
-        bins,
-        density=True,
-        color="#dddddd",
-        label="random orientation",
-    )
+    random = np.sort(_random_cosines())
+    every = np.linspace(0, 1, random.size)
+    turns.fill_between(random, every, color="#dddddd", label="random orientation")
     colours = {entry.label: entry.colour for entry in ENTRIES}
     left = np.zeros(len(lines))
     for k, (label, line) in enumerate(lines.items()):
         look = {"color": colours[label], "ls": LINES[k]}
+        name = _plain(label)
+        # Cumulative: a histogram of a few structures says nothing.
         if line["cosines"]:
-            turns.hist(
-                line["cosines"],
-                bins,
-                density=True,
-                histtype="step",
-                lw=1.6,
-                label=label,
-                **look,
-            )
+            cosines = np.sort(line["cosines"])
+            share = np.arange(1, cosines.size + 1) / cosines.size
+            turns.step(cosines, share, where="post", lw=1.6, label=name, **look)
         moved = np.array(line["moved"], float).ravel()
         hops = np.sort(moved[moved > HOPPED])
         if hops.size:
             per_start = np.arange(hops.size, 0, -1) / len(line["energies"])
-            lengths.step(hops, per_start, where="post", lw=1.6, label=label, **look)
+            lengths.step(hops, per_start, where="post", lw=1.6, label=name, **look)
     for kind, shade in zip(KINDS, ("#009E73", "#BBBBBB", "#E69F00"), strict=True):
         width = np.array(
             [
@@ -295,10 +293,10 @@ def _hops(target: Target, lines: dict[str, Any]) -> Figure:
                 for line in lines.values()
             ]
         )
-        shares.barh(list(lines), width, left=left, color=shade, label=kind)
+        shares.barh(list(map(_plain, lines)), width, left=left, color=shade, label=kind)
         left = left + width
     turns.set_xlabel("largest |cosine| between a vertex and an axis")
-    turns.set_ylabel("density, icosahedra found")
+    turns.set_ylabel("share of the icosahedra found\nthat are aligned less")
     lengths.set_xlabel("rms displacement of a hop (length scales)")
     lengths.set_ylabel("hops per start that are longer")
     shares.set_xlabel("share of the steps")
@@ -309,9 +307,11 @@ def _hops(target: Target, lines: dict[str, Any]) -> Figure:
     lengths.legend(frameon=False, fontsize="small")
     shares.legend(
         frameon=False,
-        fontsize="small",
+        fontsize="x-small",
         loc="lower center",
         bbox_to_anchor=(0.4, 1.0),
-        ncols=1,
+        ncols=3,
+        columnspacing=0.8,
+        handlelength=1.0,
     )
     return figure

@@ -209,7 +209,7 @@ def _figure(
             panel.plot(
                 sizes,
                 np.maximum(values, 0),
-                label=entry.label,
+                label=entry.label.replace("`", ""),
                 fillstyle="none",
                 **look,
             )
