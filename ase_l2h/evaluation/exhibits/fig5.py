@@ -86,16 +86,17 @@ def reproduce(
 
 def _figure(found: dict[str, dict[str, Found]]) -> Figure:
     """Cumulative shares: six histograms on top of each other cannot be read."""
-    figure = new_figure(9.6, 3.9)
+    figure = new_figure(9.6, 4.3)
     panels = figure.subplots(1, len(found))
     for panel, (target, mine) in zip(panels, found.items(), strict=True):
         for k, (name, one) in enumerate(mine.items()):
             above = np.sort(one.energies - one.line["reference"])
             above = np.maximum(above[np.isfinite(above)], 0.0)
             share = np.arange(1, len(above) + 1) / len(one.energies)
+            # From left of the minimum, so that what all reach is seen.
             panel.step(
-                np.concatenate([[0.0], above]),
-                np.concatenate([[0.0], share]),
+                np.concatenate([[-1.0], above, [1e3]]),
+                np.concatenate([[0.0], share, share[-1:]]),
                 where="post",
                 color=LINEUP[name].colour,
                 ls=LINES[k % len(LINES)],
@@ -104,8 +105,15 @@ def _figure(found: dict[str, dict[str, Found]]) -> Figure:
             )
         panel.set_title(target)
         panel.set_xlabel("energy above the minimum ($\\epsilon$)")
-        panel.set_ylim(0, 1.02)
+        panel.set_ylim(-0.02, 1.02)
+        widest = max(
+            float(np.max(one.energies[np.isfinite(one.energies)]))
+            for one in mine.values()
+        )
+        span = widest - next(iter(mine.values())).line["reference"]
+        panel.set_xlim(-0.03 * span, 1.03 * span)
         tidy_axes(panel)
     panels[0].set_ylabel("share of starts that end below")
-    panels[1].legend(frameon=False, fontsize="small", loc="lower right")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
