@@ -76,10 +76,11 @@ def reproduce(
         )
     progress(2 * len(ENTRIES), 2 * len(ENTRIES), "")
     text, rows = _tables(target, lines, frozen)
+    taken = "the horizons of the weights" if steps is None else f"{steps:,} steps"
     left_out = (
-        f"Budget '{budget}': {TARGET}, {starts} starts (the paper: 150), "
-        f"{'the weights horizons' if steps is None else f'{steps:,} steps'} (50,000), "
-        f"Adam with {lines[ENTRIES[0].label]['steps']:,}, seed {seed}."
+        f"Budget '{budget}': {TARGET}, {starts} starts (the paper: 150), {taken} (the "
+        f"paper: 50,000 steps), Adam with {lines[ENTRIES[0].label]['steps']:,}, seed "
+        f"{seed}."
     )
     figures = {
         "": _traces(target, lines, frozen),
