@@ -1,7 +1,7 @@
 """The action paper's functions: every method, several seeds, original and shifted.
 
     python -m benchmarks.action [--functions alpine1,schaffer-f7] [--dimensions 10,30]
-    python -m benchmarks.action --atoms
+    python -m benchmarks.action --atoms clusters    (or binary)
     python -m benchmarks.action --render
 
 Records go to ``benchmarks/records/action.jsonl``; what is in it is not run again.
@@ -15,6 +15,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ase_l2h.evaluation.action_atoms import BUDGETS as GLASS
+from ase_l2h.evaluation.action_atoms import (
+    binary_lines,
+    binary_table,
+    cluster_lines,
+    cluster_table,
+)
 from ase_l2h.evaluation.action_tables import (
     COLUMNS,
     Budget,
@@ -34,6 +41,8 @@ DOCS = Path(__file__).parents[1] / "docs"
 FUNCTIONS = ("schaffer-f7", "alpine1")
 MEASURED = Budget((10, 30, 100), 3, 200_000, (0.05, 0.2, 1.0, 2.5, 5.0))
 SEED = 2026
+CLUSTERS = ("LJ13", "LJ38")
+CLUSTER_BUDGET = 40_000
 
 
 def render() -> None:
@@ -48,6 +57,8 @@ def render() -> None:
     replace_between(page, "ordering", ordering_table(lines))
     replace_between(page, "cost", cost_table(lines))
     save_figure(loss_figure(lines), DOCS / "images" / "action-loss.png", "png")
+    replace_between(page, "clusters", cluster_table(lines))
+    replace_between(page, "binary", binary_table(lines))
     made = sorted({line["machine"] for line in lines})
     replace_between(page, "made", f"Measured on {', '.join(made)}.")
 
@@ -58,23 +69,30 @@ def main() -> None:
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--dimensions", default="10,30,100")
     parser.add_argument("--seeds", type=int, default=MEASURED.seeds)
+    parser.add_argument("--atoms", choices=("clusters", "binary"))
     parser.add_argument("--render", action="store_true")
     arguments = parser.parse_args()
     if arguments.render:
         render()
         return
     records = Records(RECORDS)
-    dimensions = tuple(map(int, arguments.dimensions.split(",")))
-    size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)
-    for name in arguments.functions.split(","):
-        with tqdm(desc=name) as bar:
+    with tqdm() as bar:
 
-            def show(done: int, of: int, what: str, bar: tqdm = bar) -> None:
-                bar.total = of
-                bar.set_postfix_str(what)
-                bar.update(done - bar.n)
+        def show(done: int, of: int, what: str) -> None:
+            bar.total = of
+            bar.set_postfix_str(what)
+            bar.update(done - bar.n)
 
-            function_lines(records, name, size, SEED, show)
+        if arguments.atoms == "clusters":
+            seeds = tuple(range(SEED, SEED + arguments.seeds))
+            cluster_lines(records, CLUSTERS, CLUSTER_BUDGET, seeds, show)
+        elif arguments.atoms == "binary":
+            binary_lines(records, GLASS["quick"], SEED, show)
+        else:
+            dimensions = tuple(map(int, arguments.dimensions.split(",")))
+            size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)
+            for name in arguments.functions.split(","):
+                function_lines(records, name, size, SEED, show)
 
 
 if __name__ == "__main__":

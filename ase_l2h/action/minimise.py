@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +24,9 @@ from jaxtyping import Array, Float
 from ase_l2h._checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h._files import write_atomically
 from ase_l2h._pytree import pytree_dataclass, static_field
-from ase_l2h.action.bilipschitz import (
-    BiLipschitzNetwork,
-    SingleMinimum,
-    SingleMinimumNetwork,
-)
+from ase_l2h.action.bilipschitz import SingleMinimum
 from ase_l2h.action.functional import gradient_paths, squared_loss
+from ase_l2h.action.settings import ActionSettings
 from ase_l2h.potentials.analytic import Landscape
 
 __all__ = ["ActionResult", "ActionSettings", "ActionState", "minimise"]
@@ -38,92 +34,6 @@ __all__ = ["ActionResult", "ActionSettings", "ActionState", "minimise"]
 CHECKPOINT_SECONDS = 30.0
 # Of the first samples, which set the units of U.
 FIRST = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class ActionSettings:
-    """What a run does.
-
-    Parameters
-    ----------
-    budget
-        Charged evaluations in all: values of U, of samples and of points of paths.
-    warm, batch
-        Share of the budget for uniform samples (1: regression alone), and fresh samples
-        in each update.
-    paths, path_steps
-        Paths in each later update, and the most points of a path.
-    path_rate, path_tolerance
-        Step of the descent, see :func:`~ase_l2h.action.functional.gradient_paths`, and
-        the separation at which the paths have met, in units of the bound.
-    looks
-        How often, spread over the budget, U is evaluated at the learned minimum.
-    learning_rate, clip
-        Adam's at the beginning of each phase, falling to a hundredth along a cosine,
-        and the largest norm of a gradient (the paper's 0.5).
-    mu, nu, layers, width, rotations
-        Of the network; width None: twice the dimension, at least 64. Rotations between
-        layers add nothing that the layers' own matrices cannot do.
-    seed
-        Of weights, samples and paths.
-
-    Raises
-    ------
-    ValueError
-        For numbers that make no run.
-    """
-
-    budget: int = 200_000
-    warm: float = 0.5
-    batch: int = 256
-    paths: int = 16
-    path_steps: int = 32
-    path_rate: float = 1.0
-    path_tolerance: float = 0.01
-    looks: int = 100
-    learning_rate: float = 2e-2
-    clip: float = 0.5
-    mu: float = 0.7
-    nu: float = 1.4
-    layers: int = 2
-    width: int | None = None
-    rotations: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.warm <= 1:
-            raise ValueError(f"warm is {self.warm}; give a share from 0 to 1")
-        # Counted in 32 bits, with room for the last update.
-        if not self.batch < self.budget <= 10**9:
-            raise ValueError(
-                f"the budget is {self.budget} evaluations; give more than one batch "
-                f"({self.batch}), at most 1000000000"
-            )
-        for name in ("batch", "paths", "path_steps", "looks"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
-        for name in ("path_rate", "path_tolerance", "learning_rate", "clip"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} is {value}; give a number above 0")
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(
-                f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"
-            )
-        self.network(1).network.check()
-
-    def network(self, dimension: int) -> SingleMinimumNetwork:
-        """The network for points of ``dimension`` coordinates."""
-        width = max(64, 2 * dimension) if self.width is None else self.width
-        network = BiLipschitzNetwork(
-            dimension, self.mu, self.nu, self.layers, width, self.rotations
-        )
-        network.check()
-        return SingleMinimumNetwork(network)
-
-    def optimizer(self) -> optax.GradientTransformation:
-        """Clipped Adam of unit rate."""
-        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(1.0))
 
 
 class ActionState(NamedTuple):
@@ -165,6 +75,7 @@ class _Run:
     landscape: Any
     turn: Array
     budget: Array
+    rates: Array
     settings: ActionSettings = static_field()
 
     def uniform(self, key: Array, count: int) -> Array:
@@ -232,12 +143,12 @@ class _Run:
                 gradient, state.optimizer, state.parameters
             )
         charged = state.charged.astype(self.budget.dtype)
-        # Every phase begins at the full rate: the paths are new data.
         later = charged >= self.turn
         begun = jnp.where(later, self.turn, 0.0)
         length = jnp.where(later, self.budget - self.turn, self.turn)
         spent = jnp.clip((charged - begun) / jnp.maximum(length, 1.0), 0.0, 1.0)
-        rate = self.settings.learning_rate * (0.505 + 0.495 * jnp.cos(jnp.pi * spent))
+        rate = jnp.where(later, self.rates[1], self.rates[0])
+        rate = rate * (0.505 + 0.495 * jnp.cos(jnp.pi * spent))
         change = jax.tree.map(lambda leaf: rate * leaf, change)
         parameters = optax.apply_updates(state.parameters, change)
         sound = jnp.all(
@@ -346,10 +257,20 @@ def minimise(
 
     settings = ActionSettings() if settings is None else settings
     # What a compiled update does not depend on must not compile it again.
-    compiled = dataclasses.replace(settings, seed=0, budget=10**9, warm=0.0, looks=1)
+    compiled = dataclasses.replace(
+        settings,
+        seed=0,
+        budget=10**9,
+        warm=0.0,
+        looks=1,
+        learning_rate=1.0,
+        path_learning_rate=1.0,
+    )
+    rates = jnp.asarray([settings.learning_rate, settings.path_learning_rate])
     ends = {True: int(settings.warm * settings.budget), False: settings.budget}
     turn, budget = (jnp.asarray(ends[phase], jnp.float32) for phase in (True, False))
-    run, key = _Run(landscape, turn, budget, compiled), jax.random.key(settings.seed)
+    run = _Run(landscape, turn, budget, rates, compiled)
+    key = jax.random.key(settings.seed)
     state = _initial(run, jax.random.fold_in(key, FIRST))
     records: list[dict[str, Any]] = []
     told = {"settings": dataclasses.asdict(settings), "landscape": _told(landscape)}

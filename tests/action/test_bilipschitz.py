@@ -20,7 +20,7 @@ from ase_l2h.action.bilipschitz import (
 )
 
 # Dimension, width, mu, nu: layers wider and narrower than the space.
-CASES = [(1, 3, 0.2, 5.0), (4, 7, 2.0, 3.0), (9, 5, 0.05, 2.5)]
+CASES = [(1, 3, 0.2, 5.0), (7, 5, 0.4, 2.5)]
 any_case = st.sampled_from(CASES)
 any_seed = st.integers(0, 2**31)
 any_scale = st.sampled_from([0.01, 1.0, 30.0])
@@ -50,8 +50,9 @@ def examine(key, scale, case):
     f = random_function(key, case)
     a, b = scale * jax.random.normal(jax.random.fold_in(key, 1), (2, case[0], 40))
     stretched = jnp.linalg.norm(f.map(a) - f.map(b), axis=0)
-    back = f.map.inverse(f.map(a), 1e-10)
-    minimum = f.minimum(1e-12)
+    images = jnp.concatenate([f.map(a), f.target[:, None]], axis=1)
+    back = f.map.inverse(images, 1e-12)
+    back, minimum = back[:, :-1], back[:, -1]
     return {
         "stretch": stretched / jnp.linalg.norm(a - b, axis=0),
         "inverse_error": jnp.linalg.norm(back - a, axis=0),
@@ -89,7 +90,7 @@ def test_distances_are_stretched_within_the_certified_bounds(seed, scale, case):
 def test_the_bounds_say_something():
     """In one dimension weights come close to both: no tighter ones would hold."""
     found = [examined(seed, 1.0, CASES[0])["stretch"] for seed in range(60)]
-    assert np.min(found) < 1.3 * 0.2
+    assert np.min(found) < 1.5 * 0.2
     assert np.max(found) > 0.6 * 5.0
 
 
@@ -118,14 +119,22 @@ def test_the_learned_minimum_is_stationary(seed, case):
     assert found["minimum"] < 1e-10
 
 
-def test_the_inverse_holds_in_single_precision_too():
-    @jax.jit
-    def error(key):
-        f = random_function(key, (9, 20, 0.3, 3.0))
-        points = jax.random.normal(key, (9, 100))
-        return jnp.abs(f.map.inverse(f.map(points), 1e-6) - points)
+def test_single_precision_will_do():
+    """The inverse gives points back; the first minimum is where it was asked for."""
+    network = SingleMinimumNetwork(BiLipschitzNetwork(5, width=8))
+    point = jnp.asarray([0.3, -0.9, 0.1, 0.5, -0.2])
 
-    assert np.max(error(jax.random.key(5))) < 5e-5
+    @jax.jit
+    def found(key):
+        made: Any = network.apply({"params": network.initial(key, point)})
+        points = jax.random.normal(key, (5, 100))
+        images = jnp.concatenate([made.map(points), made.target[:, None]], axis=1)
+        return points, made.map.inverse(images, 1e-6)
+
+    points, back = found(jax.random.key(5))
+    assert points.dtype == back.dtype == jnp.float32
+    np.testing.assert_allclose(back[:, :-1], points, atol=2e-5)
+    np.testing.assert_allclose(back[:, -1], point, atol=1e-5)
 
 
 @pytest.mark.usefixtures("x64")
@@ -141,18 +150,6 @@ def test_gradient_descent_from_100_starts_ends_in_one_point():
     minimum, starts, ends = jax.device_get(descend(jax.random.key(11)))
     assert np.abs(starts - minimum[:, None]).max() > 5
     assert np.abs(ends - minimum[:, None]).max() < 1e-6
-
-
-def test_the_first_minimum_is_where_it_was_asked_for():
-    network = SingleMinimumNetwork(BiLipschitzNetwork(5))
-    point = jnp.asarray([0.3, -0.9, 0.1, 0.5, -0.2])
-
-    @jax.jit
-    def found():
-        made: Any = network.apply({"params": network.initial(jax.random.key(0), point)})
-        return made.minimum()
-
-    np.testing.assert_allclose(found(), point, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -50,8 +50,8 @@ def result():
 
 def test_the_minimum_of_a_bowl_is_found(result):
     np.testing.assert_allclose(result.point, BOWL.centre, atol=0.4)
-    first = result.records[0]
-    assert first["energy"] > 10 * result.energy
+    # The mean of the bowl over the box is 153.
+    assert result.energy < 0.3
     assert result.energy == min(line["energy"] for line in result.records)
     np.testing.assert_allclose(
         result.energy, BOWL.energy(jnp.asarray(result.point)), rtol=1e-5

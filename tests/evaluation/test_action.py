@@ -198,3 +198,26 @@ def test_budgets_of_the_command_line_are_those_of_the_exhibits():
     for name, exhibit in EXHIBITS.items():
         if exhibit.paper == "action":
             assert exhibit.load().__doc__.startswith(f"The exhibit ``{name}``")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fig7", "--dimension", "5"], "fig7 has no dimension to choose; leave out"),
+        (["all", "--dimension", "5"], "all has no dimension to choose; leave out"),
+        (["binary-lj", "--dimension", "5"], "binary-lj is a glass of 100 atoms; leave"),
+        (["action-table1", "--dimension", "0"], "0 is not in the range 2<=x<=100000"),
+    ],
+)
+def test_impossible_dimensions_are_refused_in_a_sentence(
+    arguments, sentence, tmp_path, monkeypatch
+):
+    from click.testing import CliRunner
+
+    from ase_l2h.cli.main import cli
+
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, ["reproduce", *arguments, "--quiet"])
+    assert result.exit_code == 2
+    assert sentence in " ".join(result.stderr.split())
+    assert result.stderr.count("\n") == 1
