@@ -46,6 +46,16 @@ def test_the_default_weights_find_the_published_minimum(learned):
     assert best.start == np.argmax(np.abs(learned.energies - PUBLISHED) < 1e-5)
 
 
+def test_several_devices_share_a_search_and_change_no_bit(learned):
+    """Three sets of weights are three chunks, which two devices take in turn."""
+    shared = run(device=jax.devices("cpu")[:2])
+    np.testing.assert_array_equal(shared.energies, learned.energies)
+    np.testing.assert_array_equal(shared.positions, learned.positions)
+    np.testing.assert_array_equal(shared.trace, learned.trace)
+    with pytest.raises(ValueError, match="list of devices is empty"):
+        run(device=[])
+
+
 def test_a_result_tells_what_was_done(learned):
     assert learned.method == "learned"
     assert learned.weights is not None

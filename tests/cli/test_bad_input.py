@@ -70,6 +70,8 @@ def test_targets_that_cannot_be_searched(refused, target, said):
         (["--weights", "nonsense"], "no weights named 'nonsense'"),
         (["--weights", "no/file.safetensors"], "cannot read the weights"),
         (["--backend", "abacus"], "no backend named 'abacus'"),
+        (["--devices", "9"], "9 devices are asked for, and JAX finds 2"),
+        (["--devices", "2", "--device", "cpu"], "leave out --device"),
         (["--device", "tpu9"], "no 'tpu9' device"),
         (["--potential", "morse"], "no potential named 'morse'"),
         (["--potential", "gupta:"], "no potential named 'gupta:'"),
