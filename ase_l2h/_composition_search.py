@@ -3,8 +3,8 @@
 Rounds follow one another until the budget is spent or nothing falls any more. In a
 round every composition gets
 
-* now and then, structures from random starts by a learned optimizer, and fragments of
-  icosahedra, decahedra and the fcc lattice;
+* structures from random starts by a learned optimizer, and fragments of icosahedra,
+  decahedra and the fcc lattice;
 * structures of its neighbours in composition, with as many atoms turned into the other
   element as it takes, and some of the geometries found anywhere;
 * its own structures, of all packings, shaken and with atoms exchanged at random;
@@ -41,23 +41,21 @@ from ase_l2h.weights import Weights
 __all__ = ["METHODS", "CompositionSearch", "HullSettings", "exchanged"]
 
 METHODS = ("hybrid", "learned", "bh")
-# Structures of a composition that descend by exchanges in one round.
+# Structures of a composition that descend by exchanges in one round, of either kind.
 DESCENTS = 4
 # Structures of a composition that are shaken in one round.
 SHAKES = 4
 # Learned hops of a composition in one round, and their steps: short ones keep part of
 # what the structure was.
-HOPS = 20
-HOP_STEPS = 150
+HOPS = 16
+HOP_STEPS = 80
 # Only those within this (energy scales) of the composition's best are worth it.
 WINDOW = 4.0
-# Learned starts come in the first round and in every so-manieth after it.
-LEARNED_EVERY = 4
 
 # Candidates of a round and charged evaluations by number of atoms of species 1.
 Share = tuple[list[Candidate], np.ndarray]
-# Fragments of ordered packings per composition and learned round.
-FRAGMENTS = 6
+# Fragments of ordered packings per composition and round.
+FRAGMENTS = 4
 
 Exchange = Callable[[Callable[[], Share]], Share]
 
@@ -80,7 +78,7 @@ class HullSettings:
     seed
         Everything random follows from it.
     starts
-        Learned starts per composition and learned round.
+        Learned starts per composition and round.
     pool
         Distinct structures kept per composition and niche, see
         :class:`~ase_l2h._homotops.Pool`.
@@ -89,9 +87,9 @@ class HullSettings:
     compositions: tuple[int, ...]
     method: str = "hybrid"
     budget: int = 400_000
-    patience: int = 25
+    patience: int = 15
     seed: int = 0
-    starts: int = 16
+    starts: int = 8
     pool: int = 4
 
     def __post_init__(self) -> None:
@@ -202,24 +200,25 @@ class CompositionSearch:
         method = self.settings.method
         # Composition by composition, whoever works on it.
         rngs = {m: self._generator(m) for m in mine}
-        candidates: list[Candidate] = []
-        if method == "learned" or self.rounds % LEARNED_EVERY == 0:
-            candidates += self._from_random_starts(rngs)
-            if method != "learned":
-                candidates += self._from_templates(rngs)
-        if method != "learned" and self.rounds > 0:
-            candidates += self._from_known(rngs)
-        if method == "hybrid" and self.rounds > 0:
-            candidates += self._hopped(rngs)
-        descended = self.decorator.descend(self._shortlist(mine, candidates))
+        fresh = self._from_random_starts(rngs)
+        known: list[Candidate] = []
         if method != "learned":
-            # Of the homotops' geometries, those that are worth it.
-            promising = self._worth_keeping(mine, descended)
-            moved = rearranged(self.decorator, promising)
-            lower = [c for c, d in zip(moved, promising, strict=True) if c is not d]
-            descended += self.decorator.descend(lower)
+            fresh += self._from_templates(rngs)
+            if self.rounds > 0:
+                known += self._from_known(rngs)
+        if method == "hybrid" and self.rounds > 0:
+            known += self._hopped(rngs)
+        # Each kind by itself: structures that descend from refined ones lie lower than
+        # fresh ones with their elements at random, whatever those may become.
+        descended = self.decorator.descend(
+            self._shortlist(mine, fresh) + self._shortlist(mine, known)
+        )
+        if method != "learned":
+            moved = rearranged(self.decorator, descended)
+            lower = [c for c, d in zip(moved, descended, strict=True) if c is not d]
+            descended = moved + self.decorator.descend(lower)
         polished = self.decorator.polish(
-            self._worth_keeping(mine, descended + candidates)
+            self._worth_keeping(mine, descended + fresh + known)
         )
         return polished, self.decorator.charged.copy()
 
@@ -252,7 +251,8 @@ class CompositionSearch:
             length = self.decorator.units(m)[0]
             # As many for each rule, in turn.
             for source in self._own(m, rng, -(-HOPS // rules) * rules):
-                noise = rng.normal(scale=0.2 * length, size=source.positions.shape)
+                scale = rng.uniform(0.1, 0.4) * length
+                noise = rng.normal(scale=scale, size=source.positions.shape)
                 species.append(source.species)
                 positions.append(source.positions + noise)
         if not species:

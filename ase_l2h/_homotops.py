@@ -131,7 +131,7 @@ class Pool:
 
 
 # Fewest bonds with five common neighbours of each niche but the first.
-NICHES = (1, 6, 15, 25)
+NICHES = (1, 6, 15, 25, 33, 41)
 
 
 class Mark(NamedTuple):

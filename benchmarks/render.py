@@ -18,6 +18,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from ase_l2h.targets import named_target
+from benchmarks import hull_pages
 from benchmarks.results import HIT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -468,6 +469,17 @@ def throughput() -> None:
     replace_between(ROOT / "docs" / "training.md", "throughput", text)
 
 
+def hulls() -> None:
+    """What README and docs say of nanoalloy hulls."""
+    page = ROOT / "docs" / "hull.md"
+    readme = hull_pages.shown().replace("RECORD", "benchmarks/records")
+    replace_between(ROOT / "README.md", "hull", readme)
+    shown = hull_pages.shown()
+    replace_between(page, "shown", re.sub(r" \[Record\]\(.*?\)\.", "", shown))
+    if hull_pages.RECORDS.exists():
+        replace_between(page, "measured", hull_pages.measured())
+
+
 def cards() -> None:
     """One card per released weight file, measured numbers from the records."""
     rows = summarise(read("results.jsonl"))
@@ -553,4 +565,5 @@ if __name__ == "__main__":
     frame()
     estimators()
     throughput()
+    hulls()
     cards()

@@ -1,0 +1,86 @@
+"""What README.md and docs/hull.md say of measured hulls, from the committed records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hulls import FACTOR, LOWER, RECORDS, hopping_beats, missed
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOWN = ROOT / "benchmarks" / "records" / "hull-AgAu38.json"
+
+
+def shown() -> str:
+    """The hull whose picture is shown."""
+    record = json.loads(SHOWN.read_text())
+    rows = record["rows"]
+    lowest = min(rows, key=lambda row: row["excess_eV"])
+    motifs = [
+        f"{row['n_A'] if first == last else f'{first}-{last}'} {motif}"
+        for motif, first, last, row in spans(rows)
+    ]
+    name, n = record["system"], record["n_atoms"]
+    return (
+        f"`ase-l2h hull {name} --n {n} --seed {record['settings']['seed']}`: "
+        f"{record['charged_evaluations']:,} charged evaluations in "
+        f"{record['wall_seconds']:.0f} s on two cores (AMD EPYC); "
+        f"{sum(row['on_hull'] for row in rows)} of {len(rows)} compositions are "
+        f"vertices. The lowest excess energy is {lowest['excess_eV']:.3f} eV, at "
+        f"{lowest['n_A']} {record['elements'][0]} atoms. Motifs by the number of "
+        f"{record['elements'][0]} atoms: {', '.join(motifs)}. "
+        f"[Record](RECORD/{SHOWN.name})."
+    )
+
+
+def spans(rows: list[dict[str, Any]]) -> list[tuple[str, int, int, dict[str, Any]]]:
+    """Runs of compositions with one motif."""
+    found: list[tuple[str, int, int, dict[str, Any]]] = []
+    for row in rows:
+        if found and found[-1][0] == row["motif"]:
+            motif, first, _, begun = found[-1]
+            found[-1] = (motif, first, row["n_A"], begun)
+        else:
+            found.append((row["motif"], row["n_A"], row["n_A"], row))
+    return found
+
+
+def measured() -> str:
+    """Every system of the record: cost, vertices, other seed, basin hopping."""
+    out = [
+        "| system | seed | charged evaluations | seconds | vertices (atoms of the "
+        "first element) | the other seed is lower | basin hopping is lower |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    machines = set()
+    latest: dict[tuple[str, int], dict[str, Any]] = {}
+    for line in RECORDS.read_text().splitlines():
+        record = json.loads(line)
+        latest[record["system"], record["n_atoms"]] = record
+    for record in latest.values():
+        machines.add(record["machine"])
+        for first, second in (record["hulls"], record["hulls"][::-1]):
+            worse = missed(first, second)
+            other = f"at {len(worse)} of {len(first['energies'])}"
+            if worse:
+                other += f", by up to {1000 * max(worse.values()):.0f} meV"
+            beaten = "-"
+            if first is record["hulls"][0] and record["basin_hopping"]["compositions"]:
+                tried = record["basin_hopping"]["compositions"]
+                beaten = f"at {len(hopping_beats(record))} of {len(tried)}"
+            out.append(
+                f"| {record['system']}{record['n_atoms']} | {first['seed']} | "
+                f"{sum(first['charged'].values()):,} | {first['seconds']:.0f} | "
+                f"{', '.join(map(str, first['vertices']))} | {other} | {beaten} |"
+            )
+    out += [
+        "",
+        f"Lower means by more than {1000 * LOWER:g} meV. Basin hopping with exchanges "
+        f"of unlike atoms (`--method bh` of `ase-l2h search`) got {FACTOR} times the "
+        "charged evaluations of the first seed at each of eight compositions spread "
+        "over the range. Made by `python -m benchmarks.hulls` on "
+        f"{', '.join(sorted(machines))}; the searches shared the machine with other "
+        "work, so the seconds are upper bounds.",
+    ]
+    return "\n".join(out)
