@@ -53,6 +53,8 @@ METHODS = {
     "BH": Method("bh", None, 1, "#E69F00", "v"),
     "BH 10x": Method("bh", None, 10, VERMILLION, "^"),
     "learned, AgAu": Method("learned", "gupta-agau", 1, BLUE, "o"),
+    # Ag-Au, Ag-Pt and Pd-Au, as the paper's second optimizer.
+    "learned, three alloys": Method("learned", "gupta-alloys", 1, "#009E73", "s"),
 }
 
 
@@ -289,6 +291,8 @@ def reproduce(
     left_out = (
         f"Budget '{budget}': {len(size.compositions)} of 39 compositions, "
         f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
-        "steps, and a second optimizer, trained on Ag-Au, Ag-Pt and Pd-Au."
+        "steps. Adam, FIRE and basin hopping have as many charged evaluations as the "
+        "optimizer trained on Ag-Au. That and the one trained on Ag-Au, Ag-Pt and Pd-Au "
+        "are equivariant and saw Lennard-Jones clusters as well; no Pd-Pt."
     )
     return write_nanoalloys(folder, lines, left_out)
