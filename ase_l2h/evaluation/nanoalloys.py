@@ -292,7 +292,7 @@ def reproduce(
         f"Budget '{budget}': {len(size.compositions)} of 39 compositions, "
         f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
         "steps. Adam, FIRE and basin hopping have as many charged evaluations as the "
-        "optimizer trained on Ag-Au. That and the one trained on Ag-Au, Ag-Pt and Pd-Au "
-        "are equivariant and saw Lennard-Jones clusters as well; no Pd-Pt."
+        "optimizer trained on Ag-Au. It and the one trained on three alloys (Ag-Au, "
+        "Ag-Pt, Pd-Au) are equivariant and saw Lennard-Jones clusters too; no Pd-Pt."
     )
     return write_nanoalloys(folder, lines, left_out)
