@@ -63,7 +63,7 @@ def fig4(folder: Path, budget: str, seed: int, progress: Progress) -> str:
     entries = [LINEUP["adam"], LINEUP["fire"], LINEUP["default"]]
     table = _search(folder, entries, size.sizes, size, seed, progress)
     trained = trained_sizes(LINEUP["default"])
-    text = _markdown(entries, size.sizes, table)
+    text = _markdown(entries, size.sizes, table, set(size.sizes) - trained)
     text += (
         "\n\nSizes with * were not trained on by any of the default weights. "
         "Lowest energies are above the published minimum by what is printed."
@@ -86,7 +86,7 @@ def fig8(folder: Path, budget: str, seed: int, progress: Progress) -> str:
     entries = [LINEUP["adam"], LINEUP["fire"], *_training_sets()]
     table = _search(folder, entries, size.few_sizes, size, seed, progress)
     trained = {e.label: trained_sizes(e) for e in entries if e.method == "learned"}
-    text = _markdown(entries, size.few_sizes, table) + "\n\n"
+    text = _markdown(entries, size.few_sizes, table, set()) + "\n\n"
     text += "\n".join(
         f"* {label}: trained on LJ {', '.join(map(str, sorted(sizes)))}; "
         f"rule: {_architecture(label, entries)}"
@@ -149,15 +149,16 @@ def _reference(found: Found) -> float:
     return reference
 
 
-def _markdown(entries: Sequence[Entry], sizes: Sequence[int], table: Table) -> str:
-    trained = trained_sizes(LINEUP["default"])
+def _markdown(
+    entries: Sequence[Entry], sizes: Sequence[int], table: Table, starred: set[int]
+) -> str:
     header = ["N", "minimum"]
     for entry in entries:
         header += [f"{entry.label}: mean", "lowest", "hits"]
     lines = []
     for n in sizes:
         reference = _reference(table[entries[0].label, n])
-        line = [f"{n}{'' if n in trained else '*'}", f"{reference:.3f}"]
+        line = [f"{n}{'*' if n in starred else ''}", f"{reference:.3f}"]
         for entry in entries:
             found = table[entry.label, n]
             line += [
