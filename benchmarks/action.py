@@ -57,8 +57,13 @@ def render() -> None:
     replace_between(page, "ordering", ordering_table(lines))
     replace_between(page, "cost", cost_table(lines))
     save_figure(loss_figure(lines), DOCS / "images" / "action-loss.png", "png")
-    replace_between(page, "clusters", cluster_table(lines))
-    replace_between(page, "binary", binary_table(lines))
+    kinds = {line["record"] for line in lines}
+    for kind, mark, table in (
+        ("cluster", "clusters", cluster_table),
+        ("binary", "binary", binary_table),
+    ):
+        text = table(lines) if kind in kinds else "Not in the records yet."
+        replace_between(page, mark, text)
     made = sorted({line["machine"] for line in lines})
     replace_between(page, "made", f"Measured on {', '.join(made)}.")
 

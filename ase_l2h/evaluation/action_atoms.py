@@ -57,7 +57,7 @@ class Budget(NamedTuple):
     charged: int
 
 
-BUDGETS = {"quick": Budget(4, 600), "paper": Budget(150, 50_000)}
+BUDGETS = {"quick": Budget(4, 400), "paper": Budget(150, 50_000)}
 
 
 def binary_lines(

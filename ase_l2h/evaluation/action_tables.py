@@ -25,6 +25,7 @@ from ase_l2h.evaluation.figures import (
 from ase_l2h.evaluation.records import Lines, Records, markdown_table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -253,8 +254,8 @@ def course_figure(lines: Lines, name: str) -> Figure:
                     for panel in (top, bottom):
                         panel.axvline(charged[turn - 1], color=GREY, lw=0.8, ls=":")
         top.set_title(f"{TITLES[name]}, {copy}, d = {mine[0]['dimension']}")
-        top.set_yscale("log")
-        bottom.set_yscale("log")
+        for panel in (top, bottom):
+            _log_axis(panel)
         bottom.set_xlabel("charged evaluations (thousands)")
         for panel in (top, bottom):
             tidy_axes(panel)
@@ -290,11 +291,21 @@ def loss_figure(lines: Lines) -> Figure:
         )
         panel.set_title(f"{TITLES[name]}, d = {mine[0]['dimension']}")
         panel.set_xlabel("charged evaluations (thousands)")
-        panel.set_yscale("log")
+        _log_axis(panel)
         tidy_axes(panel)
-    panels[0].set_ylabel("mean squared error of f (units of U's variance)")
+    panels[0].set_ylabel("squared error of f, mean")
     panels[0].legend(frameon=False, fontsize="small")
     return figure
+
+
+def _log_axis(panel: Axes) -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    panel.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _sized(budget: str, dimension: int | None) -> Budget:

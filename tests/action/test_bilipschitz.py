@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -19,9 +18,8 @@ from ase_l2h.action.bilipschitz import (
     cayley,
 )
 
-# Dimension, width, mu, nu: layers wider and narrower than the space.
-CASES = [(1, 3, 0.2, 5.0), (7, 5, 0.4, 2.5)]
-any_case = st.sampled_from(CASES)
+# Dimension, width, mu, nu; every other layer of the tests is wider than the space.
+CASE = (4, 3, 0.2, 5.0)
 any_seed = st.integers(0, 2**31)
 any_scale = st.sampled_from([0.01, 1.0, 30.0])
 often = settings(deadline=None, max_examples=25, derandomize=True)
@@ -44,11 +42,11 @@ def random_function(key, case, size=1.0) -> SingleMinimum:
     return made
 
 
-@partial(jax.jit, static_argnames="case")
-def examine(key, scale, case):
+@jax.jit
+def examine(key, scale):
     """Everything that is certified, on random weights and 40 pairs of points."""
-    f = random_function(key, case)
-    a, b = scale * jax.random.normal(jax.random.fold_in(key, 1), (2, case[0], 40))
+    f = random_function(key, CASE)
+    a, b = scale * jax.random.normal(jax.random.fold_in(key, 1), (2, CASE[0], 40))
     stretched = jnp.linalg.norm(f.map(a) - f.map(b), axis=0)
     images = jnp.concatenate([f.map(a), f.target[:, None]], axis=1)
     back = f.map.inverse(images, 1e-12)
@@ -65,9 +63,9 @@ def examine(key, scale, case):
     }
 
 
-def examined(seed, scale, case):
+def examined(seed, scale):
     with jax.enable_x64(True):
-        return jax.device_get(examine(jax.random.key(seed), jnp.asarray(scale), case))
+        return jax.device_get(examine(jax.random.key(seed), jnp.asarray(scale)))
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (9, 4), (3, 8), (2, 1)])
@@ -80,41 +78,41 @@ def test_cayley_gives_orthonormal_columns_or_rows(shape):
 
 
 @often
-@given(seed=any_seed, scale=any_scale, case=any_case)
-def test_distances_are_stretched_within_the_certified_bounds(seed, scale, case):
-    stretch = examined(seed, scale, case)["stretch"]
-    assert np.all(stretch >= case[2] * (1 - 1e-9))
-    assert np.all(stretch <= case[3] * (1 + 1e-9))
+@given(seed=any_seed, scale=any_scale)
+def test_distances_are_stretched_within_the_certified_bounds(seed, scale):
+    stretch = examined(seed, scale)["stretch"]
+    assert np.all(stretch >= CASE[2] * (1 - 1e-9))
+    assert np.all(stretch <= CASE[3] * (1 + 1e-9))
 
 
 def test_the_bounds_say_something():
-    """In one dimension weights come close to both: no tighter ones would hold."""
-    found = [examined(seed, 1.0, CASES[0])["stretch"] for seed in range(60)]
+    """Some weights come close to both: much tighter ones would not hold."""
+    found = [examined(seed, 1.0)["stretch"] for seed in range(60)]
     assert np.min(found) < 1.5 * 0.2
     assert np.max(found) > 0.6 * 5.0
 
 
 @often
-@given(seed=any_seed, scale=any_scale, case=any_case)
-def test_the_inverse_gives_the_points_back(seed, scale, case):
-    found = examined(seed, scale, case)
+@given(seed=any_seed, scale=any_scale)
+def test_the_inverse_gives_the_points_back(seed, scale):
+    found = examined(seed, scale)
     # The tolerance of each layer, stretched by the layers behind it.
     assert np.all(found["inverse_error"] <= 1e-6 * found["size"])
 
 
 @often
-@given(seed=any_seed, scale=any_scale, case=any_case)
-def test_the_polyak_lojasiewicz_inequality_holds(seed, scale, case):
-    found = examined(seed, scale, case)
+@given(seed=any_seed, scale=any_scale)
+def test_the_polyak_lojasiewicz_inequality_holds(seed, scale):
+    found = examined(seed, scale)
     below = 2.0 * found["inequality"] * found["height"]
     assert np.all(found["squared_slope"] >= below * (1 - 1e-9))
     assert np.all(found["height"] > 0)
 
 
 @often
-@given(seed=any_seed, case=any_case)
-def test_the_learned_minimum_is_stationary(seed, case):
-    found = examined(seed, 1.0, case)
+@given(seed=any_seed)
+def test_the_learned_minimum_is_stationary(seed):
+    found = examined(seed, 1.0)
     assert found["slope_at_minimum"] < 1e-5
     assert found["minimum"] < 1e-10
 
