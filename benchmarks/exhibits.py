@@ -75,7 +75,8 @@ def paper_page() -> None:
                     EXHIBITS[exhibit].load()(folder, BUDGET, SEED, lambda *_: None)
                 page += [_embedded((folder / f"{exhibit}.md").read_text()), ""]
             except LookupError:
-                page += [f"## {exhibit}", "", "Not in the records yet.", ""]
+                what = f"{exhibit}: {EXHIBITS[exhibit].shows}"
+                page += [f"## {what}", "", "Not in the records yet.", ""]
         for picture in sorted(folder.glob("*.png")):
             shutil.copyfile(picture, DOCS / "images" / f"paper-{picture.name}")
     (DOCS / "paper.md").write_text("\n".join(page).rstrip() + "\n")
