@@ -115,9 +115,14 @@ def measure(
     shares: dict[str, list[float]] = {name: [] for name in runners}
     for name, run in runners.items():
         run(2)
-        begun = time.perf_counter()
-        run(8)
-        counts[name] = max(8, round(8 * SECONDS / (time.perf_counter() - begun)))
+        # A call costs something, too: few steps would make a fast way look slow.
+        count, seconds = 8, 0.0
+        while seconds < SECONDS / 2:
+            begun = time.perf_counter()
+            run(count)
+            seconds = time.perf_counter() - begun
+            counts[name] = max(8, round(count * SECONDS / max(seconds, SECONDS / 20)))
+            count = counts[name]
     for _ in range(repeats):
         for name, run in runners.items():
             begun, given = time.perf_counter(), time.process_time()

@@ -178,7 +178,10 @@ def test_no_barrier_is_missing(case, tmp_path):
     target = named_target(name)
     search = (Descent(rule), target.potential, target.system)
     work = fused.launch(*search, state_on_the_way(search, 2), 3)
-    held = {name: np.array(a, order="C") for name, a in work.arrays.items()}
+    held = {
+        name: np.array(array, fused.number_type(name), order="C")
+        for name, array in work.arrays.items()
+    }
     block = work.block(lambda _: 0, {})
     with (tmp_path / "launch").open("wb") as stream:
         for pointer in fused.POINTERS:

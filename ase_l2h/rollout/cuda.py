@@ -104,7 +104,7 @@ def advance(
         for first in range(0, n_steps, STEPS_PER_LAUNCH):
             steps = min(STEPS_PER_LAUNCH, n_steps - first)
             work = fused.launch(optimizer, potential, system, state, steps)
-            held = {name: _own(array) for name, array in work.arrays.items()}
+            held = {name: _own(name, array) for name, array in work.arrays.items()}
             block = work.block(lambda array: array.data.ptr, held)
             arguments = cupy.asarray(np.frombuffer(block.tobytes(), np.uint8))
             grid, threads = (work.numbers["batch"],), (block_size(n),)
@@ -119,9 +119,10 @@ def advance(
     return state
 
 
-def _own(array: Any) -> Any:
+def _own(name: str, array: Any) -> Any:
     """A copy on the GPU that a kernel may write to: JAX's arrays never change."""
-    cupy = _cupy()
+    cupy, kind = _cupy(), fused.number_type(name)
     if isinstance(array, jax.Array):
-        return cupy.from_dlpack(jax.block_until_ready(array)).copy(order="C")
-    return cupy.asarray(array)
+        here = cupy.from_dlpack(jax.block_until_ready(array))
+        return here.astype(kind, order="C", copy=True)
+    return cupy.asarray(array, kind, order="C")

@@ -27,7 +27,18 @@ from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
 from ase_l2h.system import System
 
-__all__ = ["KERNELS", "definitions", "launch", "missing", "row_count"]
+__all__ = [
+    "CHANGED",
+    "KERNELS",
+    "POINTERS",
+    "definitions",
+    "launch",
+    "macros_as_options",
+    "missing",
+    "number_type",
+    "on_chip_bytes",
+    "row_count",
+]
 
 KERNELS = Path(__file__).parent / "kernels"
 RULES = {EquivariantRule: 1, CoordinatewiseRule: 2, Adam: 3, Fire: 4}
@@ -53,6 +64,8 @@ ARGUMENTS = np.dtype(
     align=True,
 )
 CHANGED = POINTERS[:13]
+# Everything else is in single precision.
+WHOLE_NUMBERS = {"evaluations": np.int32, "active": np.uint8, "species": np.int32}
 
 
 def missing(
@@ -166,7 +179,7 @@ class _Parts(NamedTuple):
 
 def _parts(rule: Any, inner: Any) -> _Parts:
     def like(array: Any, old: Any) -> Any:
-        return jnp.asarray(array).reshape(old.shape).astype(old.dtype)
+        return jnp.asarray(array, old.dtype)
 
     if isinstance(rule, EquivariantRule):
         rows = [inner.first, inner.second]
@@ -218,7 +231,8 @@ class Launch:
     """Arrays to hand to a kernel, and what becomes of them.
 
     ``arrays`` go by the names of ``POINTERS``; those that a search has no use for are
-    missing, their pointers null. The first 13 are written to.
+    missing, their pointers null. The first 13 are written to. :func:`number_type`
+    says as what a kernel reads them.
     """
 
     arrays: dict[str, Any]
@@ -243,9 +257,14 @@ class Launch:
         return self.state._replace(
             **{name: jnp.asarray(held[name]) for name in fields},
             evaluations=jnp.asarray(held["evaluations"]),
-            active=jnp.asarray(held["active"]).astype(bool),
+            active=jnp.asarray(held["active"], bool),
             inner=self.parts.rebuild(rows, whole, steps),
         )
+
+
+def number_type(name: str) -> Any:
+    """Type of the numbers behind a pointer."""
+    return WHOLE_NUMBERS.get(name, np.float32)
 
 
 def launch(
@@ -258,12 +277,8 @@ def launch(
     single += ["best_positions", "best_energy"]
     arrays: dict[str, Any] = {name: getattr(state, name) for name in single}
     arrays |= {f"row_{k}": a for k, a in enumerate(parts.rows)}
-    arrays |= {
-        f"whole_{k}": jnp.asarray(a).astype(jnp.float32)
-        for k, a in enumerate(parts.whole)
-    }
-    arrays["evaluations"] = state.evaluations
-    arrays["active"] = jnp.asarray(state.active).astype(jnp.uint8)
+    arrays |= {f"whole_{k}": a for k, a in enumerate(parts.whole)}
+    arrays |= {"evaluations": state.evaluations, "active": state.active}
     species = np.asarray(system.species, np.int32)
     stride = n if species.ndim == 2 else 0
     arrays["species"] = np.ascontiguousarray(species.T) if stride else species

@@ -111,6 +111,11 @@ def load(library: Path) -> Any:
     return function
 
 
+@lru_cache(maxsize=64)
+def _built(macros: tuple[tuple[str, int | str], ...], folder: Path) -> Any:
+    return load(build(dict(macros), folder))
+
+
 def advance(
     optimizer: Any,
     potential: Any,
@@ -125,10 +130,10 @@ def advance(
     """
     if function is None:
         macros = fused.definitions(optimizer, potential, system)
-        function = load(build(macros, cache_folder() / "native"))
+        function = _built(tuple(macros.items()), cache_folder() / "native")
     work = fused.launch(optimizer, potential, system, state, n_steps)
     held = {
-        name: np.array(array, order="C") if name in fused.CHANGED else np.asarray(array)
+        name: np.array(array, fused.number_type(name), order="C")
         for name, array in work.arrays.items()
     }
     block = work.block(lambda array: array.ctypes.data, held)

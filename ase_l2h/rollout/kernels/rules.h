@@ -443,15 +443,14 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
   (void)pooled;
   EACH(k, HIDDEN) {
     real total = real{} + s.theta[INPUTS * HIDDEN + k];
-    const float* row = s.theta + (INPUTS - SHARED) * HIDDEN + k;
 #if STEP
     for (int m = 0; m < PERIOD_COUNT; ++m)
-      total = total + s.table[DECAY_COUNT + m] * row[m * HIDDEN];
+      total = total + s.table[DECAY_COUNT + m] *
+                          s.theta[(INPUTS - SHARED + m) * HIDDEN + k];
 #endif
 #if SINGULAR
-    total = total + (float)s.n / 100.0f * row[(SHARED - 1) * HIDDEN];
+    total = total + (float)s.n / 100.0f * s.theta[(INPUTS - 1) * HIDDEN + k];
 #endif
-    (void)row;
     base[k] = total;
   }
 }
