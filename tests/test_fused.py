@@ -122,7 +122,7 @@ def compare(search: tuple, advance: Any) -> None:
             )
 
 
-SLOW = ("lj-paper", "lj-adam", "silicon-fire")
+SLOW = ("lj-paper", "lj-adam", "silicon-fire", "silicon-equivariant")
 
 
 @needs_compiler
@@ -140,7 +140,10 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
 
 
 @needs_compiler
-@pytest.mark.parametrize("case", ["alloy-paper", "silicon-equivariant"])
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param("alloy-paper", marks=pytest.mark.slow), "silicon-equivariant"],
+)
 def test_vector_lanes_take_the_steps_of_scan(case, folder):
     name, rule = CASES[case]
     target = named_target(name)
