@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference_data import evaluate as energy_and_gradient
+from reference_data import structures
 
 from ase_l2h.optimizers import Adam, Descent
 from ase_l2h.rollout import Rollout, Status, quench
 from ase_l2h.rollout.scan import evaluate, initialise_state
 from ase_l2h.system import MAX_ATOMS, make_system
 from ase_l2h.targets import named_target
-from reference_data import evaluate as energy_and_gradient
-from reference_data import structures
 
 
 def lattice(n: int, spacing: float, seed: int = 0) -> np.ndarray:
@@ -90,9 +90,7 @@ def test_memory_of_the_largest_search_is_bounded():
     target = named_target(f"Ag{half}Au{MAX_ATOMS - half}")
     starts = np.repeat(lattice(MAX_ATOMS, 2.85)[..., None], 64, axis=2)
     optimizer = Descent(Adam())
-    run = Rollout(
-        optimizer, target.potential, target.system, starts, jax.random.key(0)
-    )
+    run = Rollout(optimizer, target.potential, target.system, starts, jax.random.key(0))
     assert run.size == 4
     state = jax.eval_shape(
         initialise_state,

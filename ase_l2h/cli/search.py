@@ -145,12 +145,12 @@ def search(
     **options: Any,
 ) -> None:
     """Search one target, see ``HELP``."""
+    from ase_l2h._processes import local_devices
     from ase_l2h.cli.info import versions
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
     from ase_l2h.methods import default_steps, method_weights
-    from ase_l2h._processes import local_devices
     from ase_l2h.rollout.api import resolve_devices
     from ase_l2h.rollout.backends import resolve_backend
 
