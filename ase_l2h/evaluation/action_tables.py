@@ -222,7 +222,7 @@ def _orderings(lines: Lines) -> list[tuple[bool, bool]]:
 def cost_table(lines: Lines) -> str:
     """Processor time of 1000 charged evaluations against the dimension.
 
-    The shortest of two or more runs of a kind: the first of them compiles.
+    The shortest of two or more runs of a function: the first of them compiles.
     """
     dimensions = _values(lines, "dimension")
     header = ["method", *(f"d = {d}" for d in dimensions)]
@@ -231,8 +231,12 @@ def cost_table(lines: Lines) -> str:
         row = [method]
         for dimension in dimensions:
             mine = _select(lines, method=method, dimension=dimension)
-            costs = [1e6 * f["cpu_seconds"] / f["charged_evaluations"] for f in mine]
-            row.append(f"{min(costs):.3g}" if len(costs) > 1 else "-")
+            costs = [
+                1e6 * line["cpu_seconds"] / line["charged_evaluations"]
+                for line in mine
+                if len(_select(mine, function=line["function"])) > 1
+            ]
+            row.append(f"{min(costs):.3g}" if costs else "-")
         rows.append(row)
     return markdown_table(header, rows)
 
