@@ -17,41 +17,41 @@ def shown() -> str:
     record = json.loads(SHOWN.read_text())
     rows = record["rows"]
     lowest = min(rows, key=lambda row: row["excess_eV"])
-    motifs = [
-        f"{row['n_A'] if first == last else f'{first}-{last}'} {motif}"
-        for motif, first, last, row in spans(rows)
-    ]
+    motifs = spans({row["n_A"]: row["motif"] for row in rows})
     name, n = record["system"], record["n_atoms"]
     return (
         f"`ase-l2h hull {name} --n {n} --seed {record['settings']['seed']}`: "
         f"{record['charged_evaluations']:,} charged evaluations in "
-        f"{record['wall_seconds']:.0f} s on two cores (AMD EPYC); "
+        f"{record['wall_seconds']:.0f} s on two cores (AMD EPYC) that other "
+        f"work shared; "
         f"{sum(row['on_hull'] for row in rows)} of {len(rows)} compositions are "
         f"vertices. The lowest excess energy is {lowest['excess_eV']:.3f} eV, at "
         f"{lowest['n_A']} {record['elements'][0]} atoms. Motifs by the number of "
-        f"{record['elements'][0]} atoms: {', '.join(motifs)}. "
+        f"{record['elements'][0]} atoms: {motifs}. "
         f"[Record](RECORD/{SHOWN.name})."
     )
 
 
-def spans(rows: list[dict[str, Any]]) -> list[tuple[str, int, int, dict[str, Any]]]:
-    """Runs of compositions with one motif."""
-    found: list[tuple[str, int, int, dict[str, Any]]] = []
-    for row in rows:
-        if found and found[-1][0] == row["motif"]:
-            motif, first, _, begun = found[-1]
-            found[-1] = (motif, first, row["n_A"], begun)
-        else:
-            found.append((row["motif"], row["n_A"], row["n_A"], row))
-    return found
+def spans(motifs: dict[int, str]) -> str:
+    """Which numbers of atoms of the first element have which motif."""
+    found: list[tuple[str, int, int]] = []
+    for n_first, motif in motifs.items():
+        begun = n_first
+        if found and found[-1][0] == motif:
+            begun = found.pop()[1]
+        found.append((motif, begun, n_first))
+    return ", ".join(
+        f"{first if first == last else f'{first}-{last}'} {motif}"
+        for motif, first, last in found
+    )
 
 
 def measured() -> str:
     """Every system of the record: cost, vertices, other seed, basin hopping."""
     out = [
         "| system | seed | charged evaluations | seconds | vertices (atoms of the "
-        "first element) | the other seed is lower | basin hopping is lower |",
-        "|---|---|---|---|---|---|---|",
+        "first element) | motifs | the other seed is lower | basin hopping is lower |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     machines = set()
     latest: dict[tuple[str, int], dict[str, Any]] = {}
@@ -72,7 +72,9 @@ def measured() -> str:
             out.append(
                 f"| {record['system']}{record['n_atoms']} | {first['seed']} | "
                 f"{sum(first['charged'].values()):,} | {first['seconds']:.0f} | "
-                f"{', '.join(map(str, first['vertices']))} | {other} | {beaten} |"
+                f"{', '.join(map(str, first['vertices']))} | "
+                f"{spans({int(m): x for m, x in first['motifs'].items()})} | "
+                f"{other} | {beaten} |"
             )
     out += [
         "",

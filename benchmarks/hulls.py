@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ase_l2h._homotops import Decorator
 from ase_l2h._hull_system import HullSystem, hull_system
-from ase_l2h.analysis.hull import composition_hull
+from ase_l2h.evaluation.hull_report import hull_rows
 from ase_l2h.hull_search import DEFAULT_BUDGET, HullResult, find_hull
 from ase_l2h.search import search
 from benchmarks.machine import machine_class, versions
@@ -59,17 +59,15 @@ def one_hull(
 
 def hull_facts(result: HullResult, seed: int) -> dict[str, Any]:
     """What is kept of a hull search, compositions as numbers of the first element."""
-    energies = {m: a.get_potential_energy() for m, a in result.structures.items()}
-    hull = composition_hull(
-        list(energies), list(energies.values()), result.system.n_atoms
-    )
+    rows = hull_rows(result)
     return {
         "seed": seed,
         "weights": result.settings["weights"],
         "weights_sha256": result.settings["weights_sha256"],
-        "energies": {str(m): round(float(e), 8) for m, e in energies.items()},
+        "energies": {str(r["n_A"]): round(float(r["energy_eV"]), 8) for r in rows},
+        "motifs": {str(r["n_A"]): r["motif"] for r in rows},
         "charged": {str(m): count for m, count in result.charged.items()},
-        "vertices": [int(m) for m in hull.n_a[hull.vertices]],
+        "vertices": [r["n_A"] for r in rows if r["on_hull"]],
         "rounds": result.rounds,
         "ended": result.ended,
         "seconds": round(result.seconds, 2),
