@@ -137,7 +137,7 @@ def hull_markdown(result: HullResult, rows: list[dict[str, Any]]) -> str:
     ]
     for row in rows:
         number = lambda name, row=row: (
-            "-" if math.isnan(row[name]) else f"{row[name] + 0.0:.4f}"
+            "-" if math.isnan(row[name]) else f"{round(row[name], 4) + 0.0:.4f}"
         )
         lines.append(
             f"| {row['n_A']} | {row['n_B']} | {number('energy_eV')} | "
@@ -220,7 +220,7 @@ def table(record: Mapping[str, Any]) -> str:
         excess = row["excess_eV"]
         lines.append(
             f"{row['n_A']:5d} {row['n_B']:5d} {row['energy_eV']:15.6f} "
-            f"{'-' if excess is None else f'{excess:.6f}':>15}  "
+            f"{'-' if excess is None else f'{round(excess, 6) + 0.0:.6f}':>15}  "
             f"{'*' if row['on_hull'] else ' ':4}  {row['unlike_bonds']:6d}  "
             f"{row['point_group']:11}  {row['motif']}"
         )
