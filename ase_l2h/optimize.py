@@ -25,7 +25,7 @@ from ase_l2h._exploration import Exploration, Problem, structure_of
 from ase_l2h._files import write_atomically
 from ase_l2h._walk import Structure
 from ase_l2h.rollout.api import Device, resolve_device
-from ase_l2h.rollout.backends import resolve_backend
+from ase_l2h.rollout.backends import BACKENDS, resolve_backend
 from ase_l2h.search import HIT
 from ase_l2h.weights import Weights, load_weights
 
@@ -428,6 +428,11 @@ class Learn2Hop(Optimizer):
                 f"{self.restart} is no restart file of Learn2Hop; give another name"
             )
         wanted = self._identity() | ({"seed": self.seed} if seeded else {})
+        stored = data.get("backend")
+        if wanted["backend"] == "auto" and stored in BACKENDS:
+            # What it was found to be in the first part serves the others too.
+            wanted["backend"] = stored
+            self._exploration.backend = resolve_backend(stored)
         for name, value in wanted.items():
             if data.get(name) != value:
                 raise RestartError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -165,9 +166,10 @@ finally:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """The program in a process of its own."""
+    """The program in a process of its own, which leaves nothing else in the cache."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", PROGRAM, str(folder), *arguments],
+        env=os.environ | {"ASE_L2H_COMPILED": "off"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
