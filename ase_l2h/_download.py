@@ -11,6 +11,7 @@ import os
 import queue
 import tempfile
 import threading
+import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ LONGEST_TIMEOUT = 86_400.0
 CONNECT_TIMEOUT = 10.0
 ATTEMPTS = 3
 PAUSE = 1.0
+# Seconds between two looks for Ctrl-C.
+LOOK = 0.2
 
 
 class DownloadError(RuntimeError):
@@ -197,10 +200,18 @@ def _fetch(url: str, size: int, timeout: float) -> bytes:
             answers.put(error)
 
     threading.Thread(target=work, name="ase_l2h download", daemon=True).start()
+    deadline = time.monotonic() + timeout
     try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise _Fault(f"it gave no complete answer within {timeout:g} s") from None
+        while True:
+            # In short waits: a signal that comes as one begins would not end it.
+            left = deadline - time.monotonic()
+            try:
+                answer = answers.get(timeout=min(max(left, 0), LOOK))
+                break
+            except queue.Empty:
+                if left <= 0:
+                    said = f"it gave no complete answer within {timeout:g} s"
+                    raise _Fault(said) from None
     finally:
         stopped.set()
     if isinstance(answer, BaseException):
