@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
@@ -230,9 +231,7 @@ class CompositionSearch:
     ) -> list[Candidate]:
         rows, seeds = [], []
         rule = None if self.weights is None else self.weights.rule
-        rules = len(rule) if isinstance(rule, tuple) else 1
-        # As many for each rule: which one a start gets depends on no other composition.
-        starts = -(-self.settings.starts // rules) * rules
+        starts = in_turn(self.settings.starts, rule)
         for m, rng in rngs.items():
             kinds = np.repeat([0, 1], [self.n - m, m])
             rows += [rng.permutation(kinds) for _ in range(starts)]
@@ -245,12 +244,10 @@ class CompositionSearch:
         """Where short runs of the learned optimizer lead from known structures."""
         assert self.weights is not None
         rule = self.weights.for_horizon(HOP_STEPS).rule
-        rules = len(rule) if isinstance(rule, tuple) else 1
         species, positions = [], []
         for m, rng in rngs.items():
             length = self.decorator.units(m)[0]
-            # As many for each rule, in turn.
-            for source in self._own(m, rng, -(-HOPS // rules) * rules):
+            for source in self._own(m, rng, in_turn(HOPS, rule)):
                 scale = rng.uniform(0.1, 0.4) * length
                 noise = rng.normal(scale=scale, size=source.positions.shape)
                 species.append(source.species)
@@ -383,17 +380,29 @@ class CompositionSearch:
             if m in (0, self.n):
                 continue
             unit = self.decorator.units(m)[1]
-            known = [e.energy for e in self.pools[m].entries]
-            new: list[Candidate] = []
-            mine = (c for c in candidates if c.composition() == m)
-            for candidate in sorted(mine, key=lambda c: c.energy):
-                if all(abs(candidate.energy - e) >= 1e-3 * unit for e in known):
-                    known.append(candidate.energy)
-                    new.append(candidate)
+            new = self._new(m, candidates)
             lowest = min([self.pools[m].energy, *(c.energy for c in new[:1])])
             new = [c for c in new if c.energy <= lowest + WINDOW * unit]
             chosen += self._several(m, new)
         return chosen
+
+    def _new(
+        self,
+        m: int,
+        candidates: Sequence[Candidate],
+        wanted: Callable[[Candidate], bool] = lambda _: True,
+    ) -> list[Candidate]:
+        """Wanted candidates unlike each other and the pool's, lowest first."""
+        unit = self.decorator.units(m)[1]
+        known = [e.energy for e in self.pools[m].entries]
+        new: list[Candidate] = []
+        mine = (c for c in candidates if c.composition() == m)
+        for candidate in sorted(mine, key=lambda c: c.energy):
+            unlike = all(abs(candidate.energy - e) >= 1e-3 * unit for e in known)
+            if unlike and wanted(candidate):
+                known.append(candidate.energy)
+                new.append(candidate)
+        return new
 
     def _several(self, m: int, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The first of these and the first of every other niche, then the next ones."""
@@ -410,18 +419,19 @@ class CompositionSearch:
         kept = []
         for m in targets:
             pool = self.pools[m]
-            length, unit = self.decorator.units(m)
-            known = [e.energy for e in pool.entries]
-            new: list[Candidate] = []
-            mine = (c for c in candidates if c.composition() == m)
-            for candidate in sorted(mine, key=lambda c: c.energy):
-                if any(abs(candidate.energy - e) < 1e-3 * unit for e in known):
-                    continue
-                if pool.wants(candidate, length):
-                    known.append(candidate.energy)
-                    new.append(candidate)
+            length = self.decorator.units(m)[0]
+            new = self._new(m, candidates, lambda c, p=pool, d=length: p.wants(c, d))
             kept += self._several(m, new)
         return kept
+
+
+def in_turn(count: int, rule: Any) -> int:
+    """``count`` or a few more: as many structures for each rule of a portfolio.
+
+    Which rule a structure gets then depends on no other composition.
+    """
+    rules = len(rule) if isinstance(rule, tuple) else 1
+    return -(-count // rules) * rules
 
 
 def fragment(

@@ -26,7 +26,7 @@ from ase_l2h.rollout.api import Device
 from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.system import System, make_system
 
-__all__ = ["Candidate", "Decorator", "Pool", "transmuted"]
+__all__ = ["Candidate", "Change", "Decorator", "Pool", "transmuted"]
 
 # Structures that are run as one array.
 CHUNK = 64
@@ -35,6 +35,9 @@ LOOSE_FMAX = 5e-3
 LOOSE_STEPS = 150
 # Energies that differ by less (reduced) are those of one structure.
 SAME = 2e-5
+
+# Species ``(n,)`` and positions ``(3, n)`` of a changed structure.
+Change = tuple[np.ndarray, np.ndarray]
 
 # Compiled once for all searches.
 _energy = jax.jit(
@@ -337,20 +340,59 @@ class Decorator:
         exchanges at fixed positions; and relaxes the ``trials`` best of these. The
         lowest is taken if it lies below.
         """
+        return self.improve(
+            candidates,
+            lambda structures: self._exchanges(structures, shortlist),
+            trials=trials,
+            sweeps=sweeps,
+        )
+
+    def improve(
+        self,
+        candidates: Sequence[Candidate],
+        propose: Callable[[Sequence[Candidate]], list[list[Change]]],
+        *,
+        trials: int,
+        sweeps: int,
+    ) -> list[Candidate]:
+        """Change structures while that lowers their energies.
+
+        Every sweep takes the energies of what ``propose`` makes of each structure (its
+        species and positions anew) as it is, relaxes the ``trials`` lowest of these,
+        and takes the lowest if it lies below. A structure that did not fall, or of
+        which nothing was proposed, is done.
+        """
         present = list(candidates)
-        active = [k for k, c in enumerate(present) if 0 < c.composition() < self.n]
+        active = list(range(len(present)))
         for _ in range(sweeps):
-            if not active:
+            changes = propose([present[k] for k in active])
+            owners = np.repeat(active, [len(mine) for mine in changes])
+            if not len(owners):
                 break
-            relaxed, owners = self._trial_exchanges(
-                [present[k] for k in active], shortlist, trials
+            species, positions = zip(
+                *(c for mine in changes for c in mine), strict=True
+            )
+            energies = self.single_points(
+                np.stack(species, axis=1), np.stack(positions, axis=-1)
+            )
+            chosen: list[int] = []
+            for k in active:
+                mine = np.flatnonzero((owners == k) & np.isfinite(energies))
+                chosen += mine[
+                    np.argsort(energies[mine], kind="stable")[:trials]
+                ].tolist()
+            if not chosen:
+                break
+            relaxed = self.relax(
+                np.stack([species[c] for c in chosen], axis=1),
+                np.stack([positions[c] for c in chosen], axis=-1),
             )
             improved = []
-            for position, k in enumerate(active):
-                mine = [
-                    c for c, o in zip(relaxed, owners, strict=True) if o == position
-                ]
-                best = min(mine, key=lambda c: c.energy, default=present[k])
+            for k in active:
+                of_k = (
+                    r for r, c in zip(relaxed, chosen, strict=True) if owners[c] == k
+                )
+                best = min(of_k, key=lambda c: c.energy, default=present[k])
                 unit = self.units(present[k].composition())[1]
                 if best.energy < present[k].energy - SAME * unit:
                     present[k] = best
@@ -358,38 +400,26 @@ class Decorator:
             active = improved
         return present
 
-    def _trial_exchanges(
-        self, structures: Sequence[Candidate], shortlist: int, trials: int
-    ) -> tuple[list[Candidate], list[int]]:
-        """Relaxed best exchanges of every structure, and whose they are."""
-        gains = self.flips(structures)
-        species, positions, owners, counts = [], [], [], []
-        for k, structure in enumerate(structures):
+    def _exchanges(
+        self, structures: Sequence[Candidate], shortlist: int
+    ) -> list[list[Change]]:
+        """The exchanges of unlike atoms that promise most, of every structure."""
+        mixed = [s for s in structures if 0 < s.composition() < self.n]
+        gains = iter(self.flips(mixed))
+        changes: list[list[Change]] = []
+        for structure in structures:
+            changes.append([])
             ones = np.flatnonzero(structure.species == 1)
             zeros = np.flatnonzero(structure.species == 0)
-            sums = gains[k][zeros][:, None] + gains[k][ones][None]
-            order = np.argsort(sums, axis=None, kind="stable")[:shortlist]
-            for pair in order:
+            if not (len(ones) and len(zeros)):
+                continue
+            gain = next(gains)
+            sums = gain[zeros][:, None] + gain[ones][None]
+            for pair in np.argsort(sums, axis=None, kind="stable")[:shortlist]:
                 i, j = np.unravel_index(pair, sums.shape)
-                species.append(swapped(structure.species, int(zeros[i]), int(ones[j])))
-                positions.append(structure.positions)
-                owners.append(k)
-            counts.append(len(order))
-        energies = self.single_points(
-            np.stack(species, axis=1), np.stack(positions, axis=-1)
-        )
-        chosen: list[int] = []
-        first = 0
-        for count in counts:
-            part = energies[first : first + count]
-            best = np.argsort(part, kind="stable")[:trials]
-            chosen += [first + int(b) for b in best if np.isfinite(part[b])]
-            first += count
-        relaxed = self.relax(
-            np.stack([species[c] for c in chosen], axis=1),
-            np.stack([positions[c] for c in chosen], axis=-1),
-        )
-        return relaxed, [owners[c] for c in chosen]
+                species = swapped(structure.species, int(zeros[i]), int(ones[j]))
+                changes[-1].append((species, structure.positions))
+        return changes
 
     def flips(self, structures: Sequence[Candidate]) -> np.ndarray:
         """Energy of turning each atom into the other element, ``(structures, n)``.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ase_l2h._homotops import SAME, Candidate, Decorator
+from ase_l2h._homotops import Candidate, Change, Decorator
 
 __all__ = ["rearranged", "vacant_sites"]
 
@@ -91,44 +91,16 @@ def rearranged(
     neighbours to each vacant site, at fixed positions, and relaxes the ``trials`` best
     of these; the lowest is taken if it lies below.
     """
-    present = list(candidates)
-    active = list(range(len(present)))
-    for _ in range(sweeps):
-        species, positions, owners = [], [], []
-        for k in active:
-            for moved in _moves(decorator, present[k]):
-                species.append(present[k].species)
-                positions.append(moved)
-                owners.append(k)
-        if not species:
-            break
-        energies = decorator.single_points(
-            np.stack(species, axis=1), np.stack(positions, axis=-1)
-        )
-        owner = np.array(owners)
-        chosen: list[int] = []
-        for k in active:
-            mine = np.flatnonzero((owner == k) & np.isfinite(energies))
-            order = np.argsort(energies[mine], kind="stable")[:trials]
-            chosen += [int(m) for m in mine[order]]
-        relaxed = decorator.relax(
-            np.stack([species[c] for c in chosen], axis=1),
-            np.stack([positions[c] for c in chosen], axis=-1),
-        )
-        improved = []
-        for k in active:
-            mine = [c for c, t in zip(relaxed, chosen, strict=True) if owners[t] == k]
-            best = min(mine, key=lambda c: c.energy, default=present[k])
-            unit = decorator.units(present[k].composition())[1]
-            if best.energy < present[k].energy - SAME * unit:
-                present[k] = best
-                improved.append(k)
-        active = improved
-    return present
+    return decorator.improve(
+        candidates,
+        lambda structures: [_moves(decorator, structure) for structure in structures],
+        trials=trials,
+        sweeps=sweeps,
+    )
 
 
-def _moves(decorator: Decorator, structure: Candidate) -> list[np.ndarray]:
-    """Positions with one loose atom at a vacant site."""
+def _moves(decorator: Decorator, structure: Candidate) -> list[Change]:
+    """The structure with one loose atom at a vacant site."""
     length = decorator.units(structure.composition())[0]
     positions = structure.positions
     apart = np.linalg.norm(positions[:, :, None] - positions[:, None, :], axis=0)
@@ -136,12 +108,12 @@ def _moves(decorator: Decorator, structure: Candidate) -> list[np.ndarray]:
     middle = np.linalg.norm(positions - positions.mean(axis=1, keepdims=True), axis=0)
     neighbours = np.sum(apart < 1.25 * length, axis=0)
     loose = np.lexsort((-np.round(middle / length, 3), neighbours))[:MOVERS]
-    moved = []
+    moved: list[Change] = []
     for atom in loose:
         rest = np.delete(positions, atom, axis=1)
         for site in vacant_sites(rest, length).T[: SITES // MOVERS]:
             if np.linalg.norm(site - positions[:, atom]) > 0.5 * length:
                 places = positions.copy()
                 places[:, atom] = site
-                moved.append(places)
+                moved.append((structure.species, places))
     return moved

@@ -27,8 +27,7 @@ def shown() -> str:
         f"{sum(row['on_hull'] for row in rows)} of {len(rows)} compositions are "
         f"vertices. The lowest excess energy is {lowest['excess_eV']:.3f} eV, at "
         f"{lowest['n_A']} {record['elements'][0]} atoms. Motifs by the number of "
-        f"{record['elements'][0]} atoms: {motifs}. "
-        f"[Record](RECORD/{SHOWN.name})."
+        f"{record['elements'][0]} atoms: {motifs}."
     )
 
 

@@ -472,10 +472,10 @@ def throughput() -> None:
 def hulls() -> None:
     """What README and docs say of nanoalloy hulls."""
     page = ROOT / "docs" / "hull.md"
-    readme = hull_pages.shown().replace("RECORD", "benchmarks/records")
-    replace_between(ROOT / "README.md", "hull", readme)
     shown = hull_pages.shown()
-    replace_between(page, "shown", re.sub(r" \[Record\]\(.*?\)\.", "", shown))
+    record = hull_pages.SHOWN.relative_to(ROOT)
+    replace_between(ROOT / "README.md", "hull", f"{shown} [Record]({record}).")
+    replace_between(page, "shown", shown)
     if hull_pages.RECORDS.exists():
         replace_between(page, "measured", hull_pages.measured())
 
