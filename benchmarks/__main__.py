@@ -103,8 +103,8 @@ def measurements(
             )
             yield record
     if "devices" in sections:
-        record = processes.devices("LJ13", 20) if quick else processes.devices()
-        print(f"\ntwo devices: {record.get('missing') or record['ratio']}", flush=True)
+        record = processes.devices("LJ13", 20, 1) if quick else processes.devices()
+        print(f"\ntwo devices: {record.get('missing') or record['ratios']}", flush=True)
         yield record
     if "gpu" in sections:
         print("\nGPU kernels, one block per structure")

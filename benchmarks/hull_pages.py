@@ -6,15 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hulls import FACTOR, LOWER, RECORDS, hopping_beats, missed
+from benchmarks.hulls import (
+    FACTOR,
+    LOWER,
+    METHODS,
+    RECORDS,
+    hopping_beats,
+    missed,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ROOT / "benchmarks" / "records" / "hull-AgAu38.json"
+UNTRAINED = SHOWN.with_name("hull-PdPt38.json")
 
 
-def shown() -> str:
-    """The hull whose picture is shown."""
-    record = json.loads(SHOWN.read_text())
+def shown(path: Path = SHOWN) -> str:
+    """A hull whose picture is shown."""
+    record = json.loads(path.read_text())
     rows = record["rows"]
     lowest = min(rows, key=lambda row: row["excess_eV"])
     motifs = spans({row["n_A"]: row["motif"] for row in rows})
@@ -22,8 +30,7 @@ def shown() -> str:
     return (
         f"`ase-l2h hull {name} --n {n} --seed {record['settings']['seed']}`: "
         f"{record['charged_evaluations']:,} charged evaluations in "
-        f"{record['wall_seconds']:.0f} s on two cores (AMD EPYC) that other "
-        f"work shared; "
+        f"{record['wall_seconds']:.0f} s on two cores (AMD EPYC); "
         f"{sum(row['on_hull'] for row in rows)} of {len(rows)} compositions are "
         f"vertices. The lowest excess energy is {lowest['excess_eV']:.3f} eV, at "
         f"{lowest['n_A']} {record['elements'][0]} atoms. Motifs by the number of "
@@ -45,6 +52,37 @@ def spans(motifs: dict[int, str]) -> str:
     )
 
 
+def methods() -> str:
+    """Other methods with the evaluations of the first search of a system."""
+    out = [
+        "| system | method | charged evaluations | seconds | higher than `hybrid` at | "
+        "lower at | mean difference, meV |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    hybrid = {}
+    for line in RECORDS.read_text().splitlines():
+        record = json.loads(line)
+        hybrid[record["system"], record["n_atoms"]] = record["hulls"][0]
+    for line in METHODS.read_text().splitlines():
+        other = json.loads(line)
+        first = hybrid[other["system"], other["n_atoms"]]
+        gaps = [other["energies"][m] - e for m, e in first["energies"].items()]
+        out.append(
+            f"| {other['system']}{other['n_atoms']} | `{other['method']}` | "
+            f"{sum(other['charged'].values()):,} ({sum(first['charged'].values()):,}) "
+            f"| {other['seconds']:.0f} ({first['seconds']:.0f}) | "
+            f"{sum(gap > LOWER for gap in gaps)} of {len(gaps)} | "
+            f"{sum(gap < -LOWER for gap in gaps)} | "
+            f"{1000 * sum(gaps) / len(gaps):+.0f} |"
+        )
+    out += [
+        "",
+        f"In brackets: `hybrid`. Higher or lower: by more than {1000 * LOWER:g} meV. "
+        "Made by `python -m benchmarks.hulls SYSTEM N --against learned,bh`.",
+    ]
+    return "\n".join(out)
+
+
 def measured() -> str:
     """Every system of the record: cost, vertices, other seed, basin hopping."""
     out = [
@@ -59,10 +97,12 @@ def measured() -> str:
         latest[record["system"], record["n_atoms"]] = record
     for record in latest.values():
         machines.add(record["machine"])
-        for first, second in (record["hulls"], record["hulls"][::-1]):
+        for first, second in zip(record["hulls"], record["hulls"][::-1], strict=True):
             worse = missed(first, second)
             other = f"at {len(worse)} of {len(first['energies'])}"
-            if worse:
+            if first is second:
+                other = "-"
+            elif worse:
                 other += f", by up to {1000 * max(worse.values()):.0f} meV"
             beaten = "-"
             if first is record["hulls"][0] and record["basin_hopping"]["compositions"]:

@@ -1,6 +1,7 @@
 """Hull searches against another seed, and against basin hopping with ten times as much.
 
     python -m benchmarks.hulls AgAu 38 [--seeds 0,1] [--budget N] [--folders DIR]
+    python -m benchmarks.hulls AgAu 38 --against learned,bh
 
 Runs the search of ``ase-l2h hull`` with its default settings for two seeds. At eight
 compositions spread over the range, basin hopping with exchanges of unlike atoms
@@ -9,6 +10,10 @@ times the evaluations that the first search was charged there. Appends one line 
 ``benchmarks/records/hulls.jsonl`` and prints what it says; ``--print`` prints the lines
 of that file and runs nothing; ``--no-hopping`` leaves that part out. With ``--folders``
 the searches keep what they find in there and continue after a kill.
+
+``--against`` runs other methods of ``ase-l2h hull`` with the seed of the first search
+of that record and at least as many charged evaluations as it had, whether something
+falls or not, and appends a line for each to ``hull-methods.jsonl`` beside the record.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,7 @@ from ase_l2h.search import search
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "hulls.jsonl"
+METHODS = RECORDS.with_name("hull-methods.jsonl")
 CHAINS = 64
 FACTOR = 10
 # What counts as lower, in eV.
@@ -96,6 +103,37 @@ def one_hopping(
     }
 
 
+def against(system: HullSystem, method: str, first: dict[str, Any]) -> dict[str, Any]:
+    """Another method with as many charged evaluations, in all, as the first search."""
+    total = sum(first["charged"].values())
+    share = math.ceil(total / len(first["charged"]))
+    seconds, more = 0.0, False
+    with tempfile.TemporaryDirectory() as place, tqdm(desc=method, unit="round") as bar:
+        while True:
+            result = find_hull(
+                system,
+                method=method,
+                seed=first["seed"],
+                budget=share,
+                folder=place,
+                update=more,
+                progress=lambda *_: bar.update(1),
+            )
+            seconds = max(seconds, result.seconds)
+            if sum(result.charged.values()) >= total:
+                break
+            # It had settled: nothing fell for some rounds.
+            more = True
+    return {
+        "system": system.name,
+        "n_atoms": system.n_atoms,
+        "method": method,
+        **hull_facts(result, first["seed"]),
+        "machine": machine_class(),
+        "versions": versions(),
+    }
+
+
 def missed(first: dict[str, Any], second: dict[str, Any]) -> dict[str, float]:
     """By how much (eV) the second search is lower, where it is."""
     gaps = {m: e - second["energies"][m] for m, e in first["energies"].items()}
@@ -112,7 +150,7 @@ def hopping_beats(record: dict[str, Any]) -> dict[str, float]:
 
 def table(record: dict[str, Any]) -> str:
     """Who found lower energies, and by how much."""
-    first, second = record["hulls"]
+    first, second = record["hulls"][0], record["hulls"][-1]
     hopping = record["basin_hopping"]["compositions"]
     lines = [
         f"{record['system']}{record['n_atoms']}, budget {record['budget']}, "
@@ -156,6 +194,7 @@ def main() -> None:
     parser.add_argument(
         "--no-hopping", action="store_true", help="leave basin hopping out"
     )
+    parser.add_argument("--against", help="methods, separated by commas")
     parser.add_argument("--print", action="store_true", dest="only_print")
     arguments = parser.parse_args()
     if arguments.only_print:
@@ -165,9 +204,20 @@ def main() -> None:
     if arguments.system is None or arguments.n_atoms is None:
         parser.error("give a system and a number of atoms, such as AgAu 38")
     system = hull_system(arguments.system, arguments.n_atoms)
+    if arguments.against:
+        known = [json.loads(x) for x in arguments.records.read_text().splitlines()]
+        which = (system.name, system.n_atoms)
+        mine = [r for r in known if (r["system"], r["n_atoms"]) == which]
+        if not mine:
+            parser.error("search that system without --against first")
+        with arguments.records.with_name(METHODS.name).open("a") as stream:
+            for method in arguments.against.split(","):
+                line = against(system, method, mine[-1]["hulls"][0])
+                stream.write(json.dumps(line) + "\n")
+        return
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    if len(seeds) != 2:
-        parser.error("give two seeds")
+    if len(seeds) not in (1, 2):
+        parser.error("give one seed or two")
     place = arguments.folders
     name = f"{system.name}{system.n_atoms}"
     hulls = [

@@ -22,7 +22,7 @@ SEARCH = ("search", "LJ13", "--json", "--quiet")
 
 # What one process compiles, and the most memory it ever held.
 ROLLOUT = """
-import json, resource, sys, time
+import json, pathlib, resource, sys, time
 import jax, numpy as np
 from ase_l2h.optimizers import Descent
 from ase_l2h.optimizers.learned import RULES
@@ -34,7 +34,17 @@ target = named_target(name)
 starts = make_starts(target.system, 0, 0, batch).astype(np.float32)
 rule = RULES[architecture]
 rule = rule.create(jax.random.key(0), rule.features_type())
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak_bytes():
+    # Where there is /proc: getrusage begins with what the parent process held.
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        words = status.read_text().split()
+        return 1024 * int(words[words.index("VmHWM:") + 1])
+    unit = 1024 if sys.platform != "darwin" else 1
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = peak_bytes()
 begun = time.perf_counter()
 run = Rollout(
     Descent(rule), target.potential, target.system, starts, jax.random.key(1)
@@ -42,12 +52,10 @@ run = Rollout(
 run.advance(1)
 compiled = time.perf_counter() - begun
 run.advance(20)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-unit = 1024 if sys.platform != "darwin" else 1
 print(json.dumps({
     "first_step_seconds": compiled,
-    "peak_bytes": peak * unit,
-    "before_bytes": before * unit,
+    "peak_bytes": peak_bytes(),
+    "before_bytes": before,
 }))
 """
 
@@ -146,7 +154,7 @@ def compile_and_memory(name: str, batch: int, architecture: str) -> dict[str, An
     }
 
 
-def devices(name: str = "LJ38", steps: int = 200) -> dict[str, Any]:
+def devices(name: str = "LJ38", steps: int = 200, repeats: int = 7) -> dict[str, Any]:
     """Two CPU devices, each on a core of its own, against one on one core.
 
     Where threads cannot be pinned, or there is one core, it says so.
@@ -161,9 +169,11 @@ def devices(name: str = "LJ38", steps: int = 200) -> dict[str, Any]:
         arguments = [json.dumps(chosen), str(len(chosen)), str(steps), name]
         return json.loads(_run(["-c", PINNED, *arguments]).splitlines()[-1])
 
-    # One, two, one: what the machine does meanwhile shows.
-    one, two, again = rates(cores[:1]), rates(cores[:2]), rates(cores[:1])
-    alone, both = statistics.median(one + again), statistics.median(two)
+    # In turns: what other machines of the same host do meanwhile shows in the range.
+    pairs = [
+        [statistics.median(rates(cores[:n])) for n in (1, 2)] for _ in range(repeats)
+    ]
+    alone, both = (statistics.median(way) for way in zip(*pairs, strict=True))
     return {
         "section": "devices",
         "target": name,
@@ -171,5 +181,5 @@ def devices(name: str = "LJ38", steps: int = 200) -> dict[str, Any]:
         "architecture": "equivariant",
         "one_steps_per_second": round(alone),
         "two_steps_per_second": round(both),
-        "ratio": round(both / alone, 2),
+        "ratios": sorted(round(two / one, 2) for one, two in pairs),
     }

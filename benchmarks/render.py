@@ -476,8 +476,11 @@ def hulls() -> None:
     record = hull_pages.SHOWN.relative_to(ROOT)
     replace_between(ROOT / "README.md", "hull", f"{shown} [Record]({record}).")
     replace_between(page, "shown", shown)
+    replace_between(page, "untrained", hull_pages.shown(hull_pages.UNTRAINED))
     if hull_pages.RECORDS.exists():
         replace_between(page, "measured", hull_pages.measured())
+    if hull_pages.METHODS.exists():
+        replace_between(page, "methods", hull_pages.methods())
 
 
 def cards() -> None:

@@ -9,12 +9,14 @@ holds what was tried for speed, whether it was kept or not.
 from __future__ import annotations
 
 import json
+import statistics
 from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import NullLocator
 
 from benchmarks.render import IMAGES, RECORDS, ROOT, replace_between
 from benchmarks.throughput import BATCH, FAMILIES, SIZES, STEPPERS
@@ -142,6 +144,9 @@ def picture(records: list[dict[str, Any]]) -> None:
     for panel in panels[:2]:
         panel.set_ylabel("charged evaluations per second")
     panels[2].set_ylabel("microseconds per structure and step")
+    for panel in (panels[0], panels[2]):
+        panel.set_xticks(SIZES, labels=[str(n) for n in SIZES])
+        panel.xaxis.set_minor_locator(NullLocator())
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(frameon=False, fontsize=7)
@@ -156,21 +161,32 @@ def native() -> str:
     records = [r for r in latest("native") if "missing" not in r]
     if not records:
         return NONE
+    natural = {
+        r["target"]: r["evaluations_per_second"].get("natural", {}).get("median")
+        for r in latest("throughput")
+        if r["batch"] == BATCH and r["run"] == records[-1]["run"]
+    }
     rows = []
     for record in records:
         for stepper in STEPPERS:
             rates = record[stepper]
             micro = [1e6 / rates[b]["median"] for b in ("scan", "native")]
+            known = natural.get(record["target"]) if stepper == "fire" else None
             rows.append(
                 [
                     record["target"],
                     STEP_NAMES[stepper],
                     *(f"{value:.2f}" for value in micro),
                     rates["ratio"]["median"],
+                    f"{rates['native']['median'] / known:.1f}" if known else "-",
                 ]
             )
-    heads = ["target", "steps of", "scan, us", "native, us", "ratio"]
-    return f"{table(heads, rows)}\n\n{source(records[-1])}"
+    heads = ["target", "steps of", "scan, us", "native, us", "ratio", "natural"]
+    notes = (
+        "Natural: steps of FIRE, of which each evaluates once and moves, against "
+        "evaluations alone in natural JAX."
+    )
+    return f"{table(heads, rows)}\n\n{notes} {source(records[-1])}"
 
 
 def waiting() -> str:
@@ -201,10 +217,12 @@ def waiting() -> str:
     parts = [said, table(heads, rows), source(processes[-1])]
     if devices and "missing" not in devices[-1]:
         two = devices[-1]
+        ratios = two["ratios"]
         parts.append(
-            f"Two CPU devices, each on a core of its own, took {two['ratio']} times "
-            f"the steps of one on one core ({two['target']}, batch {two['batch']}). "
-            f"{source(two)}"
+            "Two CPU devices, each on a core of its own, took "
+            f"{statistics.median(ratios):.2f} times the steps of one on one core "
+            f"(median of {len(ratios)} pairs of processes, {ratios[0]} to "
+            f"{ratios[-1]}; {two['target']}, batch {two['batch']}). {source(two)}"
         )
     return "\n\n".join(parts)
 

@@ -91,15 +91,16 @@ def test_noise_differs_between_steps_chunks_and_structures(starts):
     ("count", "largest", "wanted"),
     [
         (1, 64, (1, 1)),
-        (31, 64, (1, 31)),
-        (32, 64, (2, 16)),
+        (5, 64, (1, 5)),
+        (6, 64, (1, 32)),
+        (32, 64, (1, 32)),
         (64, 64, (2, 32)),
-        (150, 64, (4, 38)),
+        (150, 64, (4, 48)),
         (512, 64, (8, 64)),
         (10, 4, (4, 3)),
     ],
 )
-def test_chunks_are_even_in_number_and_as_small_as_fits(count, largest, wanted):
+def test_chunks_are_even_in_number_and_fill_vectors(count, largest, wanted):
     chunks, size = chunk_shape(count, largest)
     assert (chunks, size) == wanted
     assert size <= largest

@@ -105,6 +105,13 @@ class _Count(click.ParamType):
     help="Folder of the results.",
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="scan, native (compiled here by a C++ compiler) or cuda, for learned, adam "
+    "and fire; scan runs the others.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON instead.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def compare(
@@ -117,6 +124,7 @@ def compare(
     seed: int,
     out: Path,
     device: str | None,
+    backend: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -125,6 +133,7 @@ def compare(
     from ase_l2h.evaluation.protocol import Protocol, contender, goal
     from ase_l2h.evaluation.records import Records
     from ase_l2h.rollout.api import resolve_device
+    from ase_l2h.rollout.backends import resolve_backend
     from ase_l2h.targets import named_target
 
     resolve_device(device)
@@ -137,6 +146,7 @@ def compare(
         runs=seeds,
         budget=budget,
         seed=seed,
+        backend=resolve_backend(backend),
     )
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from ase_l2h.evaluation.figures import (
     save_figure,
     tidy_axes,
 )
-from ase_l2h.evaluation.protocol import Protocol
+from ase_l2h.evaluation.protocol import COMPILED, Protocol
 from ase_l2h.evaluation.records import Lines, csv_text, markdown_table
 
 if TYPE_CHECKING:
@@ -145,6 +145,11 @@ def _declared(protocol: Protocol, lines: Lines) -> str:
         "confidence. Median and 90 % are Kaplan and Meier's. Seconds are those of the "
         "machine with runs side by side, without compilation, which is given apart: "
         f"{'; '.join(sorted(machines))}, which other work may have shared."
+        + (
+            ""
+            if protocol.backend == "auto"
+            else f" The backend `{protocol.backend}` ran {', '.join(COMPILED)}."
+        )
     )
 
 

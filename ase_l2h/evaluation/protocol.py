@@ -30,6 +30,7 @@ from ase_l2h.methods import HOPPING, default_steps, make_optimizer, method_weigh
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.api import resolve_device
+from ase_l2h.rollout.backends import BACKENDS
 from ase_l2h.search import HIT, search
 from ase_l2h.system import System
 from ase_l2h.targets import Target
@@ -48,6 +49,8 @@ __all__ = [
 # Starts, and chains, that are run side by side and recorded together.
 STARTS = 128
 CHAINS = 32
+# Methods that other backends than scan can run.
+COMPILED = ("learned", "adam", "fire")
 
 Progress = Callable[[int, int, str], Any]
 
@@ -170,6 +173,8 @@ class Protocol:
         Charged evaluations after which a run is cut off.
     seed
         All starts and chains follow from it; all methods have the same starts.
+    backend
+        What runs the steps of the methods in ``COMPILED``; ``scan`` runs the others.
     """
 
     goals: tuple[Goal, ...]
@@ -177,6 +182,7 @@ class Protocol:
     runs: int
     budget: int
     seed: int
+    backend: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.goals or not self.contenders:
@@ -195,6 +201,11 @@ class Protocol:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)} is given twice; name it once")
+        if self.backend not in BACKENDS:
+            raise ValueError(
+                f"no backend named '{self.backend}'; choose one of "
+                f"{', '.join(BACKENDS)}"
+            )
 
     def todict(self) -> dict[str, Any]:
         """The declaration as a line of the record."""
@@ -205,7 +216,12 @@ class Protocol:
             "runs": self.runs,
             "budget": self.budget,
             "seed": self.seed,
-        }
+        } | ({} if self.backend == "auto" else {"backend": self.backend})
+
+    def asked_for(self, method: Contender) -> str | None:
+        """The backend that was named for a method, None where it is left to choose."""
+        named = self.backend != "auto" and method.method in COMPILED
+        return self.backend if named else None
 
 
 def run_protocol(
@@ -257,6 +273,7 @@ def _key(protocol: Protocol, aim: Goal, method: Contender) -> dict[str, Any]:
         "steps": method.steps,
         "settings": method.settings(aim.system),
         "seed": protocol.seed,
+        "asked_for": protocol.asked_for(method),
     }
     # Where a chain is cut off is part of it; starts are the same under any budget.
     return key | {"budget": protocol.budget} if method.steps is None else key
@@ -319,7 +336,7 @@ def _block_of_starts(
     device: Any,
 ) -> dict[str, Any]:
     """Starts side by side, each with its steps and its quench."""
-    del protocol, missing
+    del missing
     with compile_clock() as clock:
         result = search(
             aim.potential,
@@ -330,6 +347,7 @@ def _block_of_starts(
             n_starts=STARTS - STARTS % method.rules,
             n_steps=method.steps,
             seed=seed,
+            backend=protocol.asked_for(method) or "auto",
             device=device,
         )
     if result.stopped != "done":

@@ -43,6 +43,10 @@ __all__ = [
 
 # Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
 CHUNK = 64
+# Sizes of chunks that fill vectors, and the fewest structures worth filling up to them:
+# `python -m benchmarks` measures batches of 1, 8, 32, 128 and 512.
+LANES = (32, 48, 64)
+FEW = 6
 # Structures times ordered pairs of a chunk: some potentials keep numbers per pair, and
 # 2,000 atoms then take 64 MB instead of a gigabyte. No effect up to 512 atoms.
 PAIRS = 2**24
@@ -130,13 +134,17 @@ def resolve_devices(device: str | Device | Sequence[Device] | None) -> list[Devi
 def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
     """Number and size of the chunks of a batch, from its size alone.
 
-    More than one chunk come in even numbers, so that two cores share the work; the
-    size is the smallest that fits.
+    More than one chunk come in even numbers, so that two cores share the work. Six or
+    more structures are filled up to whole vectors of lanes: XLA takes what is left
+    over one by one, and 63 structures cost up to three times as much as 64.
     """
     chunks = math.ceil(count / largest)
-    if chunks > 1 or count >= 32:
+    if chunks > 1 or count > LANES[0]:
         chunks += chunks % 2
-    return chunks, math.ceil(count / chunks)
+    size = math.ceil(count / chunks)
+    if size >= FEW:
+        size = next((n for n in LANES if n >= size), largest)
+    return chunks, min(size, largest)
 
 
 def fragmented(

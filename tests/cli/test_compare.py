@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from ase_l2h.rollout.native import compiler
+
 ARGUMENTS = (
     *("compare", "LJ5", "--methods", "adam@300,bh", "--seeds", 6),
     *("--budget", "2e4", "--seed", 3),
@@ -96,3 +98,26 @@ def test_a_folder_that_cannot_be_is_refused(refused, tmp_path):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     assert "choose another" in refused("compare", "LJ5", "--out", out)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+def test_starts_of_another_backend_are_kept_apart(run, tmp_path):
+    """What scan has run is no answer to a question about machine code."""
+    few = ("compare", "LJ5", "--methods", "fire@200,gd@200", "--seeds", 2)
+    asked = []
+    for options in ((), ("--backend", "native"), ("--backend", "native")):
+        result = run(*few, *options, "--out", tmp_path, "--quiet")
+        assert result.exit_code == 0, result.output
+        lines = (tmp_path / "records.jsonl").read_text().splitlines()
+        starts = [x for x in map(json.loads, lines) if x["kind"] == "starts"]
+        asked.append([(x["method"], x["backend"]) for x in starts])
+    assert asked[0] == [("fire", "scan"), ("gd", "scan")]
+    # Gradient descent has no other code than scan; what is there is not run again.
+    assert asked[1] == asked[2] == [*asked[0], ("fire", "native")]
+    assert "The backend `native` ran" in (tmp_path / "results.md").read_text()
+
+
+def test_a_backend_that_is_none_is_refused(run, tmp_path):
+    result = run("compare", "LJ5", "--backend", "fast", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "no backend named 'fast'" in result.stderr
