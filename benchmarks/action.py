@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ase_l2h.evaluation.action_atoms import BUDGETS as GLASS
+from ase_l2h.evaluation.action_atoms import Budget as GlassBudget
 from ase_l2h.evaluation.action_atoms import (
     binary_lines,
     binary_table,
@@ -43,6 +43,7 @@ MEASURED = Budget((10, 30, 100), 3, 200_000, (0.05, 0.2, 1.0, 2.5, 5.0))
 SEED = 2026
 CLUSTERS = ("LJ13", "LJ38")
 CLUSTER_BUDGET = 40_000
+GLASS = GlassBudget(32, 5_000)
 
 
 def render() -> None:
@@ -92,7 +93,7 @@ def main() -> None:
             seeds = tuple(range(SEED, SEED + arguments.seeds))
             cluster_lines(records, CLUSTERS, CLUSTER_BUDGET, seeds, show)
         elif arguments.atoms == "binary":
-            binary_lines(records, GLASS["quick"], SEED, show)
+            binary_lines(records, GLASS, SEED, show)
         else:
             dimensions = tuple(map(int, arguments.dimensions.split(",")))
             size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)

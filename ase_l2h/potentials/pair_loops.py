@@ -20,8 +20,8 @@ from jaxtyping import Array, Float, Int
 from ase_l2h.potentials.base import (
     EnergyAndGradient,
     PairwisePotential,
-    automatic_energy_and_gradient,
     neighbours,
+    over_neighbours,
     times_rows,
 )
 from ase_l2h.system import System
@@ -209,11 +209,11 @@ class PairPotential(PairwisePotential):
     ) -> EnergyAndGradient:
         """Energy and gradient in one loop that visits each pair once.
 
-        Small periodic cells, where a pair meets in several images, are differentiated
-        automatically.
+        In small periodic cells, where a pair meets in several images, every atom visits
+        all images of every other.
         """
         if not nearest_image_suffices(system):
-            return automatic_energy_and_gradient(self, positions, system)
+            return self._of_all_images(positions, system)
 
         def visit(k, displacement, weight, sums):
             atoms, gradient, partner_atoms, partner_gradient = sums
@@ -238,4 +238,23 @@ class PairPotential(PairwisePotential):
         )
         atoms = atoms + fold(partner_atoms)
         gradient = gradient + fold(partner_gradient, axis=1)
+        return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)
+
+    def _of_all_images(
+        self, positions: Float[Array, "3 n *batch"], system: System
+    ) -> EnergyAndGradient:
+        species = jnp.asarray(system.species)
+
+        def add(displacement, squared, j, sums):
+            atoms, gradient = sums
+            other = jax.lax.dynamic_index_in_dim(species, j, 0)
+            look_up = table_look_up(species[:, None], other[:, None], squared)
+            pair, slope = with_slope(
+                lambda s: self.pair_energy(s, look_up, system), squared
+            )
+            # An atom feels a pair twice by half its slope: as this and as the other.
+            return atoms + 0.5 * pair, gradient + 2.0 * slope * displacement
+
+        zero = jnp.zeros_like(positions)
+        atoms, gradient = over_neighbours(positions, system, add, (zero[0], zero))
         return EnergyAndGradient(jnp.sum(atoms, axis=0), atoms, gradient)
