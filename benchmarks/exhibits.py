@@ -10,6 +10,7 @@ is run: pages and pictures of ``docs`` are made from records only.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import re
 import shutil
@@ -139,7 +140,7 @@ def _finished(
     kept = tuple(c for c in declared.contenders if c.name in met)
     if not kept:
         return declared, {}
-    return Protocol((aim,), kept, declared.runs, declared.budget, declared.seed), met
+    return dataclasses.replace(declared, contenders=kept), met
 
 
 def _verdict(target: str, met: dict[str, Encounters]) -> str:
