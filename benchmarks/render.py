@@ -191,9 +191,9 @@ def results() -> None:
         "fewer charged evaluations per start. The default weights are the portfolio "
         f"`{default}`, which the starts take in turn; the best single weights are the "
         "cheapest of those released, chosen for each target with hindsight. A star "
-        "marks targets without a published energy at hand: the lowest that this package "
-        "has found by any method (the paper prints -181.89 for Au55); silicon is held "
-        "against its "
+        "marks targets without a published energy at hand: the lowest that this "
+        "package has found by any method (the paper prints -181.89 for Au55); silicon "
+        "is held against its "
         "crystal. Made by "
         f"`python -m benchmarks.results` on {first['machine']}."
     )
