@@ -20,7 +20,7 @@ from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers import Descent, Lbfgs
 from ase_l2h.optimizers.descent import descents
 from ase_l2h.potentials.base import Potential
-from ase_l2h.potentials.scales import atom_scales, reduced_units
+from ase_l2h.potentials.scales import atom_scales, reduced_units, species_units
 from ase_l2h.rollout import Rollout, quench
 from ase_l2h.rollout.api import Device
 from ase_l2h.rollout.quench import QUENCH_FMAX
@@ -215,7 +215,8 @@ class Decorator:
 
         The same for every batch: no result depends on what else is in the batch.
         """
-        units = [self.units(m) for m in range(self.n + 1)]
+        kinds = len(species_units(self.potential)[0])
+        units = [self.units(m) for m in range(self.n + 1 if kinds > 1 else 1)]
         return min(energy / length for length, energy in units)
 
     def single_points(self, species: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ MEASURED = Budget((10, 30, 100), 3, 200_000, (0.05, 0.2, 1.0, 2.5, 5.0))
 SEED = 2026
 CLUSTERS = ("LJ13", "LJ38")
 CLUSTER_BUDGET = 40_000
-GLASS = GlassBudget(32, 5_000)
+GLASS = GlassBudget(32, 2_000)
 
 
 def render() -> None:

@@ -49,7 +49,17 @@ TARGETS = {
     "Ag19Au19": Aim(48, 500_000, "gupta-alloys", "native"),
 }
 # The cheapest first.
-METHODS = ("learned", "EXPERT", "bh", "adam", "fire", "gd", "bh-paper", "PAPER")
+METHODS = (
+    "hybrid",
+    "learned",
+    "EXPERT",
+    "bh",
+    "adam",
+    "fire",
+    "gd",
+    "bh-paper",
+    "PAPER",
+)
 
 
 def protocols(targets: str, methods: str) -> list[Protocol]:

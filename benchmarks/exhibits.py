@@ -28,6 +28,7 @@ from ase_l2h.evaluation.figures import save_figure
 from ase_l2h.evaluation.protocol import Protocol
 from ase_l2h.evaluation.records import Lines, Records, read_lines, reading_only
 from benchmarks import comparison
+from benchmarks.render import replace_between
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records" / "reproduce-quick"
@@ -124,6 +125,7 @@ def comparison_page() -> None:
         save_figure(figure, DOCS / "images" / f"compare-{name}.png", "png")
         verdicts.append(_verdict(name, met))
     page += ["## Who wins where", "", *verdicts, "", *tables]
+    replace_between(ROOT / "README.md", "wins", "\n".join(verdicts))
     (DOCS / "comparison.md").write_text("\n".join(page).rstrip() + "\n")
 
 
@@ -151,7 +153,8 @@ def _verdict(target: str, met: dict[str, Encounters]) -> str:
         return f"* {target}: nobody found it."
     least = means[best].value
     learned = [name for name in means if name.startswith("learned")]
-    others = [name for name in (*learned, "bh") if name in means and name != best]
+    others = [*(["hybrid"] if "hybrid" in means else []), *learned, "bh"]
+    others = [name for name in others if name in means and name != best]
     parts = []
     for name in others:
         mean = means[name]

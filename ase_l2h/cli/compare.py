@@ -20,8 +20,8 @@ __all__ = ["compare"]
 HELP = """Compare methods by what a first encounter with the lowest minimum costs.
 
 Every TARGET is a formula as for 'ase-l2h search' (LJ38, Au55, Si64). METHODS are
-learned, adam, fire, gd, bh and bh-paper; learned:NAME takes other weights, and @STEPS
-other steps per start, as in learned:lj-fcc@3000.
+learned, hybrid, adam, fire, gd, bh and bh-paper; learned:NAME takes other weights, and
+@STEPS other steps per start, as in learned:lj-fcc@3000.
 
 Every method makes the same number of runs from the same starts. A run is charged for
 every energy and gradient; it ends when a charged quench ends within 1e-4 energy scales

@@ -19,6 +19,7 @@ __all__ = ["search"]
 
 # `ase_l2h.search.METHODS`, which would load JAX; a test holds the two together.
 METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
+HYBRID = "hybrid"
 DEFAULT_STARTS = 150
 FILE = click.Path(path_type=Path)
 
@@ -38,6 +39,7 @@ relaxes and keeps what was found (exit code 130).
 Examples:
   ase-l2h search LJ13 --starts 150 --seed 0
   ase-l2h search LJ38 --target-energy -173.9284 --plot lj38.png
+  ase-l2h search LJ75 --method hybrid --target-energy -397.4923
   ase-l2h search Ag19Au19 --potential gupta:AgAu -o best.extxyz
   ase-l2h search cluster.xyz --potential lj --sigma 3.4 --epsilon 0.0104
   ase-l2h search Si64 --minima all.extxyz --json > si64.json
@@ -69,11 +71,13 @@ Examples:
 )
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=click.Choice((*METHODS, HYBRID)),
     default="learned",
     show_default=True,
     help="What takes the steps: the learned optimizer, Adam, FIRE, gradient descent, "
-    "basin hopping, or basin hopping as in the Learn2Hop paper.",
+    "basin hopping, or basin hopping as in the Learn2Hop paper; hybrid keeps a "
+    "population of clusters, for learned hops, fragments of ordered packings and moves "
+    "of loose atoms.",
 )
 @click.option(
     "--weights",
@@ -83,16 +87,15 @@ Examples:
 @click.option(
     "--starts",
     type=int,
-    default=DEFAULT_STARTS,
-    show_default=True,
-    help="Starting structures.",
+    help=f"Starting structures, or searches of hybrid.  [default: {DEFAULT_STARTS}, 1 "
+    "of hybrid]",
 )
 @click.option(
     "--steps",
     type=int,
     help="Steps per start, each one charged evaluation, also those of the quenches of "
-    "bh.  [default: the horizon of the weights, 10000 for bh, 50000 for bh-paper, else "
-    "1000]",
+    "bh; all evaluations of a search of hybrid.  [default: the horizon of the weights, "
+    "10000 for bh, 50000 for bh-paper, 200000 for hybrid, else 1000]",
 )
 @click.option(
     "--seed",
@@ -139,7 +142,7 @@ Examples:
 def search(
     ctx: click.Context,
     target: str,
-    starts: int,
+    starts: int | None,
     as_json: bool,
     target_energy: float | None,
     **options: Any,
@@ -154,9 +157,13 @@ def search(
     from ase_l2h.rollout.api import resolve_devices
     from ase_l2h.rollout.backends import resolve_backend
 
-    weights = method_weights(options["method"], options["weights"])
-    if options["steps"] is None:
-        options["steps"] = default_steps(options["method"], weights)
+    if options["method"] == HYBRID:
+        starts = _hybrid_defaults(starts, options)
+    else:
+        weights = method_weights(options["method"], options["weights"])
+        if options["steps"] is None:
+            options["steps"] = default_steps(options["method"], weights)
+        starts = DEFAULT_STARTS if starts is None else starts
     resolve_backend(options["backend"])
     devices = options.pop("devices")
     if devices != 1:
@@ -195,12 +202,26 @@ def search(
         raise Interrupted("interrupted; the results until then are kept")
 
 
+def _hybrid_defaults(starts: int | None, options: dict[str, Any]) -> int:
+    """Steps and starts of the hybrid method, and what it cannot be asked for."""
+    from ase_l2h.cluster_search import DEFAULT_EVALUATIONS
+
+    if options["rotate"]:
+        raise click.UsageError("--rotate turns given starts; hybrid has its own")
+    if options["backend"] not in ("auto", "scan"):
+        raise click.UsageError("hybrid runs on scan alone; leave out --backend")
+    if options["steps"] is None:
+        options["steps"] = DEFAULT_EVALUATIONS
+    return 1 if starts is None else starts
+
+
 def _run(
     job: Job, starts: int, target_energy: float | None, options: dict[str, Any]
 ) -> SearchResult:
     """The search with its progress bar and signals."""
     from tqdm import tqdm
 
+    from ase_l2h import cluster_search
     from ase_l2h import search as searching
     from ase_l2h.cli.signals import stop_on_signals
 
@@ -214,6 +235,19 @@ def _run(
         disable=options["quiet"] or None,
     )
     with bar, stop_on_signals() as stop:
+        if options["method"] == HYBRID:
+            return cluster_search.find_cluster(
+                job.potential,
+                job.system,
+                weights=options["weights"],
+                n_searches=starts,
+                budget=options["steps"],
+                seed=options["seed"],
+                target_energy=target_energy,
+                max_seconds=options["max_seconds"],
+                device=options["device"],
+                progress=stop.watch(bar.update),
+            )
         return searching.search(
             job.potential,
             job.system,

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from importlib import resources
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.cluster_search import cluster_weights, find_cluster
 from ase_l2h.evaluation.compile_clock import compile_clock
 from ase_l2h.evaluation.first_encounter import first_encounters
 from ase_l2h.evaluation.records import Lines, Records
@@ -34,6 +36,7 @@ from ase_l2h.rollout.backends import BACKENDS
 from ase_l2h.search import HIT, search
 from ase_l2h.system import System
 from ase_l2h.targets import Target
+from ase_l2h.weights import load_weights
 
 __all__ = [
     "Contender",
@@ -49,6 +52,9 @@ __all__ = [
 # Starts, and chains, that are run side by side and recorded together.
 STARTS = 128
 CHAINS = 32
+# Hybrid searches that are recorded together.
+HYBRIDS = 4
+HYBRID = "hybrid"
 # Methods that other backends than scan can run.
 COMPILED = ("learned", "adam", "fire")
 
@@ -116,10 +122,13 @@ class Contender:
     steps: int | None
     rules: int = 1
 
-    def settings(self, system: System) -> str | None:
+    def settings(self, potential: Potential, system: System) -> str | None:
         """Its parameters in words, where no hash of weights stands for them."""
         if self.sha256 is not None:
             return None
+        if self.method == HYBRID:
+            loaded = cluster_weights(potential)
+            return f"hybrid {loaded.name} {loaded.sha256}"
         return repr(make_optimizer(self.method, None, self.steps or 1, system))
 
 
@@ -138,13 +147,17 @@ def contender(text: str) -> Contender:
             "for example learned:lj-fcc@600"
         )
     method, weights, steps = match.groups()
+    if steps is not None and method in (*HOPPING, HYBRID):
+        raise ValueError(
+            f"'{text}': {method} goes on until its budget is used up; leave @{steps} "
+            "out"
+        )
+    if method == HYBRID:
+        # Which weights a target gets by default depends on its elements.
+        known = None if weights is None else load_weights(weights)
+        return Contender(text, method, weights, known and known.sha256, None)
     loaded = method_weights(method, weights)
     if method in HOPPING:
-        if steps is not None:
-            raise ValueError(
-                f"'{text}': {method} hops until its budget is used up; leave @{steps} "
-                "out"
-            )
         return Contender(text, method, None, None, None)
     count = default_steps(method, loaded) if steps is None else int(steps)
     if count < 1:
@@ -245,6 +258,8 @@ def run_protocol(
         if progress is not None:
             progress(number, len(pairs), f"{aim.name} {method.name}")
         block = _block_of_chains if method.steps is None else _block_of_starts
+        if method.method == HYBRID:
+            block = _block_of_hybrids
         while (missing := _missing(protocol, records.lines, aim, method)) > 0:
             done = len(lines_of(protocol, records.lines, aim, method))
             key = _key(protocol, aim, method) | {"block": done}
@@ -271,7 +286,7 @@ def _key(protocol: Protocol, aim: Goal, method: Contender) -> dict[str, Any]:
         "weights": method.weights,
         "weights_sha256": method.sha256,
         "steps": method.steps,
-        "settings": method.settings(aim.system),
+        "settings": method.settings(aim.potential, aim.system),
         "seed": protocol.seed,
         "asked_for": protocol.asked_for(method),
     }
@@ -394,6 +409,46 @@ def _block_of_chains(
         "quenches": met.quenches.tolist(),
         "energies": _rounded(met.energies),
         "wall_seconds": round(met.wall_seconds, 4),
+        "compile_seconds": round(clock.seconds, 4),
+        "backend": "scan",
+        "device": _device_kind(device),
+    }
+
+
+def _block_of_hybrids(
+    protocol: Protocol,
+    aim: Goal,
+    method: Contender,
+    seed: int,
+    missing: int,
+    device: Any,
+) -> dict[str, Any]:
+    """Searches one after the other, each to the end of the round of its encounter."""
+    found, evaluations, energies = [], [], []
+    begun = time.monotonic()
+    with compile_clock() as clock:
+        for number in range(min(HYBRIDS, missing)):
+            result = find_cluster(
+                aim.potential,
+                aim.system,
+                weights=method.weights,
+                budget=protocol.budget,
+                seed=int(np.random.SeedSequence((seed, number)).generate_state(1)[0]),
+                target_energy=aim.energy,
+                device=device,
+            )
+            if result.stopped == "interrupted":
+                # What was cut short is no run.
+                raise KeyboardInterrupt
+            found.append(result.best_energy <= aim.energy + aim.tolerance)
+            evaluations.append(result.charged_evaluations)
+            energies.append(result.best_energy)
+    return {
+        "block_seed": seed,
+        "found": [bool(hit) for hit in found],
+        "evaluations": evaluations,
+        "energies": _rounded(np.array(energies)),
+        "wall_seconds": round(time.monotonic() - begun, 4),
         "compile_seconds": round(clock.seconds, 4),
         "backend": "scan",
         "device": _device_kind(device),

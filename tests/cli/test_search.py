@@ -238,6 +238,32 @@ def test_the_methods_offered_are_those_of_the_library():
     assert METHODS == searching.METHODS
     (option,) = [p for p in search.params if p.name == "method"]
     assert isinstance(option.type, click.Choice)
+    assert tuple(option.type.choices) == (*METHODS, "hybrid")
+
+
+def test_hybrid_is_one_search_of_two_hundred_thousand_evaluations(run):
+    arguments = ("search", "LJ7", "--method", "hybrid", "--weights", "lj-icosahedral")
+    result = run(*arguments, "--target-energy", -16.5, "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["n_starts"], found["n_steps"]) == (1, 200_000)
+    assert (found["method"], found["stopped"]) == ("hybrid", "target")
+    assert found["best_energy"] == pytest.approx(-16.505384, abs=1e-6)
+    assert found["hits"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rotate",), "--rotate turns given starts"),
+        (("--backend", "native"), "hybrid runs on scan alone"),
+        (("--starts", 0), "0 searches are asked for"),
+    ],
+)
+def test_hybrid_refuses_what_it_does_not_do(run, options, message):
+    result = run("search", "LJ7", "--method", "hybrid", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_what_json_cannot_hold_is_null(outcome):

@@ -16,6 +16,7 @@ from ase_l2h.evaluation.protocol import (
     Protocol,
     contender,
     goal,
+    lines_of,
     run_protocol,
     runs_of_starts,
 )
@@ -199,10 +200,11 @@ def test_a_damaged_record_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bh@500", "hops until its budget"),
+        ("bh@500", "goes on until its budget"),
         ("lbfgs", "no method named 'lbfgs'"),
         ("adam:lj", "uses no weights"),
         ("adam@0", "takes no steps"),
+        ("hybrid@600", "goes on until its budget is used up"),
         ("", "is no method"),
         ("learned:", "is no method"),
     ],
@@ -216,12 +218,17 @@ def test_a_method_is_read_with_its_weights_and_steps(aim):
     learned = contender("learned:lj-fcc@3000")
     assert (learned.weights, learned.steps) == ("lj-fcc", 3000)
     assert learned.sha256 is not None
-    assert learned.settings(aim.system) is None
+    assert learned.settings(aim.potential, aim.system) is None
     assert (learned.rules, contender("learned").rules) == (1, 3)
     assert contender("learned").steps == 600
     assert contender("bh").steps is None
+    assert contender("hybrid").steps is None
+    assert contender("hybrid:lj").sha256 == contender("learned:lj").sha256
+    # What stands for None is in the record all the same.
+    known = contender("hybrid").settings(aim.potential, aim.system)
+    assert "lj-icosahedral+lj" in str(known)
     # Other settings make another record.
-    assert "rate=" in str(contender("adam").settings(aim.system))
+    assert "rate=" in str(contender("adam").settings(aim.potential, aim.system))
 
 
 @pytest.mark.parametrize(
@@ -262,3 +269,21 @@ def test_time_compiled_in_two_threads_at_once_counts_once(monkeypatch):
     ):
         clock.hear(event, duration)
     assert clock.seconds == pytest.approx(7.0)
+
+
+def test_a_hybrid_search_is_one_run_and_charged_for_its_rounds(tmp_path):
+    """Seven atoms are found in the first round."""
+    seven = goal(named_target("LJ7"))
+    protocol = Protocol(
+        (seven,), (contender("hybrid:lj-icosahedral"),), runs=2, budget=20_000, seed=4
+    )
+    records = Records(tmp_path / "records.jsonl")
+    run_protocol(protocol, records)
+    (line,) = lines_of(protocol, records.lines, seven, protocol.contenders[0])
+    assert line["kind"] == "chains"
+    assert line["found"] == [True, True]
+    assert all(0 < spent < 20_000 for spent in line["evaluations"])
+    assert line["energies"] == pytest.approx([seven.energy] * 2, abs=1e-4)
+    # Nothing is left to run.
+    run_protocol(protocol, records)
+    assert len(lines_of(protocol, records.lines, seven, protocol.contenders[0])) == 1
