@@ -240,6 +240,6 @@ def _double(function: Any, point: np.ndarray) -> float:
         return float(exact.energy(jnp.asarray(point, jnp.float64)))
 
 
-def _short(value: float) -> float | None:
+def _short(value: float | int) -> float | None:
     """Six digits; None for what JSON cannot hold."""
     return float(f"{value:.6g}") if np.isfinite(value) else None
