@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
+import time
 from typing import Any
 
 import jax.numpy as jnp
@@ -93,6 +96,57 @@ def test_a_stopped_run_ends_in_the_same_bits(result, tmp_path, monkeypatch):
     assert found.point.tobytes() == result.point.tobytes()
     again = minimise(BOWL, SETTINGS, folder=tmp_path, quiet=True)
     assert again.records == result.records
+
+
+RUN = """
+import sys
+from pathlib import Path
+from ase_l2h.action.minimise import ActionSettings, minimise
+from ase_l2h.potentials.analytic import SchafferF7
+found = minimise(
+    SchafferF7(5),
+    ActionSettings(
+        budget=60_000, batch=64, paths=16, path_steps=16, looks=60, layers=1, width=8,
+        seed=3,
+    ),
+    folder=Path(sys.argv[1]),
+    quiet=True,
+)
+print(found.point.tobytes().hex(), found.energy, len(found.records))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, rng):
+    """SIGKILL, each time some looks further on than the time before."""
+    unkilled = ended(tmp_path / "whole").communicate()[0]
+    folder = tmp_path / "killed"
+    record = folder / "record.jsonl"
+    kills = 0
+    for _ in range(20):
+        run = ended(folder)
+        wanted = lines_in(record) + int(rng.integers(1, 8))
+        while run.poll() is None and lines_in(record) < wanted:
+            time.sleep(0.002)
+        time.sleep(float(rng.uniform(0, 0.02)))
+        kills += run.poll() is None
+        run.kill()
+        run.communicate()
+    assert kills >= 5
+    assert ended(folder).communicate()[0] == unkilled
+    assert (folder / "record.jsonl").read_bytes() == (
+        tmp_path / "whole" / "record.jsonl"
+    ).read_bytes()
+
+
+def ended(folder):
+    """A process that runs, or continues, the minimisation in a folder."""
+    command = [sys.executable, "-c", RUN, str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def lines_in(path):
+    return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
 def test_a_run_of_something_else_is_not_continued(tmp_path):
