@@ -6,11 +6,17 @@ tests start must see what a user's shell would give them.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import jax
 import numpy as np
 import pytest
+
+# Shells start what runs in the background with SIGINT ignored, and programs that tests
+# start and interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two devices, so that sharding is tested on every machine.
 jax.config.update("jax_num_cpu_devices", 2)

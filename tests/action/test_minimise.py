@@ -106,8 +106,8 @@ from ase_l2h.potentials.analytic import SchafferF7
 found = minimise(
     SchafferF7(5),
     ActionSettings(
-        budget=60_000, batch=64, paths=16, path_steps=16, looks=60, layers=1, width=8,
-        seed=3,
+        budget=1_500_000, batch=64, paths=16, path_steps=16, looks=400, layers=1,
+        width=8, seed=3,
     ),
     folder=Path(sys.argv[1]),
     quiet=True,
@@ -125,14 +125,14 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, rng):
     kills = 0
     for _ in range(20):
         run = ended(folder)
-        wanted = lines_in(record) + int(rng.integers(1, 8))
-        while run.poll() is None and lines_in(record) < wanted:
+        before = lines_in(record)
+        while run.poll() is None and lines_in(record) == before:
             time.sleep(0.002)
-        time.sleep(float(rng.uniform(0, 0.02)))
+        time.sleep(float(rng.uniform(0, 0.2)))
         kills += run.poll() is None
         run.kill()
         run.communicate()
-    assert kills >= 5
+    assert kills >= 10
     assert ended(folder).communicate()[0] == unkilled
     assert (folder / "record.jsonl").read_bytes() == (
         tmp_path / "whole" / "record.jsonl"
