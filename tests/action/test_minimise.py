@@ -101,12 +101,14 @@ def test_a_stopped_run_ends_in_the_same_bits(result, tmp_path, monkeypatch):
 RUN = """
 import sys
 from pathlib import Path
+from ase_l2h.action import minimise as module
 from ase_l2h.action.minimise import ActionSettings, minimise
 from ase_l2h.potentials.analytic import SchafferF7
+module.CHECKPOINT_SECONDS = 0.05
 found = minimise(
     SchafferF7(5),
     ActionSettings(
-        budget=1_500_000, batch=64, paths=16, path_steps=16, looks=400, layers=1,
+        budget=1_000_000, batch=64, paths=16, path_steps=16, looks=400, layers=1,
         width=8, seed=3,
     ),
     folder=Path(sys.argv[1]),
