@@ -119,6 +119,7 @@ print(found.point.tobytes().hex(), found.energy, len(found.records))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, rng):
     """SIGKILL, each time some looks further on than the time before."""
     unkilled = ended(tmp_path / "whole").communicate()[0]
