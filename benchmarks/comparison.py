@@ -5,7 +5,8 @@
 Starts and chains follow from seed 2026, which nothing was tuned on. What was declared,
 and one line per block of runs, goes to ``benchmarks/records/comparison.jsonl``; what is
 there already is not run again, so a run may be stopped at any time and goes on with
-the block it was in. ``python -m benchmarks.exhibits`` turns it into tables and
+the block it was in. Of a block of starts the committed file keeps the lowest
+energy only. ``python -m benchmarks.exhibits`` turns it into tables and
 pictures.
 """
 
