@@ -211,13 +211,13 @@ class CompositionSearch:
             known += self._hopped(rngs)
         # Each kind by itself: structures that descend from refined ones lie lower than
         # fresh ones with their elements at random, whatever those may become.
-        descended = self._descended(
+        descended = self.decorator.descend(
             self._shortlist(mine, fresh) + self._shortlist(mine, known)
         )
         if method != "learned":
             moved = rearranged(self.decorator, descended)
             lower = [c for c, d in zip(moved, descended, strict=True) if c is not d]
-            descended = moved + self._descended(lower)
+            descended = moved + self.decorator.descend(lower)
         polished = self.decorator.polish(
             self._worth_keeping(mine, descended + fresh + known)
         )
@@ -387,12 +387,6 @@ class CompositionSearch:
             new = [c for c in new if c.energy <= lowest + WINDOW * unit]
             chosen += self._several(m, new)
         return chosen
-
-    def _descended(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """By exchanges of unlike atoms, where there are two kinds."""
-        alloys = [c for c in candidates if 0 < c.composition() < self.n]
-        lower = iter(self.decorator.descend(alloys) if alloys else [])
-        return [next(lower) if 0 < c.composition() < self.n else c for c in candidates]
 
     def _new(
         self,

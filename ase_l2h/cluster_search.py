@@ -20,12 +20,19 @@ from ase_l2h.hull_search import DEFAULT_WEIGHTS, ordered_packings
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.scales import species_units
 from ase_l2h.rollout.api import Device, Status, resolve_devices
-from ase_l2h.search import HIT, Minimum, SearchResult, distinct_minima
+from ase_l2h.search import (
+    Minimum,
+    SearchResult,
+    check_limits,
+    distinct_minima,
+    reached_below,
+)
 from ase_l2h.system import System
 from ase_l2h.weights import Weights, load_weights
 
-__all__ = ["DEFAULT_EVALUATIONS", "cluster_weights", "find_cluster"]
+__all__ = ["DEFAULT_EVALUATIONS", "HYBRID", "cluster_weights", "find_cluster"]
 
+HYBRID = "hybrid"
 DEFAULT_EVALUATIONS = 200_000
 # Of clusters of one element; alloys need rules that place the elements.
 ONE_ELEMENT = "lj-icosahedral+lj"
@@ -113,13 +120,12 @@ def find_cluster(
         When there is nothing to return yet.
     """
     begun = time.monotonic()
-    ones = _checked(system, n_searches, budget, seed, target_energy, max_seconds)
+    check_limits(seed, target_energy, max_seconds)
+    ones = _checked(system, n_searches, budget)
     loaded = cluster_weights(potential, weights)
     devices = resolve_devices(device)
     deadline = math.inf if max_seconds is None else begun + max_seconds
-    reached = -math.inf
-    if target_energy is not None:
-        reached = target_energy + HIT * float(np.mean(np.asarray(system.energy_scale)))
+    reached = reached_below(target_energy, system)
     packings = ordered_packings(system.n_atoms)
 
     found: list[_Found] = []
@@ -152,15 +158,15 @@ def find_cluster(
     energies = np.array([one.energies[0] for one in found])
     trace, trace_steps = _trace([one.course for one in found])
     return SearchResult(
-        method="hybrid",
+        method=HYBRID,
         weights=loaded,
         seed=seed,
         n_steps=budget,
         energies=energies,
-        positions=_ordered(system, ones, [one.positions[0] for one in found]),
+        positions=_ordered(system, [one.positions[0] for one in found]),
         evaluations=np.array([one.course[-1][0] for one in found]),
         status=np.full(len(found), int(Status.CONVERGED)),
-        minima=_minima(system, ones, found),
+        minima=_minima(system, found),
         trace=trace,
         trace_steps=trace_steps,
         wall_seconds=time.monotonic() - begun,
@@ -169,14 +175,7 @@ def find_cluster(
     )
 
 
-def _checked(
-    system: System,
-    n_searches: int,
-    budget: int,
-    seed: int,
-    target_energy: float | None,
-    max_seconds: float | None,
-) -> int:
+def _checked(system: System, n_searches: int, budget: int) -> int:
     """Number of atoms of species 1."""
     species = np.asarray(system.species)
     if system.cell is not None or system.free is not None:
@@ -197,12 +196,6 @@ def _checked(
         raise ValueError(f"{n_searches} searches are asked for; give 1 to 100000")
     if not 1 <= budget <= 10**12:
         raise ValueError(f"the budget is {budget} evaluations; give 1 to 10^12")
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
-    if target_energy is not None and math.isnan(target_energy):
-        raise ValueError("target_energy is not a number; give an energy")
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
     return int(species.sum())
 
 
@@ -258,18 +251,17 @@ def _one_search(
     )
 
 
-def _ordered(system: System, ones: int, positions: Sequence[np.ndarray]) -> np.ndarray:
+def _ordered(system: System, positions: Sequence[np.ndarray]) -> np.ndarray:
     """``(3, n, k)``: atoms of species 0 first become those of ``system``."""
     species = np.asarray(system.species)
     place = np.argsort(np.argsort(species, kind="stable"), kind="stable")
-    assert int(species.sum()) == ones
     return np.stack([x[:, place] for x in positions], axis=-1)
 
 
-def _minima(system: System, ones: int, found: Sequence[_Found]) -> list[Minimum]:
+def _minima(system: System, found: Sequence[_Found]) -> list[Minimum]:
     """Distinct ones of all searches."""
     energies = np.concatenate([one.energies for one in found])
-    positions = _ordered(system, ones, [x for one in found for x in one.positions])
+    positions = _ordered(system, [x for one in found for x in one.positions])
     search = np.repeat(np.arange(len(found)), [len(one.energies) for one in found])
     return [
         dataclasses.replace(minimum, start=int(search[minimum.start]))

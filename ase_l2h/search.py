@@ -39,9 +39,12 @@ __all__ = [
     "Minimum",
     "Quench",
     "SearchResult",
+    "check_limits",
     "distinct_minima",
+    "hit_tolerance",
     "make_starts",
     "quench",
+    "reached_below",
     "relax_rollout",
     "search",
 ]
@@ -255,13 +258,7 @@ def search(
         raise ValueError(f"{n_starts} starts are asked for; give 1 to 1000000")
     if n_steps is not None and not 1 <= n_steps <= 10_000_000:
         raise ValueError(f"{n_steps} steps are asked for; give 1 to 10000000")
-    # JAX seeds have 32 bits: 2^32 would silently repeat 0.
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
-    if target_energy is not None and math.isnan(target_energy):
-        raise ValueError("target_energy is not a number; give an energy")
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
+    check_limits(seed, target_energy, max_seconds)
     resolve_backend(backend)
     device = resolve_devices(device)
     if starts is not None:
@@ -270,9 +267,7 @@ def search(
     n_steps = default_steps(method, loaded) if n_steps is None else n_steps
     optimizer = make_optimizer(method, loaded, n_steps, system, target_energy)
     deadline = None if max_seconds is None else begun + max_seconds
-    reached = -math.inf
-    if target_energy is not None:
-        reached = target_energy + HIT * float(np.mean(np.asarray(system.energy_scale)))
+    reached = reached_below(target_energy, system)
     rollout_key = jax.random.fold_in(jax.random.key(seed), ROLLOUTS)
 
     rounds: list[dict[str, np.ndarray]] = []
@@ -326,6 +321,37 @@ def search(
         stopped=stopped,
         **joined,
     )
+
+
+def check_limits(
+    seed: int, target_energy: float | None, max_seconds: float | None
+) -> None:
+    """Refuse what no search can begin with or end at.
+
+    Raises
+    ------
+    ValueError
+        For an impossible seed, energy or time; the sentence says what to do.
+    """
+    # JAX seeds have 32 bits: 2^32 would silently repeat 0.
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
+    if target_energy is not None and math.isnan(target_energy):
+        raise ValueError("target_energy is not a number; give an energy")
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
+
+
+def hit_tolerance(system: System) -> float:
+    """How far above a minimum a relaxed energy still counts as it."""
+    return HIT * float(np.mean(np.asarray(system.energy_scale)))
+
+
+def reached_below(target_energy: float | None, system: System) -> float:
+    """The highest relaxed energy that meets a target, ``-inf`` without one."""
+    if target_energy is None:
+        return -math.inf
+    return target_energy + hit_tolerance(system)
 
 
 def _checked_starts(starts: np.ndarray, system: System) -> np.ndarray:

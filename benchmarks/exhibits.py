@@ -165,7 +165,7 @@ def _verdict(target: str, met: dict[str, Encounters]) -> str:
         return f"* {target}: nobody found it."
     least = means[best].value
     learned = [name for name in means if name.startswith("learned")]
-    others = [*(["hybrid"] if "hybrid" in means else []), *learned, "bh"]
+    others = ("hybrid", *learned, "bh")
     others = [name for name in others if name in means and name != best]
     parts = []
     for name in others:

@@ -52,6 +52,12 @@ def spans(motifs: dict[int, str]) -> str:
     )
 
 
+def latest() -> dict[tuple[str, int], dict[str, Any]]:
+    """The last record of every system."""
+    records = map(json.loads, RECORDS.read_text().splitlines())
+    return {(record["system"], record["n_atoms"]): record for record in records}
+
+
 def methods() -> str:
     """Other methods with the evaluations of the first search of a system."""
     out = [
@@ -59,13 +65,10 @@ def methods() -> str:
         "lower at | mean difference, meV |",
         "|---|---|---|---|---|---|---|",
     ]
-    hybrid = {}
-    for line in RECORDS.read_text().splitlines():
-        record = json.loads(line)
-        hybrid[record["system"], record["n_atoms"]] = record["hulls"][0]
+    hybrid = latest()
     for line in METHODS.read_text().splitlines():
         other = json.loads(line)
-        first = hybrid[other["system"], other["n_atoms"]]
+        first = hybrid[other["system"], other["n_atoms"]]["hulls"][0]
         gaps = [other["energies"][m] - e for m, e in first["energies"].items()]
         out.append(
             f"| {other['system']}{other['n_atoms']} | `{other['method']}` | "
@@ -91,11 +94,7 @@ def measured() -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     machines = set()
-    latest: dict[tuple[str, int], dict[str, Any]] = {}
-    for line in RECORDS.read_text().splitlines():
-        record = json.loads(line)
-        latest[record["system"], record["n_atoms"]] = record
-    for record in latest.values():
+    for record in latest().values():
         machines.add(record["machine"])
         for first, second in zip(record["hulls"], record["hulls"][::-1], strict=True):
             worse = missed(first, second)

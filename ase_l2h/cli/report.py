@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h import search as searching
 from ase_l2h.cli.target import Job
 from ase_l2h.evaluation.statistics import wilson_interval
 from ase_l2h.rollout.api import Status
-from ase_l2h.search import HIT, SearchResult
+from ase_l2h.search import SearchResult
 
 __all__ = ["hit_tolerance", "record", "table"]
 
@@ -30,7 +31,7 @@ STOPPED = {
 
 def hit_tolerance(job: Job) -> float:
     """A relaxed energy this close to another is the same, in the energy unit."""
-    return HIT * float(np.mean(np.asarray(job.system.energy_scale)))
+    return searching.hit_tolerance(job.system)
 
 
 def _number(value: float) -> float | None:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.cluster_search import cluster_weights, find_cluster
+from ase_l2h.cluster_search import HYBRID, cluster_weights, find_cluster
 from ase_l2h.evaluation.compile_clock import compile_clock
 from ase_l2h.evaluation.first_encounter import first_encounters
 from ase_l2h.evaluation.records import Lines, Records
@@ -32,8 +32,8 @@ from ase_l2h.methods import HOPPING, default_steps, make_optimizer, method_weigh
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.api import resolve_device
-from ase_l2h.rollout.backends import BACKENDS
-from ase_l2h.search import HIT, search
+from ase_l2h.rollout.backends import known_backend
+from ase_l2h.search import SearchResult, hit_tolerance, search
 from ase_l2h.system import System
 from ase_l2h.targets import Target
 from ase_l2h.weights import load_weights
@@ -54,7 +54,6 @@ STARTS = 128
 CHAINS = 32
 # Hybrid searches that are recorded together.
 HYBRIDS = 4
-HYBRID = "hybrid"
 # Methods that other backends than scan can run.
 COMPILED = ("learned", "adam", "fire")
 
@@ -73,7 +72,7 @@ class Goal:
     @property
     def tolerance(self) -> float:
         """How far from ``energy`` a quench may end, the potential's unit."""
-        return HIT * float(np.mean(np.asarray(self.system.energy_scale)))
+        return hit_tolerance(self.system)
 
 
 def goal(target: Target, energy: float | None = None) -> Goal:
@@ -214,11 +213,7 @@ class Protocol:
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{', '.join(twice)} is given twice; name it once")
-        if self.backend not in BACKENDS:
-            raise ValueError(
-                f"no backend named '{self.backend}'; choose one of "
-                f"{', '.join(BACKENDS)}"
-            )
+        known_backend(self.backend)
 
     def todict(self) -> dict[str, Any]:
         """The declaration as a line of the record."""
@@ -368,16 +363,16 @@ def _block_of_starts(
     if result.stopped != "done":
         # What was cut short is no row of starts.
         raise KeyboardInterrupt
-    return {
-        "block_seed": seed,
-        "found": (result.energies <= aim.energy + aim.tolerance).tolist(),
-        "evaluations": result.evaluations.tolist(),
-        "energies": _rounded(result.energies),
-        "wall_seconds": round(result.wall_seconds, 4),
-        "compile_seconds": round(clock.seconds, 4),
-        "backend": result.backend,
-        "device": _device_kind(device),
-    }
+    return _block(
+        seed,
+        result.energies <= aim.energy + aim.tolerance,
+        result.evaluations,
+        result.energies,
+        result.wall_seconds,
+        clock.seconds,
+        device,
+        result.backend,
+    )
 
 
 def _block_of_chains(
@@ -402,17 +397,16 @@ def _block_of_chains(
             seed=seed,
             device=device,
         )
-    return {
-        "block_seed": seed,
-        "found": met.found.tolist(),
-        "evaluations": met.evaluations.tolist(),
-        "quenches": met.quenches.tolist(),
-        "energies": _rounded(met.energies),
-        "wall_seconds": round(met.wall_seconds, 4),
-        "compile_seconds": round(clock.seconds, 4),
-        "backend": "scan",
-        "device": _device_kind(device),
-    }
+    line = _block(
+        seed,
+        met.found,
+        met.evaluations,
+        met.energies,
+        met.wall_seconds,
+        clock.seconds,
+        device,
+    )
+    return line | {"quenches": met.quenches.tolist()}
 
 
 def _block_of_hybrids(
@@ -424,7 +418,7 @@ def _block_of_hybrids(
     device: Any,
 ) -> dict[str, Any]:
     """Searches one after the other, each to the end of the round of its encounter."""
-    found, evaluations, energies = [], [], []
+    results: list[SearchResult] = []
     begun = time.monotonic()
     with compile_clock() as clock:
         for number in range(min(HYBRIDS, missing)):
@@ -440,24 +434,37 @@ def _block_of_hybrids(
             if result.stopped == "interrupted":
                 # What was cut short is no run.
                 raise KeyboardInterrupt
-            found.append(result.best_energy <= aim.energy + aim.tolerance)
-            evaluations.append(result.charged_evaluations)
-            energies.append(result.best_energy)
+            results.append(result)
+    energies = np.array([result.best_energy for result in results])
+    return _block(
+        seed,
+        energies <= aim.energy + aim.tolerance,
+        np.array([result.charged_evaluations for result in results]),
+        energies,
+        time.monotonic() - begun,
+        clock.seconds,
+        device,
+    )
+
+
+def _block(
+    seed: int,
+    found: np.ndarray,
+    evaluations: np.ndarray,
+    energies: np.ndarray,
+    wall_seconds: float,
+    compile_seconds: float,
+    device: Any,
+    backend: str = "scan",
+) -> dict[str, Any]:
+    """What the record keeps of a block, whatever ran in it."""
     return {
         "block_seed": seed,
-        "found": [bool(hit) for hit in found],
-        "evaluations": evaluations,
-        "energies": _rounded(np.array(energies)),
-        "wall_seconds": round(time.monotonic() - begun, 4),
-        "compile_seconds": round(clock.seconds, 4),
-        "backend": "scan",
-        "device": _device_kind(device),
+        "found": found.tolist(),
+        "evaluations": evaluations.tolist(),
+        "energies": [round(float(e), 8) if np.isfinite(e) else None for e in energies],
+        "wall_seconds": round(wall_seconds, 4),
+        "compile_seconds": round(compile_seconds, 4),
+        "backend": backend,
+        "device": str(resolve_device(device).device_kind),
     }
-
-
-def _rounded(energies: np.ndarray) -> list[float | None]:
-    return [round(float(e), 8) if np.isfinite(e) else None for e in energies]
-
-
-def _device_kind(device: Any) -> str:
-    return str(resolve_device(device).device_kind)

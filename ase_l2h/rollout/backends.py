@@ -13,7 +13,13 @@ from typing import Any
 from ase_l2h.rollout import cuda, native
 from ase_l2h.system import System
 
-__all__ = ["BACKENDS", "available_backends", "choose_backend", "resolve_backend"]
+__all__ = [
+    "BACKENDS",
+    "available_backends",
+    "choose_backend",
+    "known_backend",
+    "resolve_backend",
+]
 
 BACKENDS = ("auto", "scan", "native", "cuda")
 
@@ -32,6 +38,21 @@ def available_backends() -> tuple[str, ...]:
     return tuple(b for b in BACKENDS[1:] if _unavailable(b) is None)
 
 
+def known_backend(backend: str) -> str:
+    """The backend, whether it can run here or not.
+
+    Raises
+    ------
+    ValueError
+        For a name that is no backend.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
+        )
+    return backend
+
+
 def resolve_backend(backend: str) -> str:
     """The backend asked for, before it is known for what.
 
@@ -40,11 +61,7 @@ def resolve_backend(backend: str) -> str:
     ValueError
         For a name that is no backend, and for one that cannot run here.
     """
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
-        )
-    reason = _unavailable(backend)
+    reason = _unavailable(known_backend(backend))
     if reason is not None:
         raise ValueError(f"the backend '{backend}' cannot run here: {reason}")
     return backend

@@ -19,7 +19,7 @@ from ase_l2h.initialise import make_starts
 from ase_l2h.methods import make_optimizer, method_weights
 from ase_l2h.optimizers import BasinHopping, paper_basin_hopping
 from ase_l2h.rollout import Rollout, relax_rollout
-from ase_l2h.search import HIT, search
+from ase_l2h.search import hit_tolerance, search
 from ase_l2h.targets import Target
 from ase_l2h.weights import manifest
 
@@ -146,7 +146,7 @@ def _within(target: Target) -> float:
 
     Energies that are known to two decimals only are reached when they agree in them.
     """
-    exact = HIT * float(np.mean(np.asarray(target.system.energy_scale)))
+    exact = hit_tolerance(target.system)
     known = target.reference
     return PRINTED if known is not None and round(known, 2) == known else exact
 
