@@ -103,8 +103,9 @@ def measurements(
             )
             yield record
     if "devices" in sections:
-        record = processes.devices("LJ13", 20, 1) if quick else processes.devices()
-        print(f"\ntwo devices: {record.get('missing') or record['ratios']}", flush=True)
+        record = processes.devices("LJ13", 20, 2) if quick else processes.devices()
+        said = record.get("missing") or (record["ratios"], record["process_ratios"])
+        print(f"\ntwo devices: {said}", flush=True)
         yield record
     if "gpu" in sections:
         print("\nGPU kernels, one block per structure")

@@ -11,6 +11,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +62,10 @@ print(json.dumps({
 }))
 """
 
-# Steps per second; each chunk's thread stays on the core of its device.
+# Steps per second, a line for each line of standard input; each chunk's thread stays
+# on the core of its device.
 PINNED = """
-import json, os, sys, threading, time
+import json, os, pathlib, sys, time
 cores, devices, steps = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 os.sched_setaffinity(0, cores)
 import jax
@@ -77,34 +81,33 @@ starts = make_starts(target.system, 0, 0, 128).astype(np.float32)
 rule = RULES["equivariant"]
 rule = rule.create(jax.random.key(0), rule.features_type())
 
-class Pinned(Rollout):
-    def _map(self, task):
-        def pinned(c):
-            core = cores[c % len(self.devices)]
-            os.sched_setaffinity(threading.get_native_id(), [core])
-            return task(c)
-        super()._map(pinned)
-
-run = Pinned(
+run = Rollout(
     Descent(rule), target.potential, target.system, starts, jax.random.key(1),
     device=jax.local_devices()[:devices],
 )
 run.advance(steps)
-rates = []
-for _ in range(5):
+# XLA works on threads of its own: one per core, and each stays on its core from now on.
+tasks = list(pathlib.Path("/proc/self/task").iterdir())
+workers = [t.name for t in tasks if "XLAEigen" in (t / "comm").read_text()]
+for core, worker in zip(cores, workers, strict=True):
+    os.sched_setaffinity(int(worker), [core])
+print("ready", flush=True)
+for _ in sys.stdin:
     begun = time.perf_counter()
     run.advance(steps)
-    rates.append(128 * steps / (time.perf_counter() - begun))
-print(json.dumps(rates))
+    print(128 * steps / (time.perf_counter() - begun), flush=True)
 """
 
 
+def _environment(**variables: str) -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | variables
+
+
 def _run(arguments: list[str], **variables: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     result = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=environment | variables,
+        env=_environment(**variables),
         capture_output=True,
         text=True,
         check=False,
@@ -154,32 +157,80 @@ def compile_and_memory(name: str, batch: int, architecture: str) -> dict[str, An
     }
 
 
-def devices(name: str = "LJ38", steps: int = 200, repeats: int = 7) -> dict[str, Any]:
+@contextmanager
+def _stepper(cores: list[int], name: str, steps: int) -> Iterator[Callable[[], float]]:
+    """A process with one device on each of these cores that steps when it is called.
+
+    Each call gives structure-steps/s.
+    """
+    arguments = [json.dumps(cores), str(len(cores)), str(steps), name]
+    with subprocess.Popen(
+        [sys.executable, "-c", PINNED, *arguments],
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        asked, said = process.stdin, process.stdout
+        assert asked is not None
+        assert said is not None
+
+        def line() -> str:
+            words = said.readline()
+            if not words:
+                raise RuntimeError("the process with pinned devices ended early")
+            return words
+
+        def rate() -> float:
+            asked.write("\n")
+            asked.flush()
+            return float(line())
+
+        line()
+        yield rate
+
+
+def devices(name: str = "LJ38", steps: int = 1000, rounds: int = 21) -> dict[str, Any]:
     """Two CPU devices, each on a core of its own, against one on one core.
 
-    Where threads cannot be pinned, or there is one core, it says so.
+    Three processes take turns: one on either core alone, one with a device on each,
+    and then the first two at once. What others do on the same host changes within
+    seconds, so that only neighbouring turns compare; a round's ratio is what both cores
+    give, by the slower one's time, over the mean of either alone. Where threads cannot
+    be pinned, or there is one core, it says so.
     """
     if not hasattr(os, "sched_getaffinity"):
         return {"section": "devices", "missing": "threads cannot be pinned here"}
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         return {"section": "devices", "missing": "this process has one core only"}
-
-    def rates(chosen: list[int]) -> list[float]:
-        arguments = [json.dumps(chosen), str(len(chosen)), str(steps), name]
-        return json.loads(_run(["-c", PINNED, *arguments]).splitlines()[-1])
-
-    # In turns: what other machines of the same host do meanwhile shows in the range.
-    pairs = [
-        [statistics.median(rates(cores[:n])) for n in (1, 2)] for _ in range(repeats)
-    ]
-    alone, both = (statistics.median(way) for way in zip(*pairs, strict=True))
+    with ExitStack() as open_:
+        ways = [
+            open_.enter_context(_stepper(chosen, name, steps))
+            for chosen in (*([core] for core in cores), cores)
+        ]
+        first, second, _ = ways
+        turns = []
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(rounds):
+                alone = [rate() for rate in ways]
+                at_once = pool.map(lambda rate: rate(), (first, second))
+                turns.append((*alone, 2 * min(at_once)))
+    one = [(first + second) / 2 for first, second, *_ in turns]
+    ratios, processes = (
+        sorted(
+            round(turn[way] / alone, 2) for turn, alone in zip(turns, one, strict=True)
+        )
+        for way in (2, 3)
+    )
     return {
         "section": "devices",
         "target": name,
         "batch": 128,
         "architecture": "equivariant",
-        "one_steps_per_second": round(alone),
-        "two_steps_per_second": round(both),
-        "ratios": sorted(round(two / one, 2) for one, two in pairs),
+        "one_steps_per_second": round(statistics.median(one)),
+        "two_steps_per_second": round(statistics.median(turn[2] for turn in turns)),
+        "ratios": ratios,
+        "process_ratios": processes,
     }

@@ -217,12 +217,15 @@ def waiting() -> str:
     parts = [said, table(heads, rows), source(processes[-1])]
     if devices and "missing" not in devices[-1]:
         two = devices[-1]
-        ratios = two["ratios"]
+        ways = [
+            f"{statistics.median(ratios):.2f} times ({ratios[0]} to {ratios[-1]})"
+            for ratios in (two["ratios"], two["process_ratios"])
+        ]
         parts.append(
-            "Two CPU devices, each on a core of its own, took "
-            f"{statistics.median(ratios):.2f} times the steps of one on one core "
-            f"(median of {len(ratios)} pairs of processes, {ratios[0]} to "
-            f"{ratios[-1]}; {two['target']}, batch {two['batch']}). {source(two)}"
+            "Two CPU devices, each on a core of its own, against one on one core: in "
+            f"one process {ways[0]} the steps per second, in a process each {ways[1]}; "
+            f"medians of {len(two['ratios'])} rounds, {two['target']}, batch "
+            f"{two['batch']}. {source(two)}"
         )
     return "\n\n".join(parts)
 
