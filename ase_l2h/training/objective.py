@@ -8,6 +8,7 @@ is still hot: a weak quench hides which basin it is in and starves the signal.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +17,12 @@ from jaxtyping import Array, Float, Int
 
 from ase_l2h._pytree import replace
 from ase_l2h.optimizers.adam import Adam
-from ase_l2h.optimizers.base import Rule
+from ase_l2h.optimizers.base import Rule, SearchState
 from ase_l2h.optimizers.descent import Descent
 from ase_l2h.optimizers.fire import Fire
 from ase_l2h.optimizers.gradient_descent import GradientDescent
 from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout import native
 from ase_l2h.rollout.scan import (
     COMPILER_OPTIONS,
     advance,
@@ -30,6 +32,7 @@ from ase_l2h.rollout.scan import (
 from ase_l2h.system import System
 
 __all__ = [
+    "LOOPS",
     "QUENCHES",
     "UNROLL_OPTIONS",
     "Unroll",
@@ -43,6 +46,38 @@ __all__ = [
 # The paper's own quench is gradient descent at 0.001; 0.002 does the same in half the
 # steps.
 QUENCHES: dict[str, Any] = {"fire": Fire(), "gd": GradientDescent(rate=0.002)}
+
+
+class Loop(NamedTuple):
+    """How a backend begins a search, steps it, and ends it; see ``rollout.scan``."""
+
+    initialise: Callable[..., SearchState]
+    advance: Callable[..., SearchState]
+    evaluate: Callable[..., SearchState]
+
+
+def _native_steps(
+    optimizer: Any,
+    potential: Potential,
+    system: System,
+    state: SearchState,
+    key: Array,
+    first: int,
+    n_steps: int | Int[Array, ""],
+) -> SearchState:
+    # These kernels draw nothing, so neither key nor step number matters.
+    return native.advance(optimizer, potential, system, state, int(n_steps))
+
+
+UNROLL_OPTIONS = COMPILER_OPTIONS
+LOOPS = {
+    "scan": Loop(initialise_state, advance, evaluate),
+    "native": Loop(
+        jax.jit(initialise_state),
+        _native_steps,
+        jax.jit(evaluate, compiler_options=UNROLL_OPTIONS),
+    ),
+}
 
 
 class Unroll(NamedTuple):
@@ -63,20 +98,22 @@ def unroll(
     quench_rule: Rule = QUENCHES["fire"],
     *,
     from_best: bool = False,
+    loop: Loop = LOOPS["scan"],
 ) -> Unroll:
     """``horizon`` steps of the rule, then up to ``quench_steps`` of the quench.
 
     The quench starts from the last point, the paper's loss, or with ``from_best`` from
-    the lowest point seen.
+    the lowest point seen. Only with ``loop`` of the backend ``scan`` can this be
+    compiled.
     """
     hopping = Descent(rule)
-    state = initialise_state(hopping, potential, system, starts, key)
-    state = advance(hopping, potential, system, state, key, 0, horizon)
+    state = loop.initialise(hopping, potential, system, starts, key)
+    state = loop.advance(hopping, potential, system, state, key, 0, horizon)
     quench = Descent(quench_rule)
     final = state.best_positions if from_best else state.positions
-    settled = initialise_state(quench, potential, system, final, key)
-    settled = advance(quench, potential, system, settled, key, 0, quench_steps)
-    settled = evaluate(potential, system, settled)
+    settled = loop.initialise(quench, potential, system, final, key)
+    settled = loop.advance(quench, potential, system, settled, key, 0, quench_steps)
+    settled = loop.evaluate(potential, system, settled)
     return Unroll(settled.energy, state.evaluations + settled.evaluations)
 
 
@@ -105,9 +142,8 @@ def with_horizon(rule: Any, horizon: int | Int[Array, ""]) -> Any:
     return replace(rule, time_scale=jnp.float32(rule.reference_horizon / horizon))
 
 
-UNROLL_OPTIONS = COMPILER_OPTIONS
 jit_unroll = jax.jit(
-    unroll, static_argnames="from_best", compiler_options=UNROLL_OPTIONS
+    unroll, static_argnames=("from_best", "loop"), compiler_options=UNROLL_OPTIONS
 )
 jit_adam_reference = jax.jit(
     adam_reference, static_argnames="horizon", compiler_options=COMPILER_OPTIONS

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 
 from ase_l2h._pytree import replace
 from ase_l2h.training.objective import (
+    LOOPS,
     QUENCHES,
     UNROLL_OPTIONS,
     Unroll,
@@ -62,6 +63,7 @@ def _unroll_member(
     unravel: Callable[[Array], Any],
     quench: str,
     from_best: bool,
+    backend: str = "scan",
 ) -> Unroll:
     rule = with_horizon(replace(rule, theta=unravel(theta)), horizon)
     return unroll(
@@ -74,6 +76,7 @@ def _unroll_member(
         quench_steps,
         QUENCHES[quench],
         from_best=from_best,
+        loop=LOOPS[backend],
     )
 
 
@@ -92,6 +95,14 @@ class Population:
         Members of a task in one call, or 0: one on a CPU, all on an accelerator.
     devices
         Where to run; this process's devices when None.
+    backend
+        ``"scan"``, or ``"native"``: machine code of this processor's cores, which takes
+        members one by one.
+
+    Raises
+    ------
+    ValueError
+        Where the backend takes no other device, or no several members in a call.
     """
 
     def __init__(
@@ -104,6 +115,7 @@ class Population:
         from_best: bool = False,
         together: int = 0,
         devices: Sequence[Any] | None = None,
+        backend: str = "scan",
     ) -> None:
         self.rule = rule
         self.quench_steps = quench_steps
@@ -114,7 +126,15 @@ class Population:
             _unroll_member, unravel=unravel, quench=quench, from_best=from_best
         )
         options = UNROLL_OPTIONS if on_cpu else None
-        self._alone = jax.jit(call, compiler_options=options)
+        if backend == "scan":
+            self._alone = jax.jit(call, compiler_options=options)
+        elif on_cpu and self.together == 1:
+            self._alone = partial(call, backend=backend)
+        else:
+            raise ValueError(
+                f"backend '{backend}' unrolls one set of weights at a time on a CPU; "
+                "set together = 0 and run it there, or choose 'scan'"
+            )
         axes = (0, 0, 0, 0, None, None, None, None)
         self._stacked = jax.jit(jax.vmap(call, in_axes=axes), compiler_options=options)
         mesh = Mesh(np.array(self.devices), ("members",))

@@ -17,12 +17,14 @@ import optax
 from jax.flatten_util import ravel_pytree
 
 from ase_l2h._pytree import replace
+from ase_l2h.optimizers.descent import Descent
 from ase_l2h.optimizers.learned import RULES
+from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, Estimator
 from ase_l2h.training.esmc import ESMC
 from ase_l2h.training.ga import GA
-from ase_l2h.training.objective import with_horizon
+from ase_l2h.training.objective import QUENCHES, with_horizon
 from ase_l2h.training.population import Member, Population
 from ase_l2h.training.tasks import Task
 from ase_l2h.weights import load_weights
@@ -110,6 +112,11 @@ class Trainer:
         By the names in ``config.tasks``.
     devices
         Where to unroll; this process's devices when None.
+
+    Raises
+    ------
+    ValueError
+        Where the backend cannot run here, or not this rule, quench or task.
     """
 
     def __init__(
@@ -125,6 +132,16 @@ class Trainer:
         )
         self.outer = self.estimator.outer(schedule)
         self.tasks = {name: tasks[name] for name in dict.fromkeys(config.tasks)}
+        searches = [Descent(self.rule), Descent(QUENCHES[config.quench])]
+        for task in self.tasks.values():
+            choose_backend(
+                config.backend,
+                searches,
+                task.target.potential,
+                task.target.system,
+                double=False,
+                platform="cpu",
+            )
         self.population = Population(
             self.rule,
             self.unravel,
@@ -133,6 +150,7 @@ class Trainer:
             from_best=config.loss == "best",
             together=config.together,
             devices=devices,
+            backend=config.backend,
         )
         self.initial = TrainingState(
             np.zeros((), np.int64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -14,12 +15,16 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from ase_l2h.optimizers.learned import EquivariantRule
+from ase_l2h.rollout import native
 from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.population import Member, Population
 from ase_l2h.training.tasks import Task
 from ase_l2h.training.trainer import Trainer
 
+needs_compiler = pytest.mark.skipif(
+    native.compiler() is None, reason="no C++ compiler on this machine"
+)
 CONFIG = TrainingConfig(
     tasks=("LJ5", "LJ6"),
     horizon=12,
@@ -62,6 +67,37 @@ def test_two_devices_give_the_gradient_of_one(alone):
     assert np.array_equal(meta_gradient(devices=devices), alone)
     assert_close(meta_gradient(together=0, devices=devices), alone)
     assert_close(meta_gradient(together=3, devices=devices), alone)
+
+
+@needs_compiler
+def test_the_native_backend_gives_the_gradient_of_the_compiled_loop(alone):
+    """And the same bits every time: members do not share anything."""
+    config = dataclasses.replace(CONFIG, backend="native")
+    trainers = [Trainer(config, TASKS, jax.local_devices()[:n]) for n in (1, 2)]
+    found, again = (trainer.estimate(trainer.initial)[0] for trainer in trainers)
+    assert np.array_equal(found, again)
+    assert not np.array_equal(found, alone)  # really another code
+    assert_close(found, alone)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"quench": "gd"}, "cannot run this search: they have no GradientDescent"),
+        ({"together": 3}, "unrolls one set of weights at a time on a CPU; set toge"),
+    ],
+)
+def test_the_native_backend_says_what_it_cannot_do(change, sentence):
+    config = dataclasses.replace(CONFIG, backend="native", **change)
+    with pytest.raises(ValueError, match=sentence):
+        Trainer(config, TASKS)
+
+
+def test_without_a_compiler_the_native_backend_is_refused(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match="no C\\+\\+ compiler; install one"):
+        Trainer(dataclasses.replace(CONFIG, backend="native"), TASKS)
 
 
 def test_a_sharded_call_really_uses_both_devices():
