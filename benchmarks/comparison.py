@@ -3,11 +3,10 @@
     python -m benchmarks.comparison [--targets LJ13,LJ38] [--methods learned,bh]
 
 Starts and chains follow from seed 2026, which nothing was tuned on. What was declared,
-and one line per block of runs, goes to ``benchmarks/records/comparison.jsonl``; what is
-there already is not run again, so a run may be stopped at any time and goes on with
-the block it was in. Of a block of starts the committed file keeps the lowest
-energy only. ``python -m benchmarks.exhibits`` turns it into tables and
-pictures.
+and one line per block of runs, goes to ``benchmarks/records/comparison/TARGET.jsonl``;
+what is there already is not run again, so a run may be stopped at any time and goes on
+with the block it was in. Of a block of starts the committed files keep the lowest
+energy only. ``python -m benchmarks.exhibits`` turns them into tables and pictures.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from ase_l2h.evaluation.protocol import Protocol, contender, goal, run_protocol
 from ase_l2h.evaluation.records import Records
 from ase_l2h.targets import named_target
 
-__all__ = ["RECORDS", "TARGETS", "protocols"]
+__all__ = ["TARGETS", "protocols", "record_file"]
 
-RECORDS = Path(__file__).parent / "records" / "comparison.jsonl"
+RECORDS = Path(__file__).parent / "records" / "comparison"
 SEED = 2026
 
 
@@ -65,6 +64,11 @@ METHODS = (
 )
 
 
+def record_file(target: str) -> Path:
+    """Where everything about a target is kept."""
+    return RECORDS / f"{target}.jsonl"
+
+
 def protocols(targets: str, methods: str) -> list[Protocol]:
     """What is declared for each of the targets; names separated by commas."""
     declared = []
@@ -93,14 +97,14 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--methods", default=",".join(METHODS))
     arguments = parser.parse_args()
-    RECORDS.parent.mkdir(exist_ok=True)
-    records = Records(RECORDS)
+    RECORDS.mkdir(parents=True, exist_ok=True)
     with tqdm(desc="comparison", unit="method") as bar:
         for protocol in protocols(arguments.targets, arguments.methods):
 
             def show(done: int, of: int, what: str) -> None:
                 bar.set_postfix_str(f"{what} ({done} of {of})")
 
+            records = Records(record_file(protocol.goals[0].name))
             run_protocol(protocol, records, progress=show)
             bar.update(len(protocol.contenders))
 

@@ -26,7 +26,7 @@ from ase_l2h.evaluation.comparison import (
 from ase_l2h.evaluation.encounters import Encounters, encounters_of
 from ase_l2h.evaluation.figures import save_figure
 from ase_l2h.evaluation.protocol import Protocol, goal
-from ase_l2h.evaluation.records import Lines, Records, read_lines, reading_only
+from ase_l2h.evaluation.records import Lines, read_lines, reading_only
 from ase_l2h.targets import named_target
 from benchmarks import comparison
 from benchmarks.render import replace_between
@@ -104,7 +104,6 @@ def _provenance(lines: Lines) -> str:
 
 def comparison_page() -> None:
     """``docs/comparison.md`` and its pictures: what has been run to its end."""
-    lines = Records(comparison.RECORDS).lines
     page = [
         "# What a first encounter costs",
         "",
@@ -116,6 +115,7 @@ def comparison_page() -> None:
     tables: list[str] = []
     verdicts: list[str] = []
     for name in comparison.TARGETS:
+        lines = read_lines(comparison.record_file(name))
         (declared,) = comparison.protocols(name, ",".join(comparison.METHODS))
         protocol, met = _finished(declared, lines)
         if not met:
@@ -187,8 +187,7 @@ def main() -> None:
         copy_records(arguments.folder)
     if RECORDS.exists():
         paper_page()
-    if comparison.RECORDS.exists():
-        comparison_page()
+    comparison_page()
 
 
 if __name__ == "__main__":

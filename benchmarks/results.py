@@ -1,15 +1,16 @@
 """Hit rates of every method from the same fresh starts, at equal charged evaluations.
 
     python -m benchmarks.results [--targets LJ13,LJ38] [--starts 150] [--seed 2026]
-    python -m benchmarks.results --steps 300 --weights lj-icosahedral --targets LJ13
+    python -m benchmarks.results --steps 10000 --weights lj --methods learned,adam
 
 For every target the learned optimizer runs first, at the horizon of its weights. Adam,
 FIRE and gradient descent then get as many steps as it was charged evaluations in all,
 and their own final quench on top, so none of them gets less. One record per target and
 method is appended to ``benchmarks/records/results.jsonl``; ``python -m
 benchmarks.render`` turns the records into tables and pictures. A target that is already
-in the file with the same settings is not run again. With ``--steps`` only the learned
-optimizer runs, for that many steps, and the records go to ``long.jsonl``.
+in the file with the same settings is not run again. With ``--steps`` the ``--methods``
+take that many steps each, and the records go to ``long.jsonl``; ``--backend native``
+makes long ones affordable.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ase_l2h.evaluation.records import read_lines
 from ase_l2h.search import SearchResult, search
 from ase_l2h.targets import Target, named_target
+from ase_l2h.weights import load_weights
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "results.jsonl"
@@ -41,7 +44,13 @@ HIT = 1e-4
 
 
 def one(
-    target: Target, method: str, weights: str | None, starts: int, seed: int, steps: Any
+    target: Target,
+    method: str,
+    weights: str | None,
+    starts: int,
+    seed: int,
+    steps: Any,
+    backend: str = "auto",
 ) -> SearchResult:
     """One search with progress on stderr."""
     with tqdm(desc=f"{target.name} {method}", unit="step", leave=False) as bar:
@@ -53,6 +62,7 @@ def one(
             n_starts=starts,
             n_steps=steps,
             seed=seed,
+            backend=backend,
             progress=bar.update,
         )
 
@@ -88,6 +98,37 @@ def settings(line: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(line[name] for name in names)
 
 
+def longer(arguments: argparse.Namespace) -> None:
+    """Searches of ``--steps`` steps that are not in their record yet."""
+    known = read_lines(LONG_RECORDS)
+    done = {(line["n_steps"], *settings(line)) for line in known}
+    jobs = [
+        (named_target(name), method, weights)
+        for name in arguments.targets.split(",")
+        for method in arguments.methods.split(",")
+        for weights in (
+            arguments.weights.split(",") if method == "learned" else (None,)
+        )
+    ]
+    for target, method, weights in jobs:
+        sha = None if weights is None else load_weights(weights).sha256
+        same = (target.name, method, sha, arguments.seed, arguments.starts)
+        if (arguments.steps, *same) in done:
+            continue
+        result = one(
+            target,
+            method,
+            weights,
+            arguments.starts,
+            arguments.seed,
+            arguments.steps,
+            arguments.backend,
+        )
+        line = record(target, result, arguments.starts)
+        with LONG_RECORDS.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -96,27 +137,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--weights", default="default")
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--methods", default="learned", help="of --steps")
+    parser.add_argument("--backend", default="auto", help="of --steps")
     arguments = parser.parse_args()
     RECORDS.parent.mkdir(exist_ok=True)
     if arguments.steps is not None:
-        jobs = [
-            (target, weights)
-            for weights in arguments.weights.split(",")
-            for target in arguments.targets.split(",")
-        ]
-        for name, weights in jobs:
-            target = named_target(name)
-            result = one(
-                target,
-                "learned",
-                weights,
-                arguments.starts,
-                arguments.seed,
-                arguments.steps,
-            )
-            line = record(target, result, arguments.starts)
-            with LONG_RECORDS.open("a") as stream:
-                stream.write(json.dumps(line) + "\n")
+        longer(arguments)
         return
     known = []
     if RECORDS.exists():
@@ -130,8 +156,6 @@ def main() -> None:
         done.add(settings(line))
         known.append(line)
         return line
-
-    from ase_l2h.weights import load_weights
 
     for name in arguments.targets.split(","):
         target = named_target(name)

@@ -14,6 +14,8 @@ from ase_l2h.training.es import SHAPINGS
 __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
+# Entries that older records lack; without one they still stand for its default.
+LATER = ("backend",)
 CHOICES = {
     "estimator": ("es", "esmc", "ga"),
     "shaping": SHAPINGS,
@@ -157,8 +159,12 @@ class TrainingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; give a number > 0")
 
     def todict(self) -> dict[str, Any]:
-        """JSON-able copy."""
-        return dataclasses.asdict(self)
+        """JSON-able copy; entries of LATER are left out at their defaults."""
+        entries = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if field.name in LATER and entries[field.name] == field.default:
+                del entries[field.name]
+        return entries
 
 
 def _is_whole(value: Any) -> bool:

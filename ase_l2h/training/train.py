@@ -6,6 +6,7 @@ killed continues to the same bits on the same kind of device.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Mapping
@@ -180,9 +181,10 @@ def _metadata(config: TrainingConfig, state: TrainingState) -> dict[str, Any]:
 
 def _check_same(stored: dict[str, Any], config: TrainingConfig, path: Path) -> None:
     """A checkpoint may be trained for longer, but not as something else."""
-    wanted = json.loads(json.dumps(config.todict()))
+    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
     # Entries that the older programme did not know had their defaults.
-    defaults = json.loads(json.dumps(TrainingConfig(tasks=config.tasks).todict()))
+    default = TrainingConfig(tasks=config.tasks)
+    defaults = json.loads(json.dumps(dataclasses.asdict(default)))
     before = {**defaults, **stored}
     changed = sorted(
         name for name in wanted if name != "updates" and before[name] != wanted[name]

@@ -238,6 +238,7 @@ def test_a_run_can_be_made_longer_and_only_that(quick, tmp_path):
         {"seed": 5},
         {"tasks": ("LJ6",)},
         {"features": {"step": True}},
+        {"backend": "native"},
     ):
         other = dataclasses.replace(shorter(3), **change)
         with pytest.raises(ValueError, match=f"made with another {next(iter(change))}"):
