@@ -47,7 +47,7 @@ TARGETS = {
     "LJ38": Aim(100, 1_000_000, "lj-fcc"),
     "LJ75": Aim(48, 500_000, "lj", "native"),
     "Au55": Aim(48, 500_000, "gupta-au", "native", -181.88948572),
-    "Si64": Aim(48, 100_000, "universal", "native"),
+    "Si64": Aim(48, 30_000, "universal", "native"),
     "Ag19Au19": Aim(48, 500_000, "gupta-alloys", "native"),
 }
 # The cheapest first.

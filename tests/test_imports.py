@@ -34,16 +34,29 @@ def run_python(*arguments: str, timeout: float = 120) -> subprocess.CompletedPro
 
 
 def modules_loaded(*arguments: str) -> set[str]:
-    """Top-level packages that a run of the interpreter imports."""
+    """Modules that a run of the interpreter imports."""
     trace = run_python("-X", "importtime", *arguments).stderr
     names = re.findall(r"^import time:.*\|\s+([\w.]+)$", trace, re.MULTILINE)
     assert "ase_l2h" in names
-    return {name.partition(".")[0] for name in names}
+    return set(names)
+
+
+def packages_loaded(*arguments: str) -> set[str]:
+    """Top-level packages that a run of the interpreter imports."""
+    return {name.partition(".")[0] for name in modules_loaded(*arguments)}
 
 
 @pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
 def test_a_cold_start_loads_no_heavy_package(arguments):
-    assert modules_loaded(*arguments).isdisjoint(HEAVY)
+    assert packages_loaded(*arguments).isdisjoint(HEAVY)
+
+
+def test_a_search_does_not_wait_for_imports_that_it_does_not_need():
+    """``ase.io`` and ``ase.cluster`` bring half of SciPy along: a second of waiting."""
+    search = [str(SCRIPT), "search", "LJ5", "--starts", "2", "--steps", "5", "--json"]
+    loaded = modules_loaded(*search)
+    assert {"jax", "ase"} <= loaded
+    assert loaded.isdisjoint({"ase.io", "ase.cluster", "scipy.integrate"})
 
 
 @pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)

@@ -1,7 +1,8 @@
 """Output files: tried before the run, whole or not at all, never lost.
 
 A file that cannot be written after the run (a full disk) goes to a new folder for
-temporary files instead, and the message says where.
+temporary files instead, and the message says where. ``ase.io`` takes half a second to
+import, so it is imported where a structure is written.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import dataclasses
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ase import Atoms
-from ase.io import write
-from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+if TYPE_CHECKING:
+    from ase import Atoms
 
 __all__ = ["Output", "check_outputs", "structures_output", "write_outputs"]
 
@@ -38,6 +39,8 @@ def structures_output(option: str, path: Path, trial: list[Atoms]) -> Output:
     ValueError
         When no format goes by that name, or it holds one structure and several come.
     """
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
     try:
         known = ioformats[filetype(str(path), read=False)]
     # A suffix that is no format at all is a KeyError.
@@ -56,6 +59,9 @@ def structures_output(option: str, path: Path, trial: list[Atoms]) -> Output:
 
 def write_structures(images: list[Atoms], path: Path) -> Writer:
     """A writer of ``images`` in the format that ``path`` asks for."""
+    from ase.io import write
+    from ase.io.formats import filetype
+
     form = filetype(str(path), read=False)
     content = images[0] if len(images) == 1 else images
 

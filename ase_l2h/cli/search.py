@@ -221,7 +221,6 @@ def _run(
     """The search with its progress bar and signals."""
     from tqdm import tqdm
 
-    from ase_l2h import cluster_search
     from ase_l2h import search as searching
     from ase_l2h.cli.signals import stop_on_signals
 
@@ -236,7 +235,10 @@ def _run(
     )
     with bar, stop_on_signals() as stop:
         if options["method"] == HYBRID:
-            return cluster_search.find_cluster(
+            # Half a second of imports that the others need not wait for.
+            from ase_l2h.cluster_search import find_cluster
+
+            return find_cluster(
                 job.potential,
                 job.system,
                 weights=options["weights"],
