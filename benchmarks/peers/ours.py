@@ -1,73 +1,86 @@
-"""Our basin hopping in the record of its peers, by the same count.
+"""Our own methods in the record of their peers, by the same count.
 
-    python benchmarks/peers/ours.py [--targets LJ13,LJ38]
+    python benchmarks/peers/ours.py [--targets LJ13,LJ38] [--methods bh,learned]
 
 Runs in the project's own environment. Targets, budgets and the meaning of a line are
-those of ``run.py``; chain i of a batch stands for seed 2026 + i. The quench that
-confirms a minimum in double precision is charged. Seconds are the batch's, compilation
-included, over the chains.
+those of ``run.py``; run i stands for seed 2026 + i. The quench that confirms a minimum
+in double precision is charged. Seconds are the block's, compilation included, over its
+runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
+import tempfile
+import time
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
-from ase_l2h.evaluation.first_encounter import first_encounters
-from ase_l2h.methods import strong_basin_hopping
+from ase_l2h.evaluation.encounters import encounters_of
+from ase_l2h.evaluation.protocol import Protocol, contender, goal, run_protocol
+from ase_l2h.evaluation.records import Records, machine_class, read_lines
 from ase_l2h.targets import named_target
 
-METHOD = "ase_l2h bh"
+METHODS = ("bh", "learned", "hybrid")
+
+
+def lines_of(target: str, method: str) -> list[dict[str, Any]]:
+    """One line per run."""
+    aim, budget = goal(named_target(target), TARGETS[target]), BUDGETS[target]
+    entered = contender(method)
+    protocol = Protocol(
+        goals=(aim,), contenders=(entered,), runs=SEEDS, budget=budget, seed=SEED
+    )
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        records = Records(Path(folder) / "record.jsonl")
+        run_protocol(protocol, records)
+        runs = encounters_of(protocol, records.lines, aim, entered)
+    assert runs is not None
+    seconds = (time.perf_counter() - begun) / SEEDS
+    return [
+        {
+            "kind": "encounter",
+            "target": target,
+            "target_energy": TARGETS[target],
+            "method": f"ase_l2h {method}",
+            "seed": SEED + run,
+            "budget": budget,
+            "found": bool(found),
+            "evaluations": int(evaluations),
+            "near": None,
+            "lowest": round(runs.lowest, 6),
+            "wall_seconds": round(seconds, 3),
+            "cpu_seconds": None,
+            "machine": machine_class(),
+            "versions": {n: version(n) for n in ("ase-l2h", "jax", "numpy")},
+        }
+        for run, (found, evaluations) in enumerate(
+            zip(runs.found, runs.evaluations, strict=True)
+        )
+    ]
 
 
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--methods", default=",".join(METHODS))
     arguments = parser.parse_args()
-    known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    finished = done([json.loads(line) for line in known])
-    for name in arguments.targets.split(","):
-        budget = BUDGETS[name]
-        if (name, METHOD, SEED, budget) in finished:
-            continue
-        target = named_target(name)
-        result = first_encounters(
-            target.potential,
-            target.system,
-            strong_basin_hopping(target.system),
-            TARGETS[name],
-            chains=SEEDS,
-            max_evaluations=budget,
-            seed=SEED,
-        )
-        lines = [
-            {
-                "kind": "encounter",
-                "target": name,
-                "target_energy": TARGETS[name],
-                "method": METHOD,
-                "seed": SEED + chain,
-                "budget": budget,
-                # A chain stops a little after its budget.
-                "found": bool(result.found[chain]) and evaluations <= budget,
-                "evaluations": min(evaluations, budget),
-                "near": None,
-                "lowest": round(float(result.energies[chain]), 6),
-                "wall_seconds": round(result.wall_seconds / SEEDS, 3),
-                "cpu_seconds": None,
-                "machine": platform.machine(),
-                "versions": {n: version(n) for n in ("ase-l2h", "jax", "numpy")},
-            }
-            for chain, evaluations in enumerate(result.evaluations.tolist())
-        ]
-        with RECORDS.open("a") as stream:
-            stream.writelines(json.dumps(line) + "\n" for line in lines)
-        print(name, result.mean(result.evaluations), flush=True)
+    for target in arguments.targets.split(","):
+        for method in arguments.methods.split(","):
+            finished = done(read_lines(RECORDS))
+            if (target, f"ase_l2h {method}", SEED, BUDGETS[target]) in finished:
+                continue
+            lines = lines_of(target, method)
+            with RECORDS.open("a") as stream:
+                stream.writelines(json.dumps(line) + "\n" for line in lines)
+            hits = sum(line["found"] for line in lines)
+            print(f"{target} {method}: {hits} of {len(lines)}", flush=True)
 
 
 if __name__ == "__main__":
