@@ -28,7 +28,7 @@ from ase_l2h.evaluation.figures import save_figure
 from ase_l2h.evaluation.protocol import Protocol, goal
 from ase_l2h.evaluation.records import Lines, read_lines, reading_only
 from ase_l2h.targets import named_target
-from benchmarks import comparison
+from benchmarks import comparison, peers_page
 from benchmarks.render import replace_between
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -136,8 +136,9 @@ def comparison_page() -> None:
         if lower:
             said += f" (to {declared_energy:.6f}, not the lowest known)"
         verdicts.append(_verdict(said, met))
-    page += ["## Who wins where", "", *verdicts, "", *tables]
+    page += ["## Who wins where", "", *verdicts, "", *tables, *peers_page.section()]
     replace_between(ROOT / "README.md", "wins", "\n".join(verdicts))
+    replace_between(ROOT / "README.md", "peers", "\n".join(peers_page.verdicts()))
     (DOCS / "comparison.md").write_text("\n".join(page).rstrip() + "\n")
 
 
