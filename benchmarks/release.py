@@ -1,11 +1,12 @@
 """Put trained weights into ``pretrained/`` with all that is known of their origin.
 
-    python -m benchmarks.release NAME STAGE_FOLDER... [--default]
+    python -m benchmarks.release NAME STAGE_FOLDER... [--after RELEASED] [--default]
 
-The stages are training folders in the order in which they followed one another; the
-weights of the last are released. Configurations and records of all stages are kept
-beside them, and the manifest is written anew. ``python -m benchmarks.render`` then
-writes the card from the measured records.
+The stages are training folders in the order in which they followed one another, after
+those of weights that are released already; the weights of the last are released.
+Configurations and records of all stages are kept beside them, and the manifest is
+written anew. ``python -m benchmarks.render`` then writes the card from the measured
+records.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -35,13 +37,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
     parser.add_argument("stages", nargs="+", type=Path)
+    parser.add_argument("--after", help="released weights that the first began from")
     parser.add_argument("--default", action="store_true")
     arguments = parser.parse_args()
     name = arguments.name
     origin = PRETRAINED / name
     origin.mkdir(parents=True, exist_ok=True)
+    manifest_path = PRETRAINED / "manifest.json"
+    manifest = {"default": name, "weights": {}}
+    if manifest_path.exists():
+        manifest = json.loads(manifest_path.read_text())
     history = []
-    for number, folder in enumerate(arguments.stages, 1):
+    if arguments.after is not None:
+        history += manifest["weights"][arguments.after]["stages"]
+        for file in (PRETRAINED / arguments.after).glob("stage-*"):
+            shutil.copyfile(file, origin / file.name)
+    for number, folder in enumerate(arguments.stages, len(history) + 1):
         config, lines = stage(folder)
         if config["initial"] is not None:
             config["initial"] = f"the weights of stage {number - 1}"
@@ -81,10 +92,6 @@ def main() -> None:
     }
     path = PRETRAINED / f"{name}.safetensors"
     save_weights(path, last.rule, metadata)
-    manifest_path = PRETRAINED / "manifest.json"
-    manifest = {"default": name, "weights": {}}
-    if manifest_path.exists():
-        manifest = json.loads(manifest_path.read_text())
     if arguments.default:
         manifest["default"] = name
     content = path.read_bytes()

@@ -35,6 +35,8 @@ NOTES = {
     "not. Use it in a portfolio with weights of another taste.",
     "lj-icosahedral": "Trained on sizes whose minima are icosahedral, and biased "
     "towards such structures. Use it in a portfolio with weights of another taste.",
+    "lj-19-55": "`lj-icosahedral`, selected further (GA) on three sizes: better at "
+    "LJ19, LJ26, LJ38 and LJ55, and lost on LJ31.",
     "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
     "better at each.",
 }
