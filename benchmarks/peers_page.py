@@ -25,7 +25,7 @@ NAMES = {
     "ase_l2h hybrid": "**ours**, `hybrid`",
 }
 # Fewer searches than this say too little.
-FEWEST = 10
+FEWEST = 5
 
 
 def _encounters() -> tuple[Lines, list[str], dict[tuple[str, str], Estimate | None]]:

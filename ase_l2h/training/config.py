@@ -15,7 +15,7 @@ __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
 # Entries that older records lack; without one they still stand for its default.
-LATER = ("backend",)
+LATER = ("backend", "margin")
 CHOICES = {
     "estimator": ("es", "esmc", "ga"),
     "shaping": SHAPINGS,
@@ -63,6 +63,9 @@ class TrainingConfig:
         :class:`~ase_l2h.training.es.ES`.
     sigma
         Perturbation scale.
+    margin
+        Standard errors by which a mutant of GA must beat its parent; with 0 any gain
+        will do, a lucky one, too.
     learning_rate, decay, decay_every
         Adam's rate, multiplied by ``decay`` every ``decay_every`` updates. GA has none.
     normalise
@@ -106,6 +109,7 @@ class TrainingConfig:
     estimator: str = "esmc"
     shaping: str = "none"
     sigma: float = 0.1
+    margin: float = 0.0
     learning_rate: float = 0.02
     decay: float = 0.98
     decay_every: int = 10
@@ -141,6 +145,10 @@ class TrainingConfig:
             raise ValueError(
                 "estimator 'ga' selects one direction for all tasks and knows no "
                 'shaping; set deal = false and shaping = "none"'
+            )
+        if not 0 <= self.margin < math.inf or (self.margin and self.estimator != "ga"):
+            raise ValueError(
+                f"margin is {self.margin}; give 0 or more, with estimator 'ga'"
             )
         if self.horizons and not (
             len(self.horizons) == 2

@@ -1,7 +1,9 @@
 """Genetic algorithm: the best of a population of mutants, or nothing.
 
 A. Merchant et al., "Learn2Hop", ICML 2021, section 3.2: population 80, mutations of
-standard deviation 0.1, one survivor; theta stays when no mutant is better.
+standard deviation 0.1, one survivor; theta stays when no mutant is better. From few
+starts the best of many mutants is often a lucky one, and theta drifts: ``margin`` asks
+for more than luck.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ class GA:
     ----------
     sigma
         Standard deviation of the mutations.
+    margin
+        Standard errors, of the mean difference over the starts, by which a mutant must
+        be better to replace its parent.
     """
 
     signs = (1.0,)
 
-    def __init__(self, sigma: float = 0.1) -> None:
+    def __init__(self, sigma: float = 0.1, margin: float = 0.0) -> None:
         if not sigma > 0:
             raise ValueError(f"sigma is {sigma}; give a positive mutation scale")
-        self.sigma = sigma
+        self.sigma, self.margin = sigma, margin
 
     def outer(self, schedule: Any) -> optax.GradientTransformation:
         """A plain step of length one: the survivor replaces its parent."""
@@ -42,8 +47,10 @@ class GA:
 
         Arguments as in :meth:`~ase_l2h.training.es.ES.gradient`, with one arm.
         """
-        gains = np.mean(base - arms[0], axis=1)
+        differences = base - arms[0]
+        gains = np.mean(differences, axis=1)
         best = int(np.argmax(gains))
-        if not gains[best] > 0:
+        error = np.std(differences[best]) / np.sqrt(differences.shape[1])
+        if not gains[best] > self.margin * error:
             return np.zeros(noise.shape[1], noise.dtype)
         return -self.sigma * noise[best]

@@ -34,7 +34,7 @@ __all__ = ["Trainer", "TrainingState", "initial_rule"]
 ESTIMATORS: dict[str, Callable[[TrainingConfig], Estimator]] = {
     "es": lambda config: ES(config.sigma, config.shaping),
     "esmc": lambda config: ESMC(config.sigma, config.shaping),
-    "ga": lambda config: GA(config.sigma),
+    "ga": lambda config: GA(config.sigma, config.margin),
 }
 
 

@@ -61,6 +61,11 @@ def test_a_configuration_is_read_and_written_back(tmp_path):
         ('tasks = ["LJ5"]\nhorizons = [300, 30]', r"give \[shortest, longest\]"),
         ('tasks = ["LJ5"]\nhorizons = 300', "horizons is 300; give a list"),
         ('tasks = ["LJ5"]\ntogether = -1', "together is -1"),
+        ('tasks = ["LJ5"]\nmargin = 2', "margin is 2.0; give 0 or more, with esti"),
+        (
+            'tasks = ["LJ5"]\nestimator = "ga"\ndeal = false\nmargin = -1',
+            "margin is -1.0; give 0",
+        ),
         ('tasks = ["LJ5"]\nnormalise = "max"', "normalise is 'max'; choose"),
         ('tasks = ["LJ5"]\nhit_bonus = 1.0', "hit_bonus is 1.0"),
     ],

@@ -118,6 +118,13 @@ def test_ga_takes_the_best_mutant_or_keeps_the_parent():
     worse = np.zeros_like(arms[:1])
     assert np.all(GA(0.3).gradient(noise, base, worse) == 0)
     # The survivor replaces its parent whatever the learning rate.
+    # The margin is in standard errors of the best mutant's mean gain.
+    best = (base - arms[0])[np.argmax(gains)]
+    errors = gains.max() / (best.std() / np.sqrt(best.size))
+    kept = GA(0.3, margin=1.01 * errors).gradient(noise, base, arms[:1])
+    assert np.all(kept == 0)
+    taken = GA(0.3, margin=0.99 * errors).gradient(noise, base, arms[:1])
+    np.testing.assert_array_equal(-taken, step)
     outer = GA(0.3).outer(1e-3)
     change, _ = outer.update(-jnp.asarray(step), outer.init(jnp.zeros(3)))
     np.testing.assert_allclose(np.asarray(change), step, rtol=1e-6)
