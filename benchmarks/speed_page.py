@@ -29,6 +29,12 @@ WAYS = {
     "jax-md": ("jax-md", "#009E73", "^"),
     "torch-sim": ("torch-sim", "#CC79A7", "v"),
 }
+# Microseconds per structure and step of the paper's rule: `scan`, `native`.
+STEP_AIMS = {"LJ13": (3, 2), "LJ38": (10, 6), "LJ75": (25, 15)}
+OVER_NATURAL = (
+    *("LJ13", "LJ38", "LJ75", "Au13", "Au38", "Au75"),
+    *("Ag19Au19", "Ag38Au37"),
+)
 STEP_NAMES = {
     "coordinatewise": "paper's rule",
     "equivariant": "equivariant rule",
@@ -48,6 +54,12 @@ def latest(section: str) -> list[dict[str, Any]]:
     """The last run that has a section."""
     mine = [r for r in lines("machine-speed.jsonl") if r["section"] == section]
     return [r for r in mine if r["run"] == mine[-1]["run"]] if mine else []
+
+
+def beside(section: str, record: dict[str, Any]) -> dict[str, Any]:
+    """The last line of a section that was taken in the run of a record."""
+    mine = [r for r in lines("machine-speed.jsonl") if r["section"] == section]
+    return [r for r in mine if r["run"] == record["run"]][-1]
 
 
 def table(heads: list[str], rows: list[list[Any]]) -> str:
@@ -91,7 +103,7 @@ def throughput() -> str:
     heads += ["over torch-sim", "over ASE", "of the peak"]
     heads += ["us per step, paper's rule (of the peak)", "equivariant (of the peak)"]
     missing = sorted({text for r in records for text in r["missing"].values()})
-    top = latest("peak")[-1]
+    top = beside("peak", records[-1])
     notes = (
         f"Peak: {top['operations_per_second'] / 1e9:.0f} GFLOP/s in a matrix product, "
         f"{top['exponentials_per_second'] / 1e9:.2f} billion fused exponentials/s. "
@@ -189,6 +201,53 @@ def native() -> str:
     return f"{table(heads, rows)}\n\n{notes} {source(records[-1])}"
 
 
+def aims() -> str:
+    """What was aimed at, and what the records above have."""
+    rates = {r["target"]: r for r in latest("throughput") if r["batch"] == BATCH}
+    steps = {r["target"]: r for r in latest("native") if "missing" not in r}
+    rows: list[list[str]] = []
+
+    def add(what: str, aim: float, reached: float | None, *, least: bool) -> None:
+        if reached is None:
+            return
+        met = reached >= aim if least else reached <= aim
+        bound = "at least" if least else "at most"
+        rows.append(
+            [what, f"{bound} {aim:g}", f"{reached:.3g}", "yes" if met else "no"]
+        )
+
+    for name, (scan, compiled) in STEP_AIMS.items():
+        if name not in steps:
+            continue
+        for way, aim in (("scan", scan), ("native", compiled)):
+            micro = 1e6 / steps[name]["coordinatewise"][way]["median"]
+            add(f"{name}: paper's rule, `{way}`, us", aim, micro, least=False)
+        half = 1e6 / steps[name]["equivariant"]["scan"]["median"]
+        add(f"{name}: equivariant rule, `scan`, us", scan / 2, half, least=False)
+    for name in OVER_NATURAL:
+        if name in rates:
+            ratio = rates[name]["ratio"].get("natural")
+            add(f"{name}: evaluations, `scan` over natural JAX", 8, ratio, least=True)
+    for name in OVER_NATURAL:
+        if name in steps and name in rates:
+            natural = rates[name]["evaluations_per_second"]["natural"]["median"]
+            ratio = steps[name]["fire"]["native"]["median"] / natural
+            what = f"{name}: FIRE steps, `native` over evaluations in natural JAX"
+            add(what, 8, ratio, least=True)
+    if "LJ38" in rates:
+        million = rates["LJ38"]["evaluations_per_second"]["ase_l2h"]["median"] / 1e6
+        add("LJ38: million evaluations/s", 1, million, least=True)
+    for record in latest("start")[-1:]:
+        add("second start, s", 3, record["second_seconds"], least=False)
+    for record in latest("devices")[-1:]:
+        if "missing" not in record:
+            for key, where in (("ratios", "one process"), ("process_ratios", "two")):
+                ratio = statistics.median(record[key])
+                add(f"two pinned devices, {where}", 1.8, ratio, least=True)
+    heads = [f"batch of {BATCH}, two cores", "aim", "reached", "met"]
+    return table(heads, rows)
+
+
 def waiting() -> str:
     """Starts, compile times, memory, devices."""
     starts, processes, devices = latest("start"), latest("process"), latest("devices")
@@ -284,6 +343,7 @@ def main() -> None:
         "native": native,
         "waiting": waiting,
         "gpu": gpu,
+        "aims": aims,
         "trials": trials,
     }
     for name, make in sections.items():
