@@ -17,6 +17,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from ase_l2h.cli.exhibits import EXHIBITS
 from ase_l2h.evaluation.comparison import (
     comparison_figure,
@@ -109,7 +111,9 @@ def comparison_page() -> None:
         "",
         "All methods, by charged evaluations to the first encounter with the lowest "
         "minimum known (`python -m benchmarks.comparison`; `ase-l2h compare` does the "
-        "same for other targets and methods).",
+        "same for other targets and methods). `hybrid` is given fragments of ordered "
+        "packings, the learned rules were trained on some of these targets, see their "
+        "cards; neither is charged here.",
         "",
     ]
     tables: list[str] = []
@@ -129,6 +133,10 @@ def comparison_page() -> None:
                 f"{known.energy:.6f}.",
                 "",
             ]
+        if comparison.TARGETS[name].remark:
+            tables += [comparison.TARGETS[name].remark, ""]
+        if begun := _unfinished(declared, lines, met):
+            tables += [f"Not run to the end, and left out: {', '.join(begun)}.", ""]
         tables += [f"![Success on {name}](images/compare-{name}.png)", ""]
         figure = comparison_figure(protocol, lines)
         save_figure(figure, DOCS / "images" / f"compare-{name}.png", "png")
@@ -156,6 +164,20 @@ def _finished(
     if not kept:
         return declared, {}
     return dataclasses.replace(declared, contenders=kept), met
+
+
+def _unfinished(
+    declared: Protocol, lines: Lines, met: dict[str, Encounters]
+) -> list[str]:
+    """What the record has of methods that were begun."""
+    (aim,) = declared.goals
+    out = []
+    for method in declared.contenders:
+        runs = encounters_of(declared, lines, aim, method)
+        if runs is not None and method.name not in met:
+            spent = significant(int(np.sum(runs.evaluations)))
+            out.append(f"`{method.name}` ({runs.hits} found in {spent} evaluations)")
+    return out
 
 
 def _verdict(target: str, met: dict[str, Encounters]) -> str:

@@ -18,7 +18,7 @@ from ase_l2h.evaluation.figures import (
     save_figure,
     tidy_axes,
 )
-from ase_l2h.evaluation.protocol import COMPILED, Protocol
+from ase_l2h.evaluation.protocol import Protocol
 from ase_l2h.evaluation.records import Lines, csv_text, markdown_table
 
 if TYPE_CHECKING:
@@ -145,12 +145,16 @@ def _declared(protocol: Protocol, lines: Lines) -> str:
         "confidence. Median and 90 % are Kaplan and Meier's. Seconds are those of the "
         "machine with runs side by side, without compilation, which is given apart: "
         f"{'; '.join(sorted(machines))}, which other work may have shared."
-        + (
-            ""
-            if protocol.backend == "auto"
-            else f" The backend `{protocol.backend}` ran {', '.join(COMPILED)}."
-        )
+        + _backend(protocol)
     )
+
+
+def _backend(protocol: Protocol) -> str:
+    """Which methods the backend that was named ran."""
+    named = [f"`{c.name}`" for c in protocol.contenders if protocol.asked_for(c)]
+    if not named:
+        return ""
+    return f" The backend `{protocol.backend}` ran {', '.join(named)}."
 
 
 def comparison_figure(protocol: Protocol, lines: Lines) -> Figure:
