@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
-# Learning rates are the best of the paper's grid on LJ13; see docs.
+# No rate of the paper's grid does better on LJ13 beyond its error; see docs.
 CLASSICAL: dict[str, Any] = {
     "adam": Adam(rate=0.01),
     "fire": Fire(),
