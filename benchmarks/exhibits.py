@@ -121,7 +121,8 @@ def comparison_page() -> None:
     for name in comparison.TARGETS:
         lines = read_lines(comparison.record_file(name))
         (declared,) = comparison.protocols(name, ",".join(comparison.METHODS))
-        protocol, met = _finished(declared, lines)
+        begun = _begun(declared, lines)
+        protocol, met = _finished(declared, begun)
         if not met:
             continue
         tables += [comparison_markdown(protocol, lines), ""]
@@ -135,8 +136,8 @@ def comparison_page() -> None:
             ]
         if comparison.TARGETS[name].remark:
             tables += [comparison.TARGETS[name].remark, ""]
-        if begun := _unfinished(declared, lines, met):
-            tables += [f"Not run to the end, and left out: {', '.join(begun)}.", ""]
+        if left := [_spent(m, begun[m]) for m in begun if m not in met]:
+            tables += [f"Not run to the end, and left out: {', '.join(left)}.", ""]
         tables += [f"![Success on {name}](images/compare-{name}.png)", ""]
         figure = comparison_figure(protocol, lines)
         save_figure(figure, DOCS / "images" / f"compare-{name}.png", "png")
@@ -150,34 +151,28 @@ def comparison_page() -> None:
     (DOCS / "comparison.md").write_text("\n".join(page).rstrip() + "\n")
 
 
+def _begun(declared: Protocol, lines: Lines) -> dict[str, Encounters]:
+    """Every method that has runs in the record."""
+    (aim,) = declared.goals
+    runs = {c.name: encounters_of(declared, lines, aim, c) for c in declared.contenders}
+    return {name: met for name, met in runs.items() if met is not None}
+
+
 def _finished(
-    declared: Protocol, lines: Lines
+    declared: Protocol, begun: dict[str, Encounters]
 ) -> tuple[Protocol, dict[str, Encounters]]:
     """The methods whose runs are all there; half a sample would be biased."""
-    (aim,) = declared.goals
-    met = {}
-    for method in declared.contenders:
-        runs = encounters_of(declared, lines, aim, method)
-        if runs is not None and runs.found.size == declared.runs:
-            met[method.name] = runs
+    met = {name: r for name, r in begun.items() if r.found.size == declared.runs}
     kept = tuple(c for c in declared.contenders if c.name in met)
     if not kept:
         return declared, {}
     return dataclasses.replace(declared, contenders=kept), met
 
 
-def _unfinished(
-    declared: Protocol, lines: Lines, met: dict[str, Encounters]
-) -> list[str]:
-    """What the record has of methods that were begun."""
-    (aim,) = declared.goals
-    out = []
-    for method in declared.contenders:
-        runs = encounters_of(declared, lines, aim, method)
-        if runs is not None and method.name not in met:
-            spent = significant(int(np.sum(runs.evaluations)))
-            out.append(f"`{method.name}` ({runs.hits} found in {spent} evaluations)")
-    return out
+def _spent(name: str, runs: Encounters) -> str:
+    """What the record has of a method that was begun."""
+    spent = significant(int(np.sum(runs.evaluations)))
+    return f"`{name}` ({runs.hits} found in {spent} evaluations)"
 
 
 def _verdict(target: str, met: dict[str, Encounters]) -> str:

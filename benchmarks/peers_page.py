@@ -27,6 +27,8 @@ NAMES = {
     "ase_l2h bh": "**ours**, `bh`",
     "ase_l2h hybrid": "**ours**, `hybrid`",
 }
+OURS = tuple(method for method in NAMES if method.startswith("ase_l2h"))
+THEIRS = tuple(method for method in NAMES if method not in OURS)
 # Fewer searches than this say too little.
 FEWEST = 5
 PUBLISHED = (
@@ -55,6 +57,12 @@ def _encounters() -> tuple[Lines, list[str], dict[tuple[str, str], Estimate | No
 def verdicts() -> list[str]:
     """A sentence per target on the best of ours and of the others, and one on ours."""
     _, targets, means = _encounters()
+    return _verdicts(targets, means)
+
+
+def _verdicts(
+    targets: list[str], means: dict[tuple[str, str], Estimate | None]
+) -> list[str]:
     return [*(_verdict(target, means) for target in targets), "", _prior()]
 
 
@@ -86,7 +94,7 @@ def section() -> list[str]:
         + ", ".join(f"{name} {packages[name]}" for name in shown)
         + ".",
         "",
-        *verdicts(),
+        *_verdicts(targets, means),
         "",
         "## Who beats us",
         "",
@@ -125,16 +133,14 @@ def _losses(
     """Every searcher of others that needs fewer evaluations than one of ours."""
     out = []
     for target in targets:
-        for ours in (m for m in NAMES if m.startswith("ase_l2h")):
+        for ours in OURS:
             mine = means[ours, target]
             if mine is None:
                 continue
             ahead = [
                 f"{NAMES[m]} ({_apart(mine, other)})"
-                for m in NAMES
-                if not m.startswith("ase_l2h")
-                and (other := means[m, target]) is not None
-                and other.value < mine.value
+                for m in THEIRS
+                if (other := means[m, target]) is not None and other.value < mine.value
             ]
             if ahead:
                 out.append(f"* {target}, {NAMES[ours]}: {'; '.join(ahead)}.")
@@ -238,19 +244,16 @@ def _cell(mean: Estimate | None, runs: Lines) -> str:
     if mean is None:
         return "-"
     hits = f"{sum(line['found'] for line in runs)}/{len(runs)}"
-    if not math.isfinite(mean.value):
-        return f"> {significant(mean.low)}, {hits}"
-    low, high = significant(mean.low), significant(mean.high)
-    return f"{significant(mean.value)} ({low}-{high}), {hits}"
+    return f"{estimate_text(mean)}, {hits}"
 
 
 def _verdict(target: str, means: dict[tuple[str, str], Estimate | None]) -> str:
     """The best of ours and the best of the others."""
     found = {m: e for (m, t), e in means.items() if t == target and e is not None}
     known = {m: e.value for m, e in found.items()}
-    ours = min((m for m in known if m.startswith("ase_l2h")), key=lambda m: known[m])
-    theirs = min(
-        (m for m in known if not m.startswith("ase_l2h")), key=lambda m: known[m]
+    ours, theirs = (
+        min((m for m in methods if m in known), key=lambda m: known[m])
+        for methods in (OURS, THEIRS)
     )
     ratio = significant(known[theirs] / known[ours])
     tie = "; the intervals overlap" if found[ours].high >= found[theirs].low else ""

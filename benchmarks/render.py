@@ -429,42 +429,6 @@ def estimators() -> None:
     replace_between(ROOT / "docs" / "training.md", "estimators", text)
 
 
-# Structure-steps of the paper's protocol: 1000 updates of 80 starts, each unrolled with
-# three sets of weights for 50,000 steps.
-PAPER_STEPS = 1000 * 80 * 3 * 50_000
-
-
-def throughput() -> None:
-    """Rate of unrolls, and how long the paper's training would take at that rate."""
-    lines = [x for x in read("machine-speed.jsonl") if x["section"] == "native"]
-    lines = [
-        x for x in lines if x["run"] == lines[-1]["run"] and x["target"][:2] == "LJ"
-    ]
-    rows = [
-        "| size | rule | structure-steps per second, `scan` | `native` | the paper's "
-        "1000 updates, `native` |",
-        "|---|---|---|---|---|",
-    ]
-    for line in lines:
-        for rule in ("coordinatewise", "equivariant"):
-            scan, native = (line[rule][way]["median"] for way in ("scan", "native"))
-            hours = PAPER_STEPS / native / 3600
-            rows.append(
-                f"| {line['target']} | {rule} | {scan:,.0f} | {native:,.0f} | "
-                f"{hours:.1f} hours |"
-            )
-    text = "\n".join(
-        [
-            *rows,
-            "",
-            f"From the record of `{lines[0]['command']}` on {lines[0]['machine']}: "
-            "batches of 128, single precision. The paper's protocol is 1000 updates of "
-            "80 starts, each unrolled for 50,000 steps with three sets of weights.",
-        ]
-    )
-    replace_between(ROOT / "docs" / "training.md", "throughput", text)
-
-
 def hulls() -> None:
     """What README and docs say of nanoalloy hulls."""
     page = ROOT / "docs" / "hull.md"
@@ -482,6 +446,11 @@ def hulls() -> None:
 def cards() -> None:
     """One card per released weight file, measured numbers from the records."""
     rows = summarise(read("results.jsonl"))
+    horizon_rows = [
+        row
+        for row in summarise(read("long.jsonl"))
+        if row["steps"] in horizons.HORIZONS
+    ]
     for name, entry in manifest()["weights"].items():
         sha = entry["sha256"]
         mine = [r for r in rows if r["sha256"] == sha]
@@ -525,11 +494,7 @@ def cards() -> None:
                 f"{row['mean']:.4f} | {row['lowest']:.4f} | "
                 f"{'not found' if reach is None else f'{reach:.0f}'} |"
             )
-        longer = [
-            row
-            for row in summarise(read("long.jsonl"))
-            if row["sha256"] == sha and row["steps"] in horizons.HORIZONS
-        ]
+        longer = [row for row in horizon_rows if row["sha256"] == sha]
         if longer:
             text += ["", *horizons.table([r | {"method": f"`{name}`"} for r in longer])]
         missed = [row["target"] for row in mine if not row["hits"]]
@@ -569,6 +534,5 @@ if __name__ == "__main__":
     results()
     frame()
     estimators()
-    throughput()
     hulls()
     cards()

@@ -1,4 +1,4 @@
-"""Turn the speed records into ``docs/speed.md`` and its picture.
+"""Turn the speed records into ``docs/speed.md``, its picture, and rates of training.
 
     python -m benchmarks.speed_page
 
@@ -22,6 +22,7 @@ from benchmarks.render import IMAGES, RECORDS, ROOT, replace_between
 from benchmarks.throughput import BATCH, FAMILIES, SIZES, STEPPERS
 
 PAGE = ROOT / "docs" / "speed.md"
+TRAINING = ROOT / "docs" / "training.md"
 NONE = "Not measured yet: `python -m benchmarks` makes the record."
 WAYS = {
     "ase_l2h": ("this package", "#0072B2", "o"),
@@ -29,6 +30,9 @@ WAYS = {
     "jax-md": ("jax-md", "#009E73", "^"),
     "torch-sim": ("torch-sim", "#CC79A7", "v"),
 }
+# Structure-steps of the paper's protocol: 1000 updates of 80 starts, each unrolled with
+# three sets of weights for 50,000 steps.
+PAPER_STEPS = 1000 * 80 * 3 * 50_000
 # Microseconds per structure and step of the paper's rule: `scan`, `native`.
 STEP_AIMS = {"LJ13": (3, 2), "LJ38": (10, 6), "LJ75": (25, 15)}
 OVER_NATURAL = (
@@ -248,6 +252,33 @@ def aims() -> str:
     return table(heads, rows)
 
 
+def training() -> str:
+    """Rate of unrolls, and how long the paper's training would take at that rate."""
+    records = [r for r in latest("native") if r["target"].startswith("LJ")]
+    rows = [
+        "| size | rule | structure-steps per second, `scan` | `native` | the paper's "
+        "1000 updates, `native` |",
+        "|---|---|---|---|---|",
+    ]
+    for line in records:
+        for rule in ("coordinatewise", "equivariant"):
+            scan, native = (line[rule][way]["median"] for way in ("scan", "native"))
+            hours = PAPER_STEPS / native / 3600
+            rows.append(
+                f"| {line['target']} | {rule} | {scan:,.0f} | {native:,.0f} | "
+                f"{hours:.1f} hours |"
+            )
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"From the record of `{records[0]['command']}` on {records[0]['machine']}: "
+            "batches of 128, single precision. The paper's protocol is 1000 updates of "
+            "80 starts, each unrolled for 50,000 steps with three sets of weights.",
+        ]
+    )
+
+
 def waiting() -> str:
     """Starts, compile times, memory, devices."""
     starts, processes, devices = latest("start"), latest("process"), latest("devices")
@@ -348,6 +379,7 @@ def main() -> None:
     }
     for name, make in sections.items():
         replace_between(PAGE, name, make())
+    replace_between(TRAINING, "throughput", training())
 
 
 if __name__ == "__main__":
