@@ -19,7 +19,15 @@ from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner
 from benchmarks.peak import fractions
 from benchmarks.speed import ARCHITECTURES, RATE, kernel_runner, learned_runner, measure
 
-__all__ = ["CASES", "QUICK_CASES", "STEPPERS", "lines", "native_steps", "throughput"]
+__all__ = [
+    "BATCHES",
+    "CASES",
+    "QUICK_CASES",
+    "STEPPERS",
+    "lines",
+    "native_steps",
+    "throughput",
+]
 
 # What steps are counted of: a step of FIRE is an evaluation and hardly more.
 STEPPERS = (*ARCHITECTURES, "fire")
@@ -33,14 +41,11 @@ FAMILIES: dict[str, Callable[[int], str]] = {
     "AgAu": lambda n: f"Ag{n - n // 2}Au{n // 2}",
 }
 SILICON = ("Si8", "Si64")
-# Growth with N at one batch, growth with the batch at one size of each family.
-CASES = [(name(n), BATCH) for name in FAMILIES.values() for n in SIZES]
-CASES += [(name, BATCH) for name in SILICON]
-CASES += [
+# Growth with N and with the batch.
+CASES = [
     (target, batch)
-    for target in (*(name(38) for name in FAMILIES.values()), "Si64")
+    for target in (*(name(n) for name in FAMILIES.values() for n in SIZES), *SILICON)
     for batch in BATCHES
-    if batch != BATCH
 ]
 QUICK_CASES = [("LJ13", 8), ("Ag4Au3", 8), ("Si8", 4)]
 # jax-md's triples of 64 atoms and their gradient fill gigabytes in larger batches.
