@@ -3,8 +3,10 @@
     python -m benchmarks.exhibits [FOLDER]
 
 FOLDER is what ``ase-l2h reproduce all`` has written; its records are copied to
-``benchmarks/records/reproduce-quick``. Without it, the records there are used. Nothing
-is run: pages and pictures of ``docs`` are made from records only.
+``benchmarks/records/reproduce-quick``. Without it, the records there are used. Those of
+``ase-l2h reproduce table2 --budget paper --backend native`` are made in
+``benchmarks/records/reproduce-paper``. Nothing is run: pages and pictures of ``docs``
+are made from records only.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 import re
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +29,7 @@ from ase_l2h.evaluation.comparison import (
     significant,
 )
 from ase_l2h.evaluation.encounters import Encounters, encounters_of
+from ase_l2h.evaluation.exhibits.searches import running_on
 from ase_l2h.evaluation.figures import save_figure
 from ase_l2h.evaluation.protocol import Protocol, goal
 from ase_l2h.evaluation.records import Lines, read_lines, reading_only
@@ -35,10 +39,13 @@ from benchmarks.render import replace_between
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records" / "reproduce-quick"
+FULL_RECORDS = RECORDS.with_name("reproduce-paper")
 DOCS = ROOT / "docs"
 FILES = ("records.jsonl", "fig7.jsonl")
 BUDGET, SEED = "quick", 2026
 # Where the paper's exhibits stand in their page.
+FULL = ("table2", "fig5")
+FULL_BACKEND = "native"
 ORDER = ("table2", "fig3", "fig4", "fig5", "fig6", "table3", "fig7", "table6", "fig8")
 
 
@@ -69,28 +76,48 @@ def paper_page() -> None:
         "[Differences from the paper](differences-from-the-paper.md).",
         "",
     ]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for file in FILES:
-            if (RECORDS / file).exists():
-                shutil.copyfile(RECORDS / file, folder / file)
-        for exhibit in ORDER:
-            try:
-                with reading_only():
-                    EXHIBITS[exhibit].load()(folder, BUDGET, SEED, lambda *_: None)
-                page += [_embedded((folder / f"{exhibit}.md").read_text()), ""]
-            except LookupError:
-                what = f"{exhibit}: {EXHIBITS[exhibit].shows}"
-                page += [f"## {what}", "", "Not in the records yet.", ""]
-        for picture in sorted(folder.glob("*.png")):
-            shutil.copyfile(picture, DOCS / "images" / f"paper-{picture.name}")
+    page += _exhibits(RECORDS, ORDER, BUDGET, "paper")
+    if FULL_RECORDS.exists():
+        page += [
+            "## At the paper's own numbers of starts and steps",
+            "",
+            f"`ase-l2h reproduce table2 --budget paper --seed {SEED} --backend "
+            f"{FULL_BACKEND}`, and `fig5` from the same searches.",
+            "",
+        ]
+        with running_on(FULL_BACKEND):
+            page += _exhibits(FULL_RECORDS, FULL, "paper", "paper-full", "#")
     (DOCS / "paper.md").write_text("\n".join(page).rstrip() + "\n")
 
 
-def _embedded(text: str) -> str:
+def _exhibits(
+    records: Path, exhibits: Sequence[str], budget: str, prefix: str, deeper: str = ""
+) -> list[str]:
+    """Sections from the records of a folder; pictures get names with the prefix."""
+    page = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in FILES:
+            if (records / file).exists():
+                shutil.copyfile(records / file, folder / file)
+        for exhibit in exhibits:
+            try:
+                with reading_only():
+                    EXHIBITS[exhibit].load()(folder, budget, SEED, lambda *_: None)
+                text = (folder / f"{exhibit}.md").read_text()
+                page += [_embedded(text, prefix, deeper), ""]
+            except LookupError:
+                what = f"{exhibit}: {EXHIBITS[exhibit].shows}"
+                page += [f"##{deeper} {what}", "", "Not in the records yet.", ""]
+        for picture in sorted(folder.glob("*.png")):
+            shutil.copyfile(picture, DOCS / "images" / f"{prefix}-{picture.name}")
+    return page
+
+
+def _embedded(text: str, prefix: str, deeper: str) -> str:
     """A page as a section of another."""
-    text = re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
-    return re.sub(r"\]\(([\w-]+\.png)\)", r"](images/paper-\1)", text).strip()
+    text = re.sub(r"^(#+ )", rf"#{deeper}\1", text, flags=re.MULTILINE)
+    return re.sub(r"\]\(([\w-]+\.png)\)", rf"](images/{prefix}-\1)", text).strip()
 
 
 def _provenance(lines: Lines) -> str:

@@ -15,6 +15,8 @@ __all__ = ["reproduce"]
 ALL = "all"
 # The paper whose exhibits `all` makes.
 PAPER = "Learn2Hop"
+# Exhibits made of searches, which other backends than `scan` can run.
+SEARCHES = ("table2", "table6", "fig4", "fig5", "fig8")
 
 LIST = "\n".join(f"  {name:13}  {e.shows}" for name, e in EXHIBITS.items())
 HELP = f"""Reproduce a table or figure of a paper, beside the paper's own numbers.
@@ -62,6 +64,13 @@ Examples:
     type=click.IntRange(2, 100_000),
     help="Of the functions of the action paper, instead of the budget's.",
 )
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="scan, native (compiled here by a C++ compiler) or cuda, for the searches of "
+    f"{', '.join(SEARCHES)} by learned, adam and fire; scan runs the others.",
+)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def reproduce(
     exhibit: str,
@@ -69,16 +78,23 @@ def reproduce(
     seed: int,
     out: Path | None,
     dimension: int | None,
+    backend: str,
     quiet: bool,
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
     from ase_l2h.cli.signals import interrupt_on_sigterm
+    from ase_l2h.evaluation.exhibits.searches import running_on
 
     extra = {} if dimension is None else {"dimension": dimension}
     if extra and (exhibit == ALL or EXHIBITS[exhibit].paper != "action"):
         raise ValueError(
             f"{exhibit} has no dimension to choose; leave out --dimension, which the "
             "exhibits of the action paper take"
+        )
+    if backend != "auto" and exhibit not in (ALL, *SEARCHES):
+        raise ValueError(
+            f"{exhibit} has no backend to choose; leave out --backend, which "
+            f"{', '.join(SEARCHES)} take"
         )
     folder = Path(f"{exhibit}-{budget}") if out is None else out
     try:
@@ -91,7 +107,7 @@ def reproduce(
     if exhibit == ALL:
         wanted = [name for name, e in EXHIBITS.items() if e.paper == PAPER]
     try:
-        with interrupt_on_sigterm():
+        with running_on(backend), interrupt_on_sigterm():
             for name in wanted:
                 click.echo(_make(name, folder, budget, seed, quiet, extra))
     except KeyboardInterrupt:
@@ -99,17 +115,18 @@ def reproduce(
             f"interrupted; the same command continues in {folder}"
         ) from None
     if exhibit == ALL:
-        _write_index(folder, wanted, budget, seed)
+        chosen = "" if backend == "auto" else f" --backend {backend}"
+        _write_index(folder, wanted, f"--budget {budget} --seed {seed}{chosen}")
     click.echo(f"Results in {folder}.")
 
 
-def _write_index(folder: Path, wanted: Sequence[str], budget: str, seed: int) -> None:
+def _write_index(folder: Path, wanted: Sequence[str], options: str) -> None:
     """``README.md``: what is in the folder and how it was made."""
     from ase_l2h._files import write_atomically
 
-    lines = [f"# Exhibits of the {PAPER} paper, budget '{budget}'", ""]
+    lines = [f"# Exhibits of the {PAPER} paper", ""]
     lines += [f"* [{name}]({name}.md): {EXHIBITS[name].shows}" for name in wanted]
-    lines += ["", f"`ase-l2h reproduce all --budget {budget} --seed {seed}`", ""]
+    lines += ["", f"`ase-l2h reproduce all {options}`", ""]
     write_atomically(folder / "README.md", "\n".join(lines).encode())
 
 

@@ -59,6 +59,29 @@ def test_the_folder_is_named_after_exhibit_and_budget(run, made, tmp_path, monke
     assert [(budget, seed) for _, budget, seed in made] == [("paper", 2026)]
 
 
+def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
+    from ase_l2h.evaluation.exhibits import table2
+    from ase_l2h.evaluation.records import read_lines
+    from ase_l2h.rollout import native
+
+    if native.compiler() is None:
+        pytest.skip("there is no C++ compiler for the backend native")
+    small = table2.Budget({"LJ13": 2}, 20)
+    monkeypatch.setitem(table2.BUDGETS, "quick", small)
+    monkeypatch.setattr(table2, "METHODS", ("adam", "bh"))
+    for backend in ("native", "auto", "native"):
+        asked = ("--out", tmp_path, "--backend", backend)
+        result = run("reproduce", "table2", *asked)
+        assert result.exit_code == 0, result.output
+    lines = read_lines(tmp_path / "records.jsonl")
+    assert [(line["method"], line.get("backend")) for line in lines] == [
+        ("adam", "native"),
+        ("bh", None),
+        ("adam", None),
+    ]
+    assert "native" in (tmp_path / "table2.md").read_text()
+
+
 def test_an_interruption_says_how_to_go_on(run, monkeypatch, tmp_path):
     def make(*_):
         raise KeyboardInterrupt
@@ -72,6 +95,9 @@ def test_an_interruption_says_how_to_go_on(run, monkeypatch, tmp_path):
 def test_bad_input_is_refused(refused, tmp_path):
     assert "fig99" in refused("reproduce", "fig99")
     assert "--seed" in refused("reproduce", "fig5", "--seed", "-1")
+    native = ("--backend", "native")
+    assert "no backend to choose" in refused("reproduce", "fig3", *native)
+    assert "choose one of" in refused("reproduce", "fig5", "--backend", "fast")
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     assert "choose another" in refused("reproduce", "fig5", "--out", out)

@@ -11,7 +11,7 @@ import numpy as np
 from ase_l2h.evaluation.exhibits import table2
 from ase_l2h.evaluation.exhibits.pages import RECORDS, write_exhibit
 from ase_l2h.evaluation.exhibits.paper import paper_numbers
-from ase_l2h.evaluation.exhibits.searches import LINEUP, Found, run_jobs
+from ase_l2h.evaluation.exhibits.searches import LINEUP, Found, ran_on, run_jobs
 from ase_l2h.evaluation.figures import LINES, new_figure, tidy_axes
 from ase_l2h.evaluation.records import Records, markdown_table
 
@@ -76,6 +76,7 @@ def reproduce(
     left_out = (
         f"Budget '{budget}': {size.starts['LJ75']} starts (the paper: 150) of "
         f"{size.steps:,} steps (50,000), seed {seed}; searches as in Table 2."
+        f"{ran_on()}"
     )
     title = "Fig. 5: distributions of minima"
     text = markdown_table(header, lines)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
@@ -14,11 +16,13 @@ import numpy as np
 
 from ase_l2h.evaluation.compile_clock import compile_clock
 from ase_l2h.evaluation.figures import PAIRED
+from ase_l2h.evaluation.protocol import COMPILED
 from ase_l2h.evaluation.records import Lines, Records
 from ase_l2h.initialise import make_starts
 from ase_l2h.methods import make_optimizer, method_weights
 from ase_l2h.optimizers import BasinHopping, paper_basin_hopping
 from ase_l2h.rollout import Rollout, relax_rollout
+from ase_l2h.rollout.backends import resolve_backend
 from ase_l2h.search import hit_tolerance, search
 from ase_l2h.targets import Target
 from ase_l2h.weights import manifest
@@ -31,7 +35,9 @@ __all__ = [
     "find",
     "labelled",
     "learned_entry",
+    "ran_on",
     "run_jobs",
+    "running_on",
     "searched",
     "step_count",
 ]
@@ -42,6 +48,37 @@ PAPER_HOPS = 10
 PRINTED = 0.005
 
 Progress = Callable[[int, int, str], Any]
+
+_BACKEND: ContextVar[str] = ContextVar("backend", default="auto")
+
+
+@contextlib.contextmanager
+def running_on(backend: str) -> Iterator[None]:
+    """Inside, searches that other backends than ``scan`` can run take this one.
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend, and for one that cannot run here.
+    """
+    token = _BACKEND.set(resolve_backend(backend))
+    try:
+        yield
+    finally:
+        _BACKEND.reset(token)
+
+
+def ran_on() -> str:
+    """A sentence, after a space, on the backend that :func:`running_on` names."""
+    if _BACKEND.get() == "auto":
+        return ""
+    return f" The backend `{_BACKEND.get()}` ran {', '.join(COMPILED)}."
+
+
+def _asked_for(job: Job) -> str | None:
+    """The backend that was named for a job's search, None where it is left open."""
+    named = _BACKEND.get() != "auto" and job.entry.method in COMPILED
+    return _BACKEND.get() if named else None
 
 
 class Entry(NamedTuple):
@@ -172,6 +209,7 @@ def _key(job: Job) -> dict[str, Any]:
         "n_steps": step_count(job),
         "n_starts": job.starts,
         "seed": job.seed,
+        "backend": _asked_for(job),
     }
 
 
@@ -223,6 +261,7 @@ def _run(job: Job) -> dict[str, Any]:
                 n_starts=job.starts,
                 n_steps=step_count(job),
                 seed=job.seed,
+                backend=_asked_for(job) or "auto",
             )
             if result.stopped != "done":
                 # What was cut short is not the search that was asked for.

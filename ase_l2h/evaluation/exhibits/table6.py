@@ -15,6 +15,7 @@ from ase_l2h.evaluation.exhibits.searches import (
     Job,
     labelled,
     learned_entry,
+    ran_on,
     run_jobs,
 )
 from ase_l2h.evaluation.records import Records, markdown_table
@@ -100,6 +101,7 @@ def reproduce(
         f"({own.steps:,}), seed {seed}; means of all starts. Learned rules are the "
         "released weights, trained at up to 1,000 steps; all but the paper's rule are "
         f"equivariant. Silicon is in the 2 x 5.38 angstrom cell.{without}"
+        f"{ran_on()}"
     )
     title = "Table 6: transfer between potentials"
     text = markdown_table(header, lines)
