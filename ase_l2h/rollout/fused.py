@@ -11,20 +11,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h.optimizers.adam import Adam
 from ase_l2h.optimizers.base import SearchState
-from ase_l2h.optimizers.descent import Descent, reduced_system
-from ase_l2h.optimizers.fire import Fire, FireState
+from ase_l2h.optimizers.basin_hopping import BasinHopping
+from ase_l2h.optimizers.descent import reduced_system
+from ase_l2h.optimizers.hopping import HoppingState
+from ase_l2h.optimizers.lbfgs import Lbfgs
 from ase_l2h.optimizers.learned import CoordinatewiseRule, EquivariantRule
-from ase_l2h.optimizers.learned.features import Moments
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.rollout import fused_hopping
+from ase_l2h.rollout.fused_rules import RULES, Parts, parts, rule_of, rule_rows, theta
 from ase_l2h.system import System
 
 __all__ = [
@@ -41,17 +43,20 @@ __all__ = [
 ]
 
 KERNELS = Path(__file__).parent / "kernels"
-RULES = {EquivariantRule: 1, CoordinatewiseRule: 2, Adam: 3, Fire: 4}
 POTENTIALS = {LennardJones: 1, Gupta: 2, StillingerWeber: 3}
 SCRATCH_ROWS = {LennardJones: 0, Gupta: 1, StillingerWeber: 10}
 HIDDEN, STEP_ROWS = 32, 15
-# Of `struct Arguments` in trajectory.h.
-POINTERS = (
+# Of `struct Arguments` in kernels/arguments.h.
+CHANGED = (
     *("positions", "energy", "force", "best_positions", "best_energy"),
-    *("row_0", "row_1", "row_2", "whole_0", "whole_1", "whole_2"),
-    *("evaluations", "active", "species", "length_scale", "energy_scale"),
-    *("atom_scales", "potential", "theta"),
-    *("cell", "images", "feature_cell", "feature_images"),
+    *("row_0", "row_1", "row_2", "row_3"),
+    *("whole_0", "whole_1", "whole_2", "whole_3"),
+    *("evaluations", "active", *fused_hopping.CHAIN),
+)
+POINTERS = (
+    *CHANGED,
+    *("keys", "species", "length_scale", "energy_scale", "atom_scales"),
+    *("potential", "theta", "cell", "images", "feature_cell", "feature_images"),
 )
 NUMBERS = (
     *("n", "batch", "steps", "first_step"),
@@ -60,22 +65,33 @@ NUMBERS = (
 ARGUMENTS = np.dtype(
     [(name, np.uint64) for name in POINTERS]
     + [(name, np.int32) for name in NUMBERS]
-    + [("fmax", np.float32)],
+    + [("fmax", np.float32), ("hopping", fused_hopping.OPTIONS)],
     align=True,
 )
-CHANGED = POINTERS[:13]
 # Everything else is in single precision.
-WHOLE_NUMBERS = {"evaluations": np.int32, "active": np.uint8, "species": np.int32}
+WHOLE_NUMBERS = {
+    "evaluations": np.int32,
+    "active": np.uint8,
+    "species": np.int32,
+    "keys": np.uint32,
+}
 
 
 def missing(
     optimizer: Any, potential: Any, system: System, double: bool = False
 ) -> str | None:
     """Why the kernels cannot run this search; None when they can."""
-    rule = optimizer.rule if isinstance(optimizer, Descent) else None
+    rule = rule_of(optimizer)
+    if isinstance(optimizer, BasinHopping):
+        reason = fused_hopping.missing(optimizer)
+        if reason is not None:
+            return reason
     if type(rule) not in RULES:
         name = type(optimizer if rule is None else rule).__name__
-        return f"they have no {name}; there are the learned rules, Adam and FIRE"
+        return (
+            f"they have no {name}; there are the learned rules, Adam, FIRE, L-BFGS and "
+            "basin hopping"
+        )
     if type(potential) not in POTENTIALS:
         return (
             f"they have no {type(potential).__name__}; there are LennardJones, Gupta "
@@ -98,22 +114,23 @@ def missing(
     return None
 
 
-def definitions(
-    optimizer: Descent, potential: Any, system: System
-) -> dict[str, int | str]:
+def definitions(optimizer: Any, potential: Any, system: System) -> dict[str, int | str]:
     """Macros that the source is compiled with."""
-    rule = optimizer.rule
+    rule = rule_of(optimizer)
     symbols = getattr(potential, "A", np.ones((1, 1)))
     macros: dict[str, int | str] = {
         "POTENTIAL": POTENTIALS[type(potential)],
         "RULE": RULES[type(rule)],
+        "HOPPING": int(isinstance(optimizer, BasinHopping)),
         "PERIODIC": int(system.cell is not None),
         "RECENTRED": int(system.recentred),
         "SPECIES_COUNT": np.shape(symbols)[0] if isinstance(potential, Gupta) else 1,
         "ARGUMENTS_BYTES": ARGUMENTS.itemsize,
-        "ROW_COUNT": row_count(rule, potential),
-        "THETA_FLOATS": int(_theta(rule).size),
+        "ROW_COUNT": row_count(optimizer, potential),
+        "THETA_FLOATS": int(theta(rule).size),
     }
+    if isinstance(rule, Lbfgs):
+        macros["HISTORY"] = rule.memory
     if isinstance(rule, EquivariantRule):
         names = ("step", "progress", "atom_energies", "memory", "species")
         macros |= {n.upper(): int(getattr(rule.features, n)) for n in names}
@@ -129,28 +146,11 @@ def definitions(
     return macros
 
 
-def row_count(rule: Any, potential: Any) -> int:
+def row_count(optimizer: Any, potential: Any) -> int:
     """Numbers per atom that a structure keeps on the chip."""
-    own = {EquivariantRule: 24 + 2, CoordinatewiseRule: 36, Adam: 6, Fire: 3 + 3}
-    rows = 14 + SCRATCH_ROWS[type(potential)] + own[type(rule)]
-    if isinstance(rule, EquivariantRule) and rule.features.memory:
-        rows += 3 + 1
-    return rows
-
-
-def _theta(rule: Any) -> np.ndarray:
-    """Weights in the order of the layers, or the parameters of a classical rule."""
-    if isinstance(rule, (EquivariantRule, CoordinatewiseRule)):
-        first = "log_alpha" if isinstance(rule, EquivariantRule) else "alpha"
-        names = [f"{kind}_{k}" for k in (0, 1, "out") for kind in ("kernel", "bias")]
-        parts: list[Any] = [rule.theta[name] for name in (*names, first)]
-        parts += [rule.theta["beta"], rule.theta["gamma"], rule.time_scale]
-    elif isinstance(rule, Adam):
-        parts = [rule.rate, rule.b1, rule.b2, rule.eps]
-    else:
-        parts = [rule.dt, rule.dt_max, rule.max_step, rule.alpha]
-        parts += [rule.f_inc, rule.f_dec, rule.f_alpha, rule.n_min]
-    return np.concatenate([np.ravel(np.asarray(p, np.float32)) for p in parts])
+    hopping = isinstance(optimizer, BasinHopping)
+    own = rule_rows(rule_of(optimizer), hopping)
+    return 14 + SCRATCH_ROWS[type(potential)] + own
 
 
 def _parameters(potential: Any) -> np.ndarray:
@@ -168,77 +168,19 @@ def _parameters(potential: Any) -> np.ndarray:
     return np.ravel(np.asarray(values, np.float32))
 
 
-class _Parts(NamedTuple):
-    """A rule's state as arrays ``(rows, n, batch)`` and ``(batch)``, and back."""
-
-    rows: list[Any]
-    whole: list[Any]
-    step: int
-    rebuild: Callable[[list[Any], list[Any], int], Any]
-
-
-def _parts(rule: Any, inner: Any) -> _Parts:
-    def like(array: Any, old: Any) -> Any:
-        return jnp.asarray(array, old.dtype)
-
-    if isinstance(rule, EquivariantRule):
-        rows = [inner.first, inner.second]
-        rows += [] if inner.best_positions is None else [inner.best_positions]
-
-        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
-            home = inner.best_positions
-            return inner._replace(
-                step=inner.step + steps,
-                first=like(rows[0], inner.first),
-                second=like(rows[1], inner.second),
-                best_energy=like(whole[0], inner.best_energy),
-                since_best=like(whole[1], inner.since_best),
-                best_positions=None if home is None else like(rows[2], home),
-            )
-
-        whole = [inner.best_energy, inner.since_best]
-        return _Parts(rows, whole, int(inner.step), rebuild)
-    if isinstance(rule, CoordinatewiseRule):
-
-        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
-            moments = [like(r, m) for r, m in zip(rows, inner.moments, strict=True)]
-            return inner._replace(step=inner.step + steps, moments=Moments(*moments))
-
-        return _Parts(list(inner.moments), [], int(inner.step), rebuild)
-    if isinstance(rule, Adam):
-
-        def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
-            first, *rest = inner
-            first = first._replace(
-                count=like(whole[0], first.count),
-                mu=like(rows[0], first.mu),
-                nu=like(rows[1], first.nu),
-            )
-            return (first, *rest)
-
-        return _Parts([inner[0].mu, inner[0].nu], [inner[0].count], 0, rebuild)
-
-    def rebuild(rows: list[Any], whole: list[Any], steps: int) -> Any:
-        old = (inner.velocity, inner.dt, inner.alpha, inner.downhill)
-        new = zip((rows[0], *whole), old, strict=True)
-        return FireState(*(like(a, b) for a, b in new))
-
-    return _Parts([inner.velocity], [inner.dt, inner.alpha, inner.downhill], 0, rebuild)
-
-
 @dataclasses.dataclass(frozen=True)
 class Launch:
     """Arrays to hand to a kernel, and what becomes of them.
 
     ``arrays`` go by the names of ``POINTERS``; those that a search has no use for are
-    missing, their pointers null. The first 13 are written to. :func:`number_type`
-    says as what a kernel reads them.
+    missing, their pointers null. Those in ``CHANGED`` are written to.
+    :func:`number_type` says as what a kernel reads them.
     """
 
     arrays: dict[str, Any]
     numbers: dict[str, Any]
     state: SearchState
-    parts: _Parts
+    parts: Parts
 
     def block(self, address: Callable[[Any], int], held: dict[str, Any]) -> np.ndarray:
         """``struct Arguments`` with the addresses of ``held``."""
@@ -253,31 +195,37 @@ class Launch:
         """The state out of arrays (JAX or numpy) that a kernel has changed."""
         rows = [held[f"row_{k}"] for k in range(len(self.parts.rows))]
         whole = [held[f"whole_{k}"] for k in range(len(self.parts.whole))]
+        inner = self.parts.rebuild(rows, whole, steps)
+        if isinstance(self.state.inner, HoppingState):
+            inner = fused_hopping.rebuilt(self.state.inner, inner, held)
         fields = ("positions", "energy", "force", "best_positions", "best_energy")
         return self.state._replace(
             **{name: jnp.asarray(held[name]) for name in fields},
             evaluations=jnp.asarray(held["evaluations"]),
             active=jnp.asarray(held["active"], bool),
-            inner=self.parts.rebuild(rows, whole, steps),
+            inner=inner,
         )
 
 
 def number_type(name: str) -> Any:
     """Type of the numbers behind a pointer."""
-    return WHOLE_NUMBERS.get(name, np.float32)
+    return (WHOLE_NUMBERS | fused_hopping.CHAIN).get(name, np.float32)
 
 
 def launch(
-    optimizer: Descent, potential: Any, system: System, state: SearchState, steps: int
+    optimizer: Any, potential: Any, system: System, state: SearchState, steps: int
 ) -> Launch:
     """Collect what a launch needs; scales are spread over the batch."""
     n, batch = state.positions.shape[1:]
-    parts = _parts(optimizer.rule, state.inner)
+    rule, inner = rule_of(optimizer), state.inner
+    hopping = isinstance(inner, HoppingState)
+    own = parts(rule, inner.quench if hopping else inner)
     single: list[str] = ["positions", "energy", "force"]
     single += ["best_positions", "best_energy"]
     arrays: dict[str, Any] = {name: getattr(state, name) for name in single}
-    arrays |= {f"row_{k}": a for k, a in enumerate(parts.rows)}
-    arrays |= {f"whole_{k}": a for k, a in enumerate(parts.whole)}
+    arrays |= {f"row_{k}": a for k, a in enumerate(own.rows)}
+    arrays |= {f"whole_{k}": a for k, a in enumerate(own.whole)}
+    arrays |= fused_hopping.chain_arrays(inner) if hopping else {}
     arrays |= {"evaluations": state.evaluations, "active": state.active}
     species = np.asarray(system.species, np.int32)
     stride = n if species.ndim == 2 else 0
@@ -285,13 +233,13 @@ def launch(
     for name in ("length_scale", "energy_scale"):
         scale = np.asarray(getattr(system, name), np.float32)
         arrays[name] = np.array(np.broadcast_to(scale, (batch,)))
-    seen = getattr(optimizer.rule, "features", None)
+    seen = getattr(rule, "features", None)
     if system.atom_scales is not None and getattr(seen, "species", False):
         scales = np.asarray(system.atom_scales, np.float32)
         scales = scales.reshape(scales.shape + (1,) * (3 - scales.ndim))
         arrays["atom_scales"] = np.array(np.broadcast_to(scales, (2, n, batch)))
     arrays["potential"] = _parameters(potential)
-    arrays["theta"] = _theta(optimizer.rule)
+    arrays["theta"] = theta(rule)
     counts = {"n_images": 0, "n_feature_images": 0}
     if system.cell is not None:
         reduced = reduced_system(system)
@@ -304,21 +252,23 @@ def launch(
             arrays[f"{prefix}cell"] = both.astype(np.float32)
             arrays[f"{prefix}images"] = np.asarray(images, np.float32)
             counts[f"n_{prefix}images"] = len(arrays[f"{prefix}images"])
-    numbers = {
+    numbers: dict[str, Any] = {
         "n": n,
         "batch": batch,
         "steps": steps,
-        "first_step": parts.step,
+        "first_step": own.step,
         "species_stride": stride,
         "fmax": float(np.asarray(optimizer.fmax)),
     } | counts
-    return Launch(arrays, numbers, state, parts)
+    if hopping:
+        numbers["hopping"] = fused_hopping.numbers(optimizer, system)
+    return Launch(arrays, numbers, state, own)
 
 
-def on_chip_bytes(optimizer: Descent, potential: Any, n_atoms: int) -> int:
+def on_chip_bytes(optimizer: Any, potential: Any, n_atoms: int) -> int:
     """Shared memory of a block: weights, step table, rows, first layer."""
-    small = -(-(_theta(optimizer.rule).size + STEP_ROWS) // 4) * 4
-    rows = row_count(optimizer.rule, potential)
+    small = -(-(theta(rule_of(optimizer)).size + STEP_ROWS) // 4) * 4
+    rows = row_count(optimizer, potential)
     return 4 * (small + rows * n_atoms + HIDDEN)
 
 

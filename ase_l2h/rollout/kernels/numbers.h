@@ -15,12 +15,15 @@
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define ON_GPU 1
 #define FUNCTION static __device__ __forceinline__
+// What a step of a structure seldom does.
+#define RARELY static __device__ __noinline__
 #define UNROLL _Pragma("unroll")
 #define UNROLL_FOUR _Pragma("unroll 4")
 #define ROLLED _Pragma("unroll 1")
 #else
 #define ON_GPU 0
 #define FUNCTION static inline __attribute__((always_inline))
+#define RARELY static __attribute__((noinline))
 #define UNROLL
 #define UNROLL_FOUR
 #define ROLLED
@@ -35,14 +38,25 @@ typedef bool mask;
 
 FUNCTION real select(mask chosen, real a, real b) { return chosen ? a : b; }
 FUNCTION bool any_lane(mask m) { return m; }
+FUNCTION mask opposite(mask m) { return !m; }
+FUNCTION float& lane(real& x, int) { return x; }
+FUNCTION float lane(const real& x, int) { return x; }
+FUNCTION bool in_lane(mask m, int) { return m; }
+FUNCTION mask lane_mask(int) { return true; }
 FUNCTION real absolute(real x) { return fabsf(x); }
 FUNCTION real square_root(real x) { return sqrtf(x); }
 FUNCTION real exponential(real x) { return expf(x); }
 FUNCTION real logarithm(real x) { return logf(x); }
 FUNCTION real log_plus_one(real x) { return log1pf(x); }
 FUNCTION real nearest_whole(real x) { return rintf(x); }
-FUNCTION real load(const float* from, int) { return *from; }
-FUNCTION void store(float* to, real x, int) { *to = x; }
+template <class Number>
+FUNCTION real load(const Number* from, int) {
+  return static_cast<real>(*from);
+}
+template <class Number>
+FUNCTION void store(Number* to, real x, int) {
+  *to = static_cast<Number>(x);
+}
 
 #else
 
@@ -60,6 +74,17 @@ FUNCTION bool any_lane(mask m) {
   int any = 0;
   for (int l = 0; l < LANES; ++l) any |= m[l];
   return any != 0;
+}
+FUNCTION mask opposite(mask m) { return ~m; }
+FUNCTION float& lane(real& x, int l) { return reinterpret_cast<float*>(&x)[l]; }
+FUNCTION float lane(const real& x, int l) {
+  return reinterpret_cast<const float*>(&x)[l];
+}
+FUNCTION bool in_lane(mask m, int l) { return m[l] != 0; }
+FUNCTION mask lane_mask(int l) {
+  mask m = {};
+  m[l] = -1;
+  return m;
 }
 FUNCTION real absolute(real x) { return (real)((mask)x & 0x7fffffff); }
 FUNCTION real square_root(real x) {
@@ -113,14 +138,17 @@ FUNCTION real logarithm(real x) {
 }
 FUNCTION real log_plus_one(real x) { return logarithm(1.0f + x); }
 // Lanes beyond the batch repeat its last structure, and are never written.
-FUNCTION real load(const float* from, int count) {
+template <class Number>
+FUNCTION real load(const Number* from, int count) {
   real x;
-  for (int l = 0; l < LANES; ++l) x[l] = from[l < count ? l : count - 1];
+  for (int l = 0; l < LANES; ++l)
+    x[l] = static_cast<float>(from[l < count ? l : count - 1]);
   return x;
 }
-FUNCTION void store(float* to, real x, int count) {
+template <class Number>
+FUNCTION void store(Number* to, real x, int count) {
   for (int l = 0; l < LANES; ++l)
-    if (l < count) to[l] = x[l];
+    if (l < count) to[l] = static_cast<Number>(x[l]);
 }
 
 #endif
@@ -151,31 +179,46 @@ FUNCTION void barrier() {}
 #define EACH(i, count) \
   for (int i = thread_index(); i < (count); i += thread_count())
 
-// Sum and maximum over atoms, the same in every thread. On a GPU each warp works them
-// out for itself, which needs no barrier; all threads must come here.
+// Sums and maxima over atoms or coordinates, the same in every thread. On a GPU each warp
+// works them out for itself, which needs no barrier; all threads must come here.
 #if ON_GPU
-FUNCTION real sum_over(const real* values, int n) {
-  real total = 0.0f;
-  for (int i = threadIdx.x & 31; i < n; i += 32) total += values[i];
-  for (int k = 16; k; k >>= 1) total += __shfl_xor_sync(0xffffffffu, total, k);
-  return total;
+#define OVER_ALL(i, count) for (int i = threadIdx.x & 31; i < (count); i += 32)
+FUNCTION real joined(real x) {
+  for (int k = 16; k; k >>= 1) x += __shfl_xor_sync(0xffffffffu, x, k);
+  return x;
 }
-FUNCTION real largest_of(const real* values, int n) {
-  real top = values[0];
-  for (int i = threadIdx.x & 31; i < n; i += 32) top = larger(values[i], top);
-  for (int k = 16; k; k >>= 1)
-    top = larger(__shfl_xor_sync(0xffffffffu, top, k), top);
-  return top;
+FUNCTION real joined_largest(real x) {
+  for (int k = 16; k; k >>= 1) x = larger(__shfl_xor_sync(0xffffffffu, x, k), x);
+  return x;
 }
 #else
+#define OVER_ALL(i, count) for (int i = 0; i < (count); ++i)
+FUNCTION real joined(real x) { return x; }
+FUNCTION real joined_largest(real x) { return x; }
+#if LANES > 1
+FUNCTION float joined(float x) { return x; }
+FUNCTION float joined_largest(float x) { return x; }
+#endif
+#endif
+// Of any numbers: value(i) is the one of atom i.
+template <class Number, class Value>
+FUNCTION Number sum_of(int n, Value value) {
+  Number total = {};
+  OVER_ALL(i, n) total = total + value(i);
+  return joined(total);
+}
+template <class Number, class Value>
+FUNCTION Number largest_among(int n, Value value) {
+  Number top = value(0);
+  OVER_ALL(i, n) {
+    const Number each = value(i);
+    top = top < each ? each : top;
+  }
+  return joined_largest(top);
+}
 FUNCTION real sum_over(const real* values, int n) {
-  real total = values[0];
-  for (int i = 1; i < n; ++i) total = total + values[i];
-  return total;
+  return sum_of<real>(n, [&](int i) { return values[i]; });
 }
 FUNCTION real largest_of(const real* values, int n) {
-  real top = values[0];
-  for (int i = 1; i < n; ++i) top = larger(values[i], top);
-  return top;
+  return largest_among<real>(n, [&](int i) { return values[i]; });
 }
-#endif

@@ -1,4 +1,4 @@
-// Displacements: the two learned rules, Adam and FIRE; RULE chooses.
+// Displacements: the two learned rules here, the others in classical.h; RULE chooses.
 //
 // As in ase_l2h/optimizers, in reduced units. A rule keeps rows of state per atom, and
 // works in three parts with barriers in between: `remember`, right after the gradient;
@@ -13,6 +13,7 @@
 #define COORDINATEWISE 2
 #define ADAM 3
 #define FIRE 4
+#define LBFGS 5
 
 #define LEARNED (RULE == EQUIVARIANT || RULE == COORDINATEWISE)
 #define DECAY_COUNT 6
@@ -23,7 +24,7 @@
 #define FLOOR 4.5399929762484854e-5f
 
 #if RULE == EQUIVARIANT
-#define PART_ROWS(part) (part == 0 ? 18 : part == 1 ? 6 : 3 * MEMORY)
+#define PART_ROWS(part) (part == 0 ? 18 : part == 1 ? 6 : part == 2 ? 3 * MEMORY : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 4 + 3 * MEMORY)
 #define POOLED_ROWS (2 + MEMORY)
 #elif RULE == COORDINATEWISE
@@ -33,11 +34,16 @@
 #elif RULE == ADAM
 #define PART_ROWS(part) (part < 2 ? 3 : 0)
 #define MOMENT_ROWS 6
-#define POOLED_ROWS 0
-#else
+// For the pull of a compressed quench.
+#define POOLED_ROWS (2 * HOPPING)
+#elif RULE == FIRE
 #define PART_ROWS(part) (part == 0 ? 3 : 0)
 #define MOMENT_ROWS 3
 #define POOLED_ROWS 3
+#else
+#define PART_ROWS(part) (part < 2 ? 3 : 3 * HISTORY)
+#define MOMENT_ROWS (6 + 6 * HISTORY)
+#define POOLED_ROWS 2
 #endif
 
 #if ON_GPU
@@ -100,6 +106,11 @@ struct Sight {
 struct Whole {
   real a, b, c;
   mask lower;
+#if RULE == LBFGS
+  real rho[HISTORY];
+  // Products of the pairs: s_i y_j and y_i y_j, i <= j; they follow from the pairs.
+  real sy[HISTORY][HISTORY], yy[HISTORY][HISTORY];
+#endif
 };
 
 FUNCTION real log_feature(real x) {
@@ -540,96 +551,9 @@ UNROLL
   }
 }
 
-#elif RULE == ADAM
-
-// theta: rate, b1, b2, eps. Rows: first and second moments.
-#define THETA_COUNT 4
-FUNCTION void remember(const Sight& s, real* state, real* pooled) {
-  const int n = s.n;
-  (void)pooled;
-  const float b1 = s.theta[1], b2 = s.theta[2];
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c) {
-    real g = s.gradient[c * n + i];
-    real* first = state + c * n + i;
-    real* second = state + (3 + c) * n + i;
-    *first = *first * b1 + g * (1.0f - b1);
-    *second = *second * b2 + g * g * (1.0f - b2);
-  }
-}
-FUNCTION void prepare(const Sight&, Whole& w, real*, real*, real*) {
-  w.a = w.a + 1.0f;  // steps taken
-}
-FUNCTION void displace(const Sight& s, const Whole& w, const real* state, const real*,
-                       const real*, real* displacement) {
-  const int n = s.n;
-  const float rate = s.theta[0], eps = s.theta[3];
-  real first = 1.0f - exponential(w.a * logf(s.theta[1]));
-  real second = 1.0f - exponential(w.a * logf(s.theta[2]));
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c) {
-    real m = state[c * n + i] / first, v = state[(3 + c) * n + i] / second;
-    displacement[c * n + i] = -rate * (m / (square_root(v) + eps));
-  }
-}
-
 #else
 
-// theta: dt, dt_max, max_step, alpha, f_inc, f_dec, f_alpha, n_min. Rows: velocity.
-#define THETA_COUNT 8
-FUNCTION void remember(const Sight& s, real* state, real* pooled) {
-  const int n = s.n;
-  EACH(i, n) {
-    real power = real{}, speed = real{}, strength = real{};
-    for (int c = 0; c < 3; ++c) {
-      real g = s.gradient[c * n + i], v = state[c * n + i];
-      power = power - g * v;
-      speed = speed + v * v;
-      strength = strength + g * g;
-    }
-    pooled[i] = power;
-    pooled[n + i] = speed;
-    pooled[2 * n + i] = strength;
-  }
-}
-// Time step, mixing and downhill steps: a, b and c.
-FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
-  const int n = s.n;
-  const float* t = s.theta;
-  const real one = real{} + 1.0f;
-  mask downhill = sum_over(pooled, n) > 0.0f;
-  real speed = square_root(sum_over(pooled + n, n));
-  real strength = square_root(sum_over(pooled + 2 * n, n)) + 1e-30f;
-  real keep = 1.0f - w.b, push = w.b * speed / strength;
-  w.c = select(downhill, w.c + 1.0f, real{});
-  mask faster = downhill & (w.c > t[7]);
-  real shrunk = select(speed == 0.0f, w.a, w.a * t[5]);
-  w.a = select(faster, smaller(w.a * t[4], one * t[1]), select(downhill, w.a, shrunk));
-  w.b = select(faster, w.b * t[6], select(downhill, w.b, one * t[3]));
-  // All threads must have read the sums before the velocities change them.
-  barrier();
-  EACH(i, n) {
-    real longest = real{};
-    for (int c = 0; c < 3; ++c) {
-      real g = s.gradient[c * n + i], v = state[c * n + i];
-      v = select(downhill, keep * v - push * g, real{}) - w.a * g;
-      state[c * n + i] = v;
-      longest = longest + (w.a * v) * (w.a * v);
-    }
-    pooled[i] = longest;
-  }
-  (void)base;
-}
-FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
-                       const real* pooled, const real*, real* displacement) {
-  const int n = s.n;
-  real longest = square_root(largest_of(pooled, n));
-  real scale = s.theta[2] / larger(longest, real{} + 1e-30f);
-  scale = select(scale < 1.0f, scale, real{} + 1.0f);
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c)
-    displacement[c * n + i] = w.a * state[c * n + i] * scale;
-}
+#include "classical.h"
 
 #endif
 

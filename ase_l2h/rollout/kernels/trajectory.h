@@ -1,27 +1,15 @@
 // A whole search: `steps` times evaluate, observe, displace, with all state on the chip.
 //
-// The same steps as ase_l2h/optimizers/descent.py. Arrays have the layout of a
-// SearchState, (rows, n, batch); they are read once and written once.
+// The same steps as ase_l2h/optimizers/descent.py and, where HOPPING is defined,
+// basin_hopping.py. Arrays have the layout of a SearchState, (rows, n, batch).
 
 #pragma once
 
+#include "arguments.h"
 #include "rules.h"
-
-// Filled in by ase_l2h/rollout/fused.py: pointers first, then whole numbers.
-struct Arguments {
-  float *positions, *energy, *force, *best_positions, *best_energy;
-  float* rows[3];   // state of the rule per atom
-  float* whole[3];  // and per structure
-  int* evaluations;
-  unsigned char* active;
-  const int* species;  // (n) for all, or one after the other: (batch, n)
-  const float *length_scale, *energy_scale;  // (batch)
-  const float* atom_scales;                  // (2, n, batch) or null
-  const float *potential, *theta;
-  const float *cell, *images, *feature_cell, *feature_images;
-  int n, batch, steps, first_step, species_stride, n_images, n_feature_images;
-  float fmax;
-};
+#if HOPPING
+#include "hopping.h"
+#endif
 
 // Rows of (n) that a structure needs: positions, following, best, gradient; energy and
 // force of each atom; and what potential and rule need.
@@ -51,7 +39,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       best[c * n + i] = load(a.best_positions + (c * n + i) * batch + b, count);
     }
     int row = 0;
-    for (int part = 0; part < 3; ++part)
+    for (int part = 0; part < PARTS; ++part)
       for (int k = 0; k < PART_ROWS(part); ++k, ++row)
         state[row * n + i] = load(a.rows[part] + (k * n + i) * batch + b, count);
   }
@@ -64,6 +52,13 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   if (a.whole[0]) whole.a = load(a.whole[0] + b, count);
   if (a.whole[1]) whole.b = load(a.whole[1] + b, count);
   if (a.whole[2]) whole.c = load(a.whole[2] + b, count);
+#if RULE == LBFGS
+  for (int k = 0; k < HISTORY; ++k)
+    whole.rho[k] = load(a.whole[3] + k * batch + b, count);
+#endif
+#if HOPPING
+  Chain chain = load_chain(a, b, count);
+#endif
   real charged = real{};
 #if LANES == 1
   mask active = a.active[b] != 0;
@@ -91,10 +86,16 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
 
   fill_step_table(table, a.first_step + 1, small[CLOCK]);
   barrier();
+#if RULE == LBFGS
+  recall(s, whole, state);
+#endif
   for (int t = 0; t < a.steps; ++t) {
     if (!any_lane(active)) break;
     s.step = a.first_step + t + 1;
     evaluate(positions, n, species, a.potential, lattice, scratch, energies, gradient);
+    for (int c = 0; c < 3; ++c)
+      s.centre[c] = RECENTRED ? sum_over(positions + c * n, n) / (float)n / length
+                              : real{};
     EACH(i, n) {
       mask sound = is_finite(energies[i]);
       real g[3], square = real{}, norm = real{};
@@ -112,6 +113,14 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       for (int c = 0; c < 3; ++c) gradient[c * n + i] = g[c] * scale;
       forces[i] = select(sound, square, real{} + infinite());
     }
+    real added = real{};
+#if HOPPING
+    if (any_lane(chain.pulling)) {
+      mask released;
+      added = pulled(a.hopping, s, chain, gradient, following, pooled, &released);
+      if (any_lane(released)) forget(s, whole, state, released);
+    }
+#endif
     remember(s, state, pooled);
     barrier();
 
@@ -120,27 +129,45 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     value = select(finite, value, real{} + infinite());
     real pull = square_root(largest_of(forces, n));
     pull = select(finite, pull, real{} + infinite());
-    for (int c = 0; c < 3; ++c)
-      s.centre[c] = RECENTRED ? sum_over(positions + c * n, n) / (float)n / length
-                              : real{};
-    s.energy = value / energy_scale;
+    s.energy = value / energy_scale + added;
     energy = select(active, value, energy);
     force = select(active, pull, force);
     mask better = energy < best_energy;
     best_energy = select(better, energy, best_energy);
     charged = charged + select(active, real{} + 1.0f, real{});
+#if !HOPPING
     active = active & (pull >= a.fmax);
+#endif
     EACH(i, n)
     for (int c = 0; c < 3; ++c)
       best[c * n + i] = select(better, positions[c * n + i], best[c * n + i]);
     prepare(s, whole, state, pooled, base);
     barrier();
+    mask moving = active;
+#if HOPPING
+    const real reduced = value / energy_scale;
+    const Verdict v =
+        judged(a.hopping, s, chain, active, reduced, pull * length / energy_scale);
+    const mask fresh = v.ended | v.returned;
+    if (any_lane(fresh)) {
+      // Free until the displacements and the next forces are written.
+      float* points = reinterpret_cast<float*>(following);
+      float* strength = reinterpret_cast<float*>(forces);
+      mask hit = hop(a, s, v, b, count, reduced, charged, chain, positions, points,
+                     strength);
+      active = active & opposite(hit);
+      moving = active & opposite(fresh);
+    }
+#endif
 
     displace(s, whole, state, pooled, base, following);
+#if HOPPING
+    if (any_lane(fresh)) forget(s, whole, state, fresh);
+#endif
     EACH(i, n)
     for (int c = 0; c < 3; ++c) {
       real d = following[c * n + i];
-      d = select(active & is_finite(d), d * length, real{});
+      d = select(moving & is_finite(d), d * length, real{});
       following[c * n + i] = positions[c * n + i] + d;
     }
     barrier();
@@ -148,7 +175,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     real mean[3] = {};
     if (RECENTRED)
       for (int c = 0; c < 3; ++c)
-        mean[c] = select(active, sum_over(following + c * n, n) / (float)n, real{});
+        mean[c] = select(moving, sum_over(following + c * n, n) / (float)n, real{});
     EACH(i, n)
     for (int c = 0; c < 3; ++c) positions[c * n + i] = following[c * n + i] - mean[c];
     fill_step_table(table, s.step + 1, small[CLOCK]);
@@ -161,7 +188,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       store(a.best_positions + (c * n + i) * batch + b, best[c * n + i], count);
     }
     int row = 0;
-    for (int part = 0; part < 3; ++part)
+    for (int part = 0; part < PARTS; ++part)
       for (int k = 0; k < PART_ROWS(part); ++k, ++row)
         store(a.rows[part] + (k * n + i) * batch + b, state[row * n + i], count);
   }
@@ -172,6 +199,13 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     if (a.whole[0]) store(a.whole[0] + b, whole.a, count);
     if (a.whole[1]) store(a.whole[1] + b, whole.b, count);
     if (a.whole[2]) store(a.whole[2] + b, whole.c, count);
+#if RULE == LBFGS
+    for (int k = 0; k < HISTORY; ++k)
+      store(a.whole[3] + k * batch + b, whole.rho[k], count);
+#endif
+#if HOPPING
+    store_chain(a, chain, b, count);
+#endif
 #if LANES == 1
     a.evaluations[b] += (int)charged;
     a.active[b] = active;
