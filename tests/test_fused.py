@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from fused_steps import COUNT, KEY, built, compare, needs_compiler, state_on_the_way
 
 from ase_l2h.optimizers import (
     Adam,
@@ -37,17 +36,10 @@ from ase_l2h.optimizers.learned.features import FeatureSet
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.rollout import Rollout, cuda, fused, native, rollout
-from ase_l2h.rollout.api import _advance, _initialise
 from ase_l2h.search import make_starts
 from ase_l2h.system import make_system
 from ase_l2h.targets import named_target
 
-needs_compiler = pytest.mark.skipif(
-    native.compiler() is None, reason="there is no C++ compiler here"
-)
-KEY = jax.random.key(5)
-# Structures, odd in number: the last lanes are empty.
-COUNT = 19
 # Small and not zero: an untrained rule would not move.
 NOISE = 0.3
 
@@ -96,13 +88,13 @@ CASES: dict[str, tuple[str, Any]] = {
     "lj-hopping": (
         "LJ13",
         BasinHopping(
-            moves=Moves(surface=0.6, container=-0.1),
+            moves=Moves(surface=0.6, container=0.3),
             acceptance=0.4,
             stages=Stages(stall=1, n_known=2),
-            compression=Compression(share=0.5, fmax=100.0),
-            fmax=300.0,
-            fmax_lowest=100.0,
-            target_energy=-20.0,
+            compression=Compression(share=0.5, fmax=1000.0),
+            fmax=2000.0,
+            fmax_lowest=30.0,
+            target_energy=-30.0,
         ),
     ),
     "alloy-hopping": (
@@ -110,8 +102,8 @@ CASES: dict[str, tuple[str, Any]] = {
         BasinHopping(
             moves=Moves(surface=0.9, surface_atoms=3, swap=0.5, kick="ball"),
             stages=Stages(stall=0, reseed=True),
-            fmax=5.0,
-            fmax_lowest=3.0,
+            fmax=300.0,
+            fmax_lowest=12.0,
             abandon=0.5,
             max_quench=11,
         ),
@@ -122,8 +114,8 @@ CASES: dict[str, tuple[str, Any]] = {
             quench=Fire(),
             moves=Moves(kick="gaussian", surface=0.5),
             stages=Stages(stall=1, reseed=True, n_known=3),
-            fmax=8.0,
-            fmax_lowest=6.0,
+            fmax=60.0,
+            fmax_lowest=15.0,
         ),
     ),
     "lj-paper-hopping": ("LJ13", paper_basin_hopping(steps=4)),
@@ -141,50 +133,10 @@ def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("native")
 
 
-def built(search: tuple, folder: Path, lanes: int, options: tuple[str, ...]) -> Any:
-    """The host's ``advance`` in another build."""
-    library = native.build(fused.definitions(*search), folder, lanes, options)
-    return partial(native.advance, function=native.load(library))
-
-
-def state_on_the_way(search: tuple, steps: int) -> Any:
-    optimizer, potential, system = search
-    starts = make_starts(system, 4, 0, COUNT).astype(np.float32)
-    state = _initialise(optimizer, potential, system, jnp.asarray(starts), KEY)
-    return _advance(optimizer, potential, system, state, KEY, 0, steps)
-
-
-def compare(search: tuple, advance: Any) -> None:
-    """One step from the start and from the way, then a few together."""
-    for before, steps in ((0, 1), (7, 1), (12, 3)):
-        state = state_on_the_way(search, before)
-        expected = _advance(*search, state, KEY, before, steps)
-        found = advance(*search, state, steps)
-        assert np.any(np.asarray(found.positions) != np.asarray(state.positions))
-        pairs = zip(
-            jax.tree_util.tree_leaves_with_path(expected),
-            jax.tree.leaves(found),
-            strict=True,
-        )
-        for (path, a), b in pairs:
-            a, b = np.asarray(a), np.asarray(b)
-            name = f"{jax.tree_util.keystr(path)} after {before}"
-            assert (a.shape, a.dtype) == (b.shape, b.dtype), name
-            if not a.size:
-                continue
-            if path[-1] == jax.tree_util.GetAttrKey("rho"):
-                # Reciprocals of sums that nearly cancel.
-                np.testing.assert_array_equal(a == 0, b == 0, err_msg=name)
-                a, b = (1 / np.where(c == 0, 1, c) for c in (a, b))
-            # Collisions of random starts: gradients of 1e5 and energies of 1e12.
-            size = np.max(np.abs(a[np.isfinite(a)]), initial=1e-3)
-            tolerance = 2e-5 if steps == 1 else 1e-3
-            np.testing.assert_allclose(
-                b, a, rtol=50 * tolerance, atol=tolerance * size, err_msg=name
-            )
-
-
-SLOW = ("lj-paper", "lj-adam", "silicon-fire", "silicon-equivariant")
+SLOW = (
+    *("lj-paper", "lj-adam", "silicon-fire", "silicon-equivariant", "alloy-lbfgs"),
+    *("alloy-hopping", "silicon-hopping", "lj-paper-hopping"),
+)
 
 
 @needs_compiler
@@ -202,7 +154,10 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
 @needs_compiler
 @pytest.mark.parametrize(
     "case",
-    [pytest.param("alloy-paper", marks=pytest.mark.slow), "silicon-equivariant"],
+    [
+        *("silicon-equivariant", "alloy-hopping"),
+        *(pytest.param(c, marks=pytest.mark.slow) for c in ("alloy-paper", "lj-lbfgs")),
+    ],
 )
 def test_vector_lanes_take_the_steps_of_scan(case, folder):
     search = search_of(case)
@@ -236,7 +191,7 @@ int main(int, char** names) {
 def test_no_barrier_is_missing(case, tmp_path):
     """ThreadSanitizer sees two threads at one place that no barrier separates."""
     search = search_of(case)
-    work = fused.launch(*search, state_on_the_way(search, 2), 3)
+    work = fused.launch(*search, state_on_the_way(search, 9), 3)
     held = {
         name: np.array(array, fused.number_type(name), order="C")
         for name, array in work.arrays.items()
