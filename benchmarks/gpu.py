@@ -1,4 +1,4 @@
-"""The kernels of a GPU: one block, a full batch, the paper's training.
+"""The kernels of a GPU: one block, a full batch, the paper's training; basin hopping.
 
 Aims: 30 % of the single-precision peak; 240 structures times 50,000 steps of the
 paper's rule in 0.2, 0.5 and 1 s at N = 13, 38 and 75; 1000 updates of its mixed
@@ -15,13 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h.optimizers import Descent
-from ase_l2h.optimizers.learned import RULES
-from ase_l2h.rollout import Rollout, cuda
+from ase_l2h.rollout import cuda
 from ase_l2h.search import make_starts
 from ase_l2h.targets import named_target
 from benchmarks.peak import PAIR_OPERATIONS, network_operations
-from benchmarks.speed import ARCHITECTURES
+from benchmarks.speed import ARCHITECTURES, stepping
 
 __all__ = ["gpu"]
 
@@ -60,6 +58,8 @@ def gpu(quick: bool = False, backend: str = "cuda") -> Iterator[dict[str, Any]]:
             # Sizes one after another, unrolls only: what an update takes at most.
             "estimated_seconds": round(UPDATES * update * STEPS / steps, 1),
         }
+    for n in (7,) if quick else SIZES:
+        yield one(n, "bh", 4 if quick else BATCH, steps, backend)
 
 
 def matmul_peak(side: int) -> float:
@@ -79,13 +79,10 @@ def one(
 ) -> dict[str, Any]:
     """Compile time, microseconds per step of one block, seconds of a full batch."""
     target = named_target(f"LJ{n}")
-    rule = RULES[architecture]
-    rule = rule.create(jax.random.key(0), rule.features_type())
     seconds = {}
     for count in (1, batch):
         starts = make_starts(target.system, 0, 0, count).astype(np.float32)
-        search = (Descent(rule), target.potential, target.system, starts)
-        run = Rollout(*search, jax.random.key(1), backend=backend)
+        run = stepping(target, starts, architecture, backend)
         begun = time.perf_counter()
         run.advance(2)
         seconds[f"compile-{count}"] = time.perf_counter() - begun

@@ -37,6 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ase_l2h.methods import strong_basin_hopping
 from ase_l2h.optimizers import Descent, Fire
 from ase_l2h.optimizers.learned import RULES
 from ase_l2h.potentials.base import energy_and_gradient
@@ -52,6 +53,8 @@ RECORDS = Path(__file__).parent / "records" / "speed.jsonl"
 FAMILIES = ("LJ", "Au")
 # Rules whose steps are counted.
 ARCHITECTURES = ("coordinatewise", "equivariant")
+# Steps of chains before they are measured: by then they hop at different times.
+APART = 400
 # Long enough to drown the cost of a call.
 SECONDS = 0.1
 # So small that positions stay what they are, yet no evaluation can be left out.
@@ -89,16 +92,27 @@ def kernel_runner(
     return run
 
 
+def stepping(
+    target: Target, starts: np.ndarray, stepper: str, backend: str = "auto"
+) -> Rollout:
+    """A rollout of an untrained rule of an architecture, FIRE or basin hopping."""
+    optimizer: Any = Descent(Fire())
+    if stepper == "bh":
+        optimizer = strong_basin_hopping(target.system)
+    elif stepper != "fire":
+        rule = RULES[stepper]
+        optimizer = Descent(rule.create(jax.random.key(0), rule.features_type()))
+    search = (optimizer, target.potential, target.system, starts)
+    return Rollout(*search, jax.random.key(1), backend=backend)
+
+
 def learned_runner(
-    target: Target, starts: np.ndarray, architecture: str, backend: str = "auto"
+    target: Target, starts: np.ndarray, stepper: str, backend: str = "auto"
 ) -> Callable[[int], Any]:
-    """A rollout of an untrained rule of an architecture, or of FIRE."""
-    rule: Any = Fire()
-    if architecture != "fire":
-        rule = RULES[architecture]
-        rule = rule.create(jax.random.key(0), rule.features_type())
-    search = (Descent(rule), target.potential, target.system, starts)
-    run = Rollout(*search, jax.random.key(1), backend=backend)
+    """The steps of :func:`stepping`; chains are out of phase by then."""
+    run = stepping(target, starts, stepper, backend)
+    if stepper == "bh":
+        run.advance(APART)
     return run.advance
 
 

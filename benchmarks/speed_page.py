@@ -43,6 +43,7 @@ STEP_NAMES = {
     "coordinatewise": "paper's rule",
     "equivariant": "equivariant rule",
     "fire": "FIRE",
+    "bh": "basin hopping",
 }
 
 
@@ -215,6 +216,8 @@ def native() -> str:
     rows = []
     for record in records:
         for stepper in STEPPERS:
+            if stepper not in record:
+                continue
             rates = record[stepper]
             micro = [1e6 / rates[b]["median"] for b in ("scan", "native")]
             known = natural.get(record["target"]) if stepper == "fire" else None
@@ -364,7 +367,7 @@ def gpu() -> str:
             STEP_NAMES[r["architecture"]],
             r["block_microseconds_per_step"],
             r["seconds"],
-            f"{100 * r['fraction_of_peak']:.0f} %",
+            f"{100 * r['fraction_of_peak']:.0f} %" if "fraction_of_peak" in r else "-",
             r["compile_seconds"],
         ]
         for r in records

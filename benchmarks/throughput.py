@@ -29,8 +29,9 @@ __all__ = [
     "throughput",
 ]
 
-# What steps are counted of: a step of FIRE is an evaluation and hardly more.
-STEPPERS = (*ARCHITECTURES, "fire")
+# What steps are counted of: a step of FIRE is an evaluation and hardly more, one of
+# basin hopping an evaluation, one of L-BFGS and a share of a hop.
+STEPPERS = (*ARCHITECTURES, "fire", "bh")
 
 SIZES = (13, 38, 75, 147)
 BATCHES = (1, 8, 32, 128, 512)

@@ -54,7 +54,7 @@ STARTS = 128
 CHAINS = 32
 # Hybrid searches that are recorded together.
 HYBRIDS = 4
-# Methods that other backends than scan can run.
+# Methods that a backend runs that is named; basin hopping stays with scan, as recorded.
 COMPILED = ("learned", "adam", "fire")
 
 Progress = Callable[[int, int, str], Any]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h.optimizers.adam import Adam
@@ -118,7 +117,7 @@ def chain_arrays(inner: HoppingState) -> dict[str, Any]:
 def rebuilt(inner: HoppingState, memory: Any, held: dict[str, Any]) -> HoppingState:
     """The state after a launch: ``memory`` of the rule, arrays that were changed."""
     new = {
-        name: jnp.asarray(held[name], _field(inner, name).dtype)
+        name: held[name].astype(_field(inner, name).dtype)
         for name in CHAIN
         if name in held
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h.optimizers.adam import Adam
@@ -72,7 +71,7 @@ def parts(rule: Any, inner: Any) -> Parts:
     """The state of a rule, taken apart."""
 
     def like(array: Any, old: Any) -> Any:
-        return jnp.asarray(array, old.dtype)
+        return array.astype(old.dtype)
 
     if isinstance(rule, EquivariantRule):
         rows = [inner.first, inner.second]
