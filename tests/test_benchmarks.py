@@ -44,6 +44,8 @@ def test_a_quick_run_has_every_section(tmp_path):
         assert record["ratio"]["ase_l2h"] == 1
         assert all(r["worst"] <= r["median"] <= r["best"] for r in rates.values())
         assert 0 < record["fraction_of_peak"]["evaluations"] < 1
+    native = next(r for r in found if r["section"] == "native")
+    assert "missing" in native or native["bh"]["native"]["median"] > 0
     start = next(r for r in found if r["section"] == "start")
     assert start["cache_bytes"] > 0
 

@@ -105,7 +105,7 @@ struct Sight {
 // Whole-structure state of a rule; FIRE has its time step, mixing and downhill steps.
 struct Whole {
   real a, b, c;
-  mask lower;
+  mask lower;  // than before; of L-BFGS: the point is accepted
 #if RULE == LBFGS
   real rho[HISTORY];
   // Products of the pairs: s_i y_j and y_i y_j, i <= j; they follow from the pairs.
