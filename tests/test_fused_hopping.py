@@ -64,7 +64,7 @@ HOPS: dict[str, tuple[str, BasinHopping]] = {
         BasinHopping(moves=Moves(size=0.7, kick="gaussian", container=0.2)),
     ),
     "surface": ("LJ13", BasinHopping(moves=Moves(surface=0.9, surface_atoms=3))),
-    "acceptance": ("LJ13", BasinHopping(acceptance=0.4, max_quench=12)),
+    "acceptance": ("LJ13", BasinHopping(acceptance=0.4)),
     "compression": (
         "LJ13",
         BasinHopping(compression=Compression(share=0.5), stages=Stages(stall=2)),
@@ -72,9 +72,12 @@ HOPS: dict[str, tuple[str, BasinHopping]] = {
     "reseed": ("LJ13", BasinHopping(stages=Stages(stall=2, n_known=3, reseed=True))),
     "fixed": (
         "LJ13",
-        BasinHopping(fixed_length=True, max_quench=10, target_energy=-41.0),
+        BasinHopping(fixed_length=True, max_quench=11, target_energy=-41.0),
     ),
-    "abandon": ("LJ13", BasinHopping(abandon=0.1, stages=Stages(n_known=2, stall=1))),
+    "abandon": (
+        "LJ13",
+        BasinHopping(abandon=0.1, stages=Stages(n_known=2, stall=2)),
+    ),
     "swap": ("Ag4Au5", BasinHopping(moves=Moves(surface=0.7, swap=0.7))),
     "crystal": (
         "Si8",
@@ -150,22 +153,24 @@ def about_to_end(search: tuple) -> tuple[tuple, Any]:
     if stage is not None:
         known = [near(0.003) for _ in range(stage.known.shape[0])]
         stage = stage._replace(
-            lowest=near(0.5),
-            stalled=counts(0, 5),
+            lowest=near(0.5) - 0.3,
+            stalled=counts(1, 4),
             known=jnp.stack(known) if known else stage.known,
         )
     inner = inner._replace(
         stage=stage,
         ceiling=near(1.0),
-        lowest=near(1.0),
+        lowest=near(1.0) - 0.5,
         reached=near(0.2),
         looked=near(2.0),
         size=jnp.asarray(rng.uniform(0.2, 0.5, COUNT), jnp.float32),
-        quench_evaluations=counts(8, 12),
+        quench_evaluations=counts(9, 11),
         quenches=counts(47, 50),
         lately_accepted=counts(10, 30),
     )
     optimizer = replace(optimizer, fmax=1e3, fmax_lowest=0.5)
+    if optimizer.abandon is not None:
+        optimizer = replace(optimizer, fmax=0.5, max_quench=11)
     return (optimizer, potential, system), state._replace(inner=inner)
 
 
