@@ -109,8 +109,8 @@ class _Count(click.ParamType):
     "--backend",
     default="auto",
     show_default=True,
-    help="scan, native (compiled here by a C++ compiler) or cuda, for learned, adam "
-    "and fire; scan runs the others.",
+    help="scan, native (compiled here by a C++ compiler) or cuda, for learned, adam, "
+    "fire, bh and bh-paper; scan runs the others.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON instead.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")

@@ -69,7 +69,7 @@ Examples:
     default="auto",
     show_default=True,
     help="scan, native (compiled here by a C++ compiler) or cuda, for the searches of "
-    f"{', '.join(SEARCHES)} by learned, adam and fire; scan runs the others.",
+    f"{', '.join(SEARCHES)} by all methods.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def reproduce(

@@ -22,8 +22,9 @@ from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping import BasinHopping
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import quench
+from ase_l2h.rollout import cuda, native, quench
 from ase_l2h.rollout.api import Device, resolve_device
+from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.rollout.scan import COMPILER_OPTIONS, advance, initialise_state
 from ase_l2h.search import HIT
 from ase_l2h.system import System, take_batch
@@ -58,6 +59,8 @@ class FirstEncounters:
         Double-precision energy of the lowest minimum, the potential's unit.
     wall_seconds
         For all of them together, compilation included.
+    backend
+        What ran the chains, see :mod:`ase_l2h.rollout.backends`.
     """
 
     found: np.ndarray
@@ -65,6 +68,7 @@ class FirstEncounters:
     quenches: np.ndarray
     energies: np.ndarray
     wall_seconds: float
+    backend: str
 
     def mean(self, counts: np.ndarray) -> tuple[float, float]:
         """Mean count of a memoryless search and its standard error.
@@ -90,6 +94,7 @@ def first_encounters(
     max_evaluations: int = 10_000_000,
     seed: int = 0,
     starts: np.ndarray | None = None,
+    backend: str = "auto",
     device: str | Device | None = None,
     progress: Callable[[int], Any] | None = None,
 ) -> FirstEncounters:
@@ -111,6 +116,9 @@ def first_encounters(
         Starts and chains follow from it.
     starts
         ``(3, n, m)``: first points of chains 0 to m - 1, instead of random ones.
+    backend
+        ``"scan"``, ``"native"`` or ``"cuda"``; ``"auto"`` takes ``"cuda"`` on a GPU
+        where that can run the chains, else ``"scan"``.
     device
         Where to run.
     progress
@@ -119,7 +127,8 @@ def first_encounters(
     Raises
     ------
     ValueError
-        For no chains or no evaluations, and for a first chain before 0.
+        For no chains or no evaluations, for a first chain before 0, and for a backend
+        that cannot run the chains.
     """
     if first < 0:
         raise ValueError(f"the first chain is {first}; give 0 or more")
@@ -132,6 +141,8 @@ def first_encounters(
     device = resolve_device(device)
     scale = float(np.mean(np.asarray(system.energy_scale)))
     optimizer = optimizer.towards(target_energy, system)
+    what = (backend, [optimizer], potential, system, False, device.platform)
+    backend = choose_backend(*what)
     positions = make_starts(system, seed, first, chains, starts).astype(np.float32)
     lowest = np.array(positions)
     outcome = {name: np.zeros(chains, int) for name in ("evaluations", "quenches")}
@@ -144,7 +155,8 @@ def first_encounters(
         if not waiting:
             return
         with jax.default_device(device):
-            lanes = _Lanes(optimizer, potential, system, positions, waiting, keys)
+            search = (optimizer, potential, system)
+            lanes = _Lanes(*search, positions, waiting, keys, backend)
             while lanes.busy:
                 lanes.advance(BLOCK)
                 chain, state = lanes.finished(max_evaluations)
@@ -168,6 +180,7 @@ def first_encounters(
         quenches=outcome["quenches"],
         energies=relaxed.energy,
         wall_seconds=time.monotonic() - begun,
+        backend=backend,
     )
 
 
@@ -182,8 +195,10 @@ class _Lanes:
         positions: np.ndarray,
         waiting: list[int],
         keys: list[jax.Array],
+        backend: str,
     ) -> None:
         self.optimizer, self.potential, self.system = optimizer, potential, system
+        self.backend = backend
         self.positions, self.waiting = positions, waiting
         self.keys = keys
         self.chain = np.full(min(LANES, len(waiting)), -1)
@@ -199,17 +214,14 @@ class _Lanes:
 
     def advance(self, n_steps: int) -> None:
         """Take steps with all lanes."""
-        self.state = jax.block_until_ready(
-            _advance(
-                self.optimizer,
-                self.potential,
-                self.part,
-                self.state,
-                self.keys[0],  # hops have keys of their own
-                0,
-                n_steps,
-            )
-        )
+        search = self.optimizer, self.potential, self.part, self.state
+        if self.backend == "scan":
+            # Hops have keys of their own.
+            state = _advance(*search, self.keys[0], 0, n_steps)
+        else:
+            module = cuda if self.backend == "cuda" else native
+            state = module.advance(*search, n_steps)
+        self.state = jax.block_until_ready(state)
 
     def finished(self, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Chains that are done, with their state; others take their places."""

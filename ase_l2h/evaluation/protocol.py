@@ -54,8 +54,8 @@ STARTS = 128
 CHAINS = 32
 # Hybrid searches that are recorded together.
 HYBRIDS = 4
-# Methods that a backend runs that is named; basin hopping stays with scan, as recorded.
-COMPILED = ("learned", "adam", "fire")
+# Methods that run on a backend that is named; the others on scan.
+COMPILED = ("learned", "adam", "fire", "bh", "bh-paper")
 
 Progress = Callable[[int, int, str], Any]
 
@@ -395,6 +395,7 @@ def _block_of_chains(
             chains=min(CHAINS, missing),
             max_evaluations=protocol.budget,
             seed=seed,
+            backend=protocol.asked_for(method) or "auto",
             device=device,
         )
     line = _block(
@@ -405,6 +406,7 @@ def _block_of_chains(
         met.wall_seconds,
         clock.seconds,
         device,
+        met.backend,
     )
     return line | {"quenches": met.quenches.tolist()}
 

@@ -68,7 +68,7 @@ def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
         pytest.skip("there is no C++ compiler for the backend native")
     small = table2.Budget({"LJ13": 2}, 20)
     monkeypatch.setitem(table2.BUDGETS, "quick", small)
-    monkeypatch.setattr(table2, "METHODS", ("adam", "bh"))
+    monkeypatch.setattr(table2, "METHODS", ("adam", "bh-paper"))
     for backend in ("native", "auto", "native"):
         asked = ("--out", tmp_path, "--backend", backend)
         result = run("reproduce", "table2", *asked)
@@ -76,8 +76,9 @@ def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
     lines = read_lines(tmp_path / "records.jsonl")
     assert [(line["method"], line.get("backend")) for line in lines] == [
         ("adam", "native"),
-        ("bh", None),
+        ("bh-paper", "native"),
         ("adam", None),
+        ("bh-paper", None),
     ]
     assert "native" in (tmp_path / "table2.md").read_text()
 

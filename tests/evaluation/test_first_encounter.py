@@ -12,6 +12,7 @@ from reference_data import structures
 from ase_l2h.evaluation import first_encounter as module
 from ase_l2h.evaluation.first_encounter import FirstEncounters, first_encounters
 from ase_l2h.optimizers import BasinHopping, Moves, Stages
+from ase_l2h.rollout.native import compiler
 from ase_l2h.targets import named_target
 
 LJ13 = named_target("LJ13")
@@ -55,6 +56,21 @@ def test_every_chain_finds_the_icosahedron_and_says_what_it_cost(found):
     assert len(set(found.evaluations.tolist())) > 1
 
 
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+def test_machine_code_finds_it_too_and_is_named(found):
+    """The same chains draw the same numbers, so their waits are alike."""
+    other = encounters(backend="native")
+    assert (found.backend, other.backend) == ("scan", "native")
+    assert other.found.all()
+    np.testing.assert_allclose(other.energies, ICOSAHEDRON, rtol=0, atol=1e-6)
+    assert 0.1 < other.evaluations.sum() / found.evaluations.sum() < 10.0
+
+
+def test_a_backend_that_cannot_run_the_chains_is_refused():
+    with pytest.raises(ValueError, match="no backend named 'fast'"):
+        encounters(backend="fast")
+
+
 def test_a_chain_is_the_same_whatever_runs_beside_it(found):
     """Later chains of a seed alone, in other company and in other places."""
     told: list[int] = []
@@ -80,7 +96,7 @@ def test_the_mean_of_waits_that_are_cut_off_is_unbiased(rng):
     """All that was spent over the encounters: five standard errors."""
     waits = rng.exponential(1000.0, 4000)
     counts = np.minimum(waits, 700.0)
-    result = FirstEncounters(waits <= 700.0, counts, counts, counts, 0.0)
+    result = FirstEncounters(waits <= 700.0, counts, counts, counts, 0.0, "scan")
     mean, error = result.mean(counts)
     assert abs(mean - 1000.0) < 5 * error
     assert abs(counts.mean() - 1000.0) > 5 * error

@@ -289,6 +289,7 @@ def _hop(job: Job) -> tuple[np.ndarray, int]:
         target.system,
         positions.astype(np.float32),
         jax.random.fold_in(jax.random.key(job.seed), PAPER_HOPS),
+        backend=_asked_for(job) or "auto",
     )
     run.advance(step_count(job))
     relaxed = relax_rollout(run, target.potential, target.system, last=False)
