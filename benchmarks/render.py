@@ -41,7 +41,8 @@ NOTES = {
     "from the starts above had been seen too, so the choice is not wholly blind.",
     "lj-75": "`lj-icosahedral`, selected further (GA) on LJ75 alone at horizons of "
     "3,000 and 4,000 steps for the lowest mean energy. It ends deep in the wide "
-    "icosahedral funnel, which is what a mean energy rewards, and misses the decahedral minimum.",
+    "icosahedral funnel, which is what a mean energy rewards, and misses the "
+    "decahedral minimum.",
     "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
     "better at each.",
 }

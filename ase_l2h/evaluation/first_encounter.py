@@ -138,11 +138,13 @@ def first_encounters(
             "least 1 of each"
         )
     begun = time.monotonic()
-    device = resolve_device(device)
+    place = resolve_device(device)
     scale = float(np.mean(np.asarray(system.energy_scale)))
     optimizer = optimizer.towards(target_energy, system)
-    what = (backend, [optimizer], potential, system, False, device.platform)
-    backend = choose_backend(*what)
+    search = (optimizer, potential, system)
+    backend = choose_backend(
+        backend, [optimizer], potential, system, False, place.platform
+    )
     positions = make_starts(system, seed, first, chains, starts).astype(np.float32)
     lowest = np.array(positions)
     outcome = {name: np.zeros(chains, int) for name in ("evaluations", "quenches")}
@@ -154,8 +156,7 @@ def first_encounters(
         waiting = list(range(chains))[worker::WORKERS]
         if not waiting:
             return
-        with jax.default_device(device):
-            search = (optimizer, potential, system)
+        with jax.default_device(place):
             lanes = _Lanes(*search, positions, waiting, keys, backend)
             while lanes.busy:
                 lanes.advance(BLOCK)
@@ -171,7 +172,7 @@ def first_encounters(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(work, range(WORKERS)))
-    relaxed = quench(potential, system, lowest, device=device)
+    relaxed = quench(potential, system, lowest, device=place)
     found = met & (relaxed.energy <= target_energy + HIT * scale)
     charged = outcome["evaluations"] + np.where(found, relaxed.evaluations, 0)
     return FirstEncounters(
