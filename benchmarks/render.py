@@ -43,6 +43,9 @@ NOTES = {
     "3,000 and 4,000 steps for the lowest mean energy. It ends deep in the wide "
     "icosahedral funnel, which is what a mean energy rewards, and misses the "
     "decahedral minimum.",
+    "gupta-au-55": "`gupta-au`, selected further (GA) on Au55 alone at a horizon of "
+    "6,000 steps, and of use near that horizon only: stretched far it loses what it has "
+    "gained.",
     "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
     "better at each.",
 }
