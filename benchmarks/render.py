@@ -44,8 +44,8 @@ NOTES = {
     "icosahedral funnel, which is what a mean energy rewards, and misses the "
     "decahedral minimum.",
     "gupta-au-55": "`gupta-au`, selected further (GA) on Au55 alone at a horizon of "
-    "6,000 steps, and of use near that horizon only: stretched far it loses what it has "
-    "gained.",
+    "6,000 steps, and of use near that horizon only: stretched far it loses what it "
+    "has gained.",
     "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
     "better at each.",
 }
