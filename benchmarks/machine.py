@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 __all__ = ["machine_class", "versions"]
@@ -23,6 +24,10 @@ def machine_class() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions that numbers depend on."""
-    names = ("ase-l2h", "jax", "jaxlib", "numpy")
-    return {"python": platform.python_version()} | {n: version(n) for n in names}
+    """Versions that numbers depend on, and of what they are compared with."""
+    found = {"python": platform.python_version()}
+    found |= {n: version(n) for n in ("ase-l2h", "jax", "jaxlib", "numpy")}
+    for name in ("jax-md", "torch", "torch-sim-atomistic"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

@@ -76,9 +76,14 @@ def table(heads: list[str], rows: list[list[Any]]) -> str:
 def source(record: dict[str, Any]) -> str:
     """Where and how a record was taken."""
     kept = record["versions"]
+    named = [
+        f"{name} {kept[name]}"
+        for name in ("jax", "jax-md", "torch-sim-atomistic")
+        if name in kept
+    ]
     return (
         f"Made by `{record['command']}` on {record['machine']} (load average "
-        f"{record['load_average']}), jax {kept['jax']}, {record['run'][:10]}."
+        f"{record['load_average']}), {', '.join(named)}, {record['run'][:10]}."
     )
 
 
