@@ -180,7 +180,7 @@ def comparison_figure(protocol: Protocol, lines: Lines) -> Figure:
             panel.set_ylim(-0.02, 1.02)
         row[0].set_title(aim.name)
         row[1].set_title(aim.name)
-        row[0].set_ylabel("share of runs that have met the target")
+        row[0].set_ylabel("share of runs with a hit")
     panels[-1][0].set_xlabel("charged evaluations of a run")
     panels[-1][1].set_xlabel("seconds of a run, without compilation")
     handles, labels = panels[0][0].get_legend_handles_labels()
