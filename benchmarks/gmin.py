@@ -86,7 +86,7 @@ def mean_and_error(record: dict[str, Any], name: str) -> tuple[float, float]:
     counts, found = np.array(record[name]), np.array(record["found"], bool)
     if found.all():
         return float(counts.mean()), float(counts.std(ddof=1) / math.sqrt(len(counts)))
-    result = FirstEncounters(found, counts, counts, counts, 0.0)
+    result = FirstEncounters(found, counts, counts, counts, 0.0, "scan")
     return result.mean(counts)
 
 

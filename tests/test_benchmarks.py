@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -62,9 +63,12 @@ def test_an_unknown_section_is_refused(tmp_path):
     assert "no section everything; there are throughput" in result.stderr
 
 
-def test_a_committed_comparison_keeps_the_lowest_energy_of_a_block(tmp_path):
-    from benchmarks.comparison import shorten
-
+def test_a_committed_comparison_keeps_the_lowest_energy_of_a_block(
+    tmp_path, monkeypatch
+):
+    # Benchmarks are not installed with the package.
+    monkeypatch.syspath_prepend(str(ROOT))
+    shorten = importlib.import_module("benchmarks.comparison").shorten
     path = tmp_path / "LJ7.jsonl"
     blocks = [
         {"kind": "starts", "energies": [-2.0, None, -3.0], "found": [0, 0, 1]},
