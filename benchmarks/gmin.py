@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ase_l2h.evaluation.first_encounter import FirstEncounters, first_encounters
+from ase_l2h.evaluation.first_encounter import first_encounters, mean_wait
 from ase_l2h.optimizers import BasinHopping, Lbfgs, Moves, Stages
 from ase_l2h.targets import lennard_jones_minimum, named_target
 from benchmarks.machine import machine_class, versions
@@ -81,13 +81,12 @@ def mean_and_error(record: dict[str, Any], name: str) -> tuple[float, float]:
     """Mean count until an encounter and its standard error, cut-off chains included.
 
     With all chains at the target these are the sample's; otherwise those of exponential
-    waits, see :meth:`~ase_l2h.evaluation.first_encounter.FirstEncounters.mean`.
+    waits, see :func:`~ase_l2h.evaluation.first_encounter.mean_wait`.
     """
     counts, found = np.array(record[name]), np.array(record["found"], bool)
     if found.all():
         return float(counts.mean()), float(counts.std(ddof=1) / math.sqrt(len(counts)))
-    result = FirstEncounters(found, counts, counts, counts, 0.0, "scan")
-    return result.mean(counts)
+    return mean_wait(found, counts)
 
 
 def joined(lines: list[dict[str, Any]]) -> dict[str, Any]:

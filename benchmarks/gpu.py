@@ -19,7 +19,7 @@ from ase_l2h.rollout import cuda
 from ase_l2h.search import make_starts
 from ase_l2h.targets import named_target
 from benchmarks.peak import PAIR_OPERATIONS, network_operations
-from benchmarks.speed import ARCHITECTURES, stepping
+from benchmarks.runners import ARCHITECTURES, stepping
 
 __all__ = ["gpu"]
 

@@ -17,7 +17,13 @@ from ase_l2h.targets import Target, named_target
 from benchmarks.natural import kind, natural_energy, natural_loop
 from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner
 from benchmarks.peak import fractions
-from benchmarks.speed import ARCHITECTURES, RATE, kernel_runner, learned_runner, measure
+from benchmarks.runners import (
+    ARCHITECTURES,
+    RATE,
+    kernel_runner,
+    learned_runner,
+    measure,
+)
 
 __all__ = [
     "BATCHES",

@@ -7,11 +7,13 @@ tests start must see what a user's shell would give them.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
 import pytest
+
+from ase_l2h.rollout.native import compiler
 
 # Shells start what runs in the background with SIGINT ignored, and programs that tests
 # start and interrupt would inherit that.
@@ -25,11 +27,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked ``gpu`` where JAX sees none."""
-    marked = [item for item in items if item.get_closest_marker("gpu")]
-    if marked and jax.default_backend() != "gpu":
-        for item in marked:
-            item.add_marker(pytest.mark.skip(reason="JAX sees no GPU"))
+    """Skip tests marked ``gpu`` or ``compiler`` where there is none."""
+
+    def skip(marker: str, missing: Callable[[], bool], reason: str) -> None:
+        marked = [item for item in items if item.get_closest_marker(marker)]
+        if marked and missing():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+    skip("gpu", lambda: jax.default_backend() != "gpu", "JAX sees no GPU")
+    skip("compiler", lambda: compiler() is None, "there is no C++ compiler here")
 
 
 @pytest.fixture

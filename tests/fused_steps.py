@@ -9,15 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from ase_l2h.rollout import fused, native
 from ase_l2h.rollout.api import _advance, _initialise
 from ase_l2h.search import make_starts
 
-needs_compiler = pytest.mark.skipif(
-    native.compiler() is None, reason="there is no C++ compiler here"
-)
 KEY = jax.random.key(5)
 # Structures, odd in number: the last lanes are empty.
 COUNT = 19

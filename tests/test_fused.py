@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from fused_steps import COUNT, KEY, built, compare, needs_compiler, state_on_the_way
+from fused_steps import COUNT, KEY, built, compare, state_on_the_way
 
 from ase_l2h.optimizers import (
     Adam,
@@ -139,7 +139,7 @@ SLOW = (
 )
 
 
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     "case",
     [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in CASES],
@@ -151,7 +151,7 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
     compare(search, built(search, folder, 1, ("-DTHREADS=3", "-O0")))
 
 
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     "case",
     [
@@ -185,7 +185,7 @@ int main(int, char** names) {
 """
 
 
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_no_barrier_is_missing(case, tmp_path):
@@ -223,7 +223,7 @@ def test_no_barrier_is_missing(case, tmp_path):
     assert result.returncode == 0, result.stderr[:3000]
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_converged_structures_stop_and_are_charged_no_more(folder, monkeypatch):
     """Of two blocks, each its own way; as in ``scan`` to the evaluation."""
     monkeypatch.setattr(native, "cache_folder", lambda: folder)
@@ -243,7 +243,7 @@ def test_converged_structures_stop_and_are_charged_no_more(folder, monkeypatch):
     np.testing.assert_allclose(one.energy, two.energy, rtol=1e-2)
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_what_the_kernels_cannot_do_is_said(folder):
     target = named_target("LJ7")
     starts = make_starts(target.system, 2, 0, 3).astype(np.float32)

@@ -18,7 +18,6 @@ from fused_steps import (
     THREADS,
     agree,
     built,
-    needs_compiler,
     state_on_the_way,
 )
 
@@ -38,7 +37,7 @@ from ase_l2h.rollout.api import _advance, _evaluate
 from ase_l2h.search import make_starts
 from ase_l2h.targets import named_target
 
-pytestmark = needs_compiler
+pytestmark = pytest.mark.compiler
 
 DRAWS = r"""
 #include "random.h"

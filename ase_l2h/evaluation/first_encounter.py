@@ -22,14 +22,14 @@ from ase_l2h.initialise import make_starts
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping import BasinHopping
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import cuda, native, quench
+from ase_l2h.rollout import quench
 from ase_l2h.rollout.api import Device, resolve_device
-from ase_l2h.rollout.backends import choose_backend
+from ase_l2h.rollout.backends import KERNELS, choose_backend
 from ase_l2h.rollout.scan import COMPILER_OPTIONS, advance, initialise_state
 from ase_l2h.search import HIT
 from ase_l2h.system import System, take_batch
 
-__all__ = ["FirstEncounters", "first_encounters"]
+__all__ = ["FirstEncounters", "first_encounters", "mean_wait"]
 
 # Chains side by side in one array, and arrays side by side.
 LANES, WORKERS = 32, 2
@@ -40,6 +40,19 @@ FIRST_ENCOUNTERS = 2**31 + 1
 
 _initialise = jax.jit(initialise_state)
 _advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
+
+
+def mean_wait(found: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Mean count of a memoryless search until it finds, and its standard error.
+
+    All that was spent over the number of encounters, the maximum-likelihood mean of
+    exponential waits some of which are cut off; infinite without an encounter.
+    """
+    hits = int(np.sum(found))
+    if hits == 0:
+        return float("inf"), float("inf")
+    mean = float(np.sum(counts)) / hits
+    return mean, mean / hits**0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,16 +84,8 @@ class FirstEncounters:
     backend: str
 
     def mean(self, counts: np.ndarray) -> tuple[float, float]:
-        """Mean count of a memoryless search and its standard error.
-
-        All that was spent over the number of encounters, the maximum-likelihood mean of
-        exponential waits some of which are cut off; infinite without an encounter.
-        """
-        hits = int(np.sum(self.found))
-        if hits == 0:
-            return float("inf"), float("inf")
-        mean = float(np.sum(counts)) / hits
-        return mean, mean / hits**0.5
+        """:func:`mean_wait` of the chains, in ``counts``."""
+        return mean_wait(self.found, counts)
 
 
 def first_encounters(
@@ -220,8 +225,7 @@ class _Lanes:
             # Hops have keys of their own.
             state = _advance(*search, self.keys[0], 0, n_steps)
         else:
-            module = cuda if self.backend == "cuda" else native
-            state = module.advance(*search, n_steps)
+            state = KERNELS[self.backend].advance(*search, n_steps)
         self.state = jax.block_until_ready(state)
 
     def finished(self, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -45,6 +45,7 @@ __all__ = [
     "contender",
     "goal",
     "lines_of",
+    "named_backend",
     "run_protocol",
     "runs_of_starts",
 ]
@@ -171,6 +172,11 @@ def contender(text: str) -> Contender:
     )
 
 
+def named_backend(backend: str, method: str) -> str | None:
+    """The backend that was named for a method, None where it is left to choose."""
+    return backend if backend != "auto" and method in COMPILED else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Protocol:
     """What is declared before anything is run.
@@ -228,8 +234,7 @@ class Protocol:
 
     def asked_for(self, method: Contender) -> str | None:
         """The backend that was named for a method, None where it is left to choose."""
-        named = self.backend != "auto" and method.method in COMPILED
-        return self.backend if named else None
+        return named_backend(self.backend, method.method)
 
 
 def run_protocol(

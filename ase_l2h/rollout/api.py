@@ -22,8 +22,7 @@ from jaxtyping import Array, Bool, Float
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import cuda, native
-from ase_l2h.rollout.backends import choose_backend, resolve_backend
+from ase_l2h.rollout.backends import KERNELS, choose_backend, resolve_backend
 from ase_l2h.rollout.scan import (
     COMPILER_OPTIONS,
     advance,
@@ -361,8 +360,7 @@ class Rollout:
             if self.backend == "scan":
                 place = self._states[c], self._keys[c], self.steps, n_steps
                 return _advance(*search, *place)
-            module = cuda if self.backend == "cuda" else native
-            return module.advance(*search, self._states[c], n_steps)
+            return KERNELS[self.backend].advance(*search, self._states[c], n_steps)
 
         self._map(chunk)
         self.steps += n_steps

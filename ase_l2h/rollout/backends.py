@@ -15,6 +15,7 @@ from ase_l2h.system import System
 
 __all__ = [
     "BACKENDS",
+    "KERNELS",
     "available_backends",
     "choose_backend",
     "known_backend",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 BACKENDS = ("auto", "scan", "native", "cuda")
+# Of the backends that are no JAX loop.
+KERNELS = {"native": native, "cuda": cuda}
 
 
 def _unavailable(backend: str) -> str | None:
@@ -87,8 +90,8 @@ def choose_backend(
     chosen = resolve_backend(backend)
     if chosen == "scan" or (chosen == "auto" and platform != "gpu"):
         return "scan"
-    module = native if chosen == "native" else cuda
-    reasons = [module.supports(o, potential, system, double) for o in optimizers]
+    kernels = KERNELS["cuda" if chosen == "auto" else chosen]
+    reasons = [kernels.supports(o, potential, system, double) for o in optimizers]
     if chosen == "cuda" and platform != "gpu":
         reasons.append("the search is to run on another device; leave out --device")
     reason = next((r for r in reasons if r is not None), None)

@@ -69,7 +69,7 @@ ARGUMENTS = np.dtype(
     align=True,
 )
 # Everything else is in single precision.
-WHOLE_NUMBERS = {
+NUMBER_TYPES = fused_hopping.CHAIN | {
     "evaluations": np.int32,
     "active": np.uint8,
     "species": np.int32,
@@ -211,7 +211,7 @@ class Launch:
 
 def number_type(name: str) -> Any:
     """Type of the numbers behind a pointer."""
-    return (WHOLE_NUMBERS | fused_hopping.CHAIN).get(name, np.float32)
+    return NUMBER_TYPES.get(name, np.float32)
 
 
 def launch(

@@ -7,8 +7,6 @@ import json
 
 import pytest
 
-from ase_l2h.rollout.native import compiler
-
 ARGUMENTS = (
     *("compare", "LJ5", "--methods", "adam@300,bh", "--seeds", 6),
     *("--budget", "2e4", "--seed", 3),
@@ -100,7 +98,7 @@ def test_a_folder_that_cannot_be_is_refused(refused, tmp_path):
     assert "choose another" in refused("compare", "LJ5", "--out", out)
 
 
-@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+@pytest.mark.compiler
 def test_starts_of_another_backend_are_kept_apart(run, tmp_path):
     """What scan has run is no answer to a question about machine code."""
     few = ("compare", "LJ5", "--methods", "fire@200,gd@200", "--seeds", 2)

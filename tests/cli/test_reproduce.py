@@ -59,13 +59,11 @@ def test_the_folder_is_named_after_exhibit_and_budget(run, made, tmp_path, monke
     assert [(budget, seed) for _, budget, seed in made] == [("paper", 2026)]
 
 
+@pytest.mark.compiler
 def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
     from ase_l2h.evaluation.exhibits import table2
     from ase_l2h.evaluation.records import read_lines
-    from ase_l2h.rollout import native
 
-    if native.compiler() is None:
-        pytest.skip("there is no C++ compiler for the backend native")
     small = table2.Budget({"LJ13": 2}, 20)
     monkeypatch.setitem(table2.BUDGETS, "quick", small)
     monkeypatch.setattr(table2, "METHODS", ("adam", "bh-paper"))

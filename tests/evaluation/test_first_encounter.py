@@ -12,7 +12,6 @@ from reference_data import structures
 from ase_l2h.evaluation import first_encounter as module
 from ase_l2h.evaluation.first_encounter import FirstEncounters, first_encounters
 from ase_l2h.optimizers import BasinHopping, Moves, Stages
-from ase_l2h.rollout.native import compiler
 from ase_l2h.targets import named_target
 
 LJ13 = named_target("LJ13")
@@ -56,7 +55,7 @@ def test_every_chain_finds_the_icosahedron_and_says_what_it_cost(found):
     assert len(set(found.evaluations.tolist())) > 1
 
 
-@pytest.mark.skipif(compiler() is None, reason="no C++ compiler on this machine")
+@pytest.mark.compiler
 def test_machine_code_finds_it_too_and_is_named(found):
     """The same chains draw the same numbers, so their waits are alike."""
     other = encounters(backend="native")

@@ -15,16 +15,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from ase_l2h.optimizers.learned import EquivariantRule
-from ase_l2h.rollout import native
 from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.population import Member, Population
 from ase_l2h.training.tasks import Task
 from ase_l2h.training.trainer import Trainer
 
-needs_compiler = pytest.mark.skipif(
-    native.compiler() is None, reason="no C++ compiler on this machine"
-)
 CONFIG = TrainingConfig(
     tasks=("LJ5", "LJ6"),
     horizon=12,
@@ -69,7 +65,7 @@ def test_two_devices_give_the_gradient_of_one(alone):
     assert_close(meta_gradient(together=3, devices=devices), alone)
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_the_native_backend_gives_the_gradient_of_the_compiled_loop(alone):
     """And the same bits every time: members do not share anything."""
     config = dataclasses.replace(CONFIG, backend="native")
@@ -80,7 +76,7 @@ def test_the_native_backend_gives_the_gradient_of_the_compiled_loop(alone):
     assert_close(found, alone)
 
 
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -16,7 +16,7 @@ import numpy as np
 
 from ase_l2h.evaluation.compile_clock import compile_clock
 from ase_l2h.evaluation.figures import PAIRED
-from ase_l2h.evaluation.protocol import COMPILED
+from ase_l2h.evaluation.protocol import COMPILED, named_backend
 from ase_l2h.evaluation.records import Lines, Records
 from ase_l2h.initialise import make_starts
 from ase_l2h.methods import make_optimizer, method_weights
@@ -73,12 +73,6 @@ def ran_on() -> str:
     if _BACKEND.get() == "auto":
         return ""
     return f" The backend `{_BACKEND.get()}` ran {', '.join(COMPILED)}."
-
-
-def _asked_for(job: Job) -> str | None:
-    """The backend that was named for a job's search, None where it is left open."""
-    named = _BACKEND.get() != "auto" and job.entry.method in COMPILED
-    return _BACKEND.get() if named else None
 
 
 class Entry(NamedTuple):
@@ -209,7 +203,7 @@ def _key(job: Job) -> dict[str, Any]:
         "n_steps": step_count(job),
         "n_starts": job.starts,
         "seed": job.seed,
-        "backend": _asked_for(job),
+        "backend": named_backend(_BACKEND.get(), job.entry.method),
     }
 
 
@@ -261,7 +255,7 @@ def _run(job: Job) -> dict[str, Any]:
                 n_starts=job.starts,
                 n_steps=step_count(job),
                 seed=job.seed,
-                backend=_asked_for(job) or "auto",
+                backend=named_backend(_BACKEND.get(), job.entry.method) or "auto",
             )
             if result.stopped != "done":
                 # What was cut short is not the search that was asked for.
@@ -289,7 +283,7 @@ def _hop(job: Job) -> tuple[np.ndarray, int]:
         target.system,
         positions.astype(np.float32),
         jax.random.fold_in(jax.random.key(job.seed), PAPER_HOPS),
-        backend=_asked_for(job) or "auto",
+        backend=named_backend(_BACKEND.get(), job.entry.method) or "auto",
     )
     run.advance(step_count(job))
     relaxed = relax_rollout(run, target.potential, target.system, last=False)

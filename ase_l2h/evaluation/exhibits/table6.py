@@ -32,7 +32,11 @@ def entries_and_paper() -> list[tuple[Entry, str | None]]:
     Weights whose last training was on silicon stand beside the paper's; what they had
     been trained on before is in the table.
     """
-    silicon = [name for name in manifest()["weights"] if name.startswith("sw-")]
+    silicon = [
+        name
+        for name, entry in manifest()["weights"].items()
+        if all(task.startswith("Si") for task in entry["stages"][-1]["tasks"])
+    ]
     rows: list[tuple[Entry, str | None]] = [
         (LINEUP["adam"], "Adam"),
         (LINEUP["fire"], "FIRE"),

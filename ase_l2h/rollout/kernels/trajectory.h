@@ -1,6 +1,6 @@
 // A whole search: `steps` times evaluate, observe, displace, with all state on the chip.
 //
-// The same steps as ase_l2h/optimizers/descent.py and, where HOPPING is defined,
+// The same steps as ase_l2h/optimizers/descent.py and, where HOPPING is 1,
 // basin_hopping.py. Arrays have the layout of a SearchState, (rows, n, batch).
 
 #pragma once

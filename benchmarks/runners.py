@@ -1,35 +1,17 @@
-"""Evaluations and learned steps per second, beside the natural ``vmap`` of the energy.
+"""Runners that repeat evaluations or steps of a search, and a watch for them.
 
-    python -m benchmarks.speed [--sizes 13,38,75] [--batch 128] [--repeats 21]
-
-Energy and gradient of a batch in single precision, three ways, each inside a compiled
-loop as searches run them:
-
-* natural: ``jax.vmap(jax.value_and_grad(energy))`` over positions ``(n, 3)``, the way
-  one writes it in JAX;
-* kernel: this package's, the whole batch as one array;
-* chunks: this package's, cut as :class:`ase_l2h.rollout.Rollout` cuts it, the chunks
-  side by side in threads.
-
-The three take turns, so that whatever else the machine does hits them alike. A step of
-a learned rule includes its evaluation. Every measurement is appended to
-``benchmarks/records/speed.jsonl``.
+Runners that are compared take turns, so that whatever else the machine does hits them
+alike. A step of a learned rule includes its evaluation.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import json
 import os
-import shlex
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -42,15 +24,9 @@ from ase_l2h.optimizers import Descent, Fire
 from ase_l2h.optimizers.learned import RULES
 from ase_l2h.potentials.base import energy_and_gradient
 from ase_l2h.rollout import Rollout
-from ase_l2h.rollout.api import chunk_shape
 from ase_l2h.rollout.scan import COMPILER_OPTIONS
-from ase_l2h.search import make_starts
-from ase_l2h.targets import Target, named_target
-from benchmarks.machine import machine_class, versions
-from benchmarks.natural import natural_energy, natural_loop
+from ase_l2h.targets import Target
 
-RECORDS = Path(__file__).parent / "records" / "speed.jsonl"
-FAMILIES = ("LJ", "Au")
 # Rules whose steps are counted.
 ARCHITECTURES = ("coordinatewise", "equivariant")
 # Steps of chains before they are measured: by then they hop at different times.
@@ -153,81 +129,3 @@ def measure(
         }
         for name, values in rates.items()
     }
-
-
-def speed(name: str, batch: int, repeats: int) -> dict[str, Any]:
-    """The record of one target."""
-    target = named_target(name)
-    starts = make_starts(target.system, 0, 0, batch)
-    chunks, _ = chunk_shape(batch)
-    energy = natural_energy(target)
-    assert energy is not None, "only Lennard-Jones and Gupta have a natural form"
-    evaluations = {
-        "natural": natural_loop(energy, starts, RATE),
-        "kernel": kernel_runner(target, starts, 1),
-        "chunks": kernel_runner(target, starts, chunks),
-    }
-    expected = evaluations["natural"](1)
-    for run in evaluations.values():
-        np.testing.assert_allclose(run(1), expected, rtol=2e-4)
-    rates = measure(evaluations, batch, repeats)
-
-    def ratio(kind: str) -> float:
-        return round(rates["chunks"][kind] / rates["natural"][kind], 2)
-
-    steps = {a: learned_runner(target, starts, a) for a in ARCHITECTURES}
-    return {
-        "target": name,
-        "n_atoms": target.n_atoms,
-        "batch": batch,
-        "chunks": chunks,
-        "dtype": str(starts.dtype),
-        "evaluations_per_second": rates,
-        "ratio_median": ratio("median"),
-        "ratio_best": ratio("best"),
-        "ratio_per_cpu_second": ratio("per_cpu_second"),
-        "learned_steps_per_second": measure(steps, batch, repeats),
-        "repeats": repeats,
-        "load_average": round(os.getloadavg()[0], 2),
-        "machine": machine_class(),
-        "device": jax.devices()[0].device_kind,
-        "versions": versions(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": "python -m benchmarks.speed " + shlex.join(sys.argv[1:]),
-    }
-
-
-def line(record: dict[str, Any]) -> str:
-    """One row of the printed table: medians."""
-    rates, steps = record["evaluations_per_second"], record["learned_steps_per_second"]
-    columns = [rates[name]["median"] for name in ("natural", "kernel", "chunks")]
-    columns += [steps[name]["median"] for name in ARCHITECTURES]
-    text = "".join(f"{value:>14,}" for value in columns)
-    ratios = [record[f"ratio_{kind}"] for kind in ("median", "per_cpu_second")]
-    return f"{record['target']:6}{text}" + "".join(f"{r:>8.2f}" for r in ratios)
-
-
-def main() -> None:
-    """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", default="13,38,75")
-    parser.add_argument("--families", default=",".join(FAMILIES))
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--repeats", type=int, default=21)
-    parser.add_argument("--dry-run", action="store_true", help="record nothing")
-    arguments = parser.parse_args()
-    names = ("natural", "kernel", "chunks", *ARCHITECTURES)
-    heads = "".join(f"{name:>14.14}" for name in names)
-    print(f"{'':6}{heads}{'ratio':>8}{'by CPU':>8}")
-    for family in arguments.families.split(","):
-        for size in arguments.sizes.split(","):
-            record = speed(f"{family}{size}", arguments.batch, arguments.repeats)
-            print(line(record), flush=True)
-            if not arguments.dry_run:
-                RECORDS.parent.mkdir(exist_ok=True)
-                with RECORDS.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(record) + "\n")
-
-
-if __name__ == "__main__":
-    main()
