@@ -15,7 +15,7 @@ __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
 # Entries that older records lack; without one they still stand for its default.
-LATER = ("backend", "margin")
+LATER = ("backend", "margin", "log_alpha")
 CHOICES = {
     "estimator": ("es", "esmc", "ga"),
     "shaping": SHAPINGS,
@@ -89,6 +89,9 @@ class TrainingConfig:
         What runs the unrolls: ``"scan"``, or on a CPU ``"native"``, machine code made
         by the system's compiler, about twice as fast; results agree to rounding
         errors.
+    log_alpha
+        The paper's rule has its alpha perturbed, and followed, in the logarithm: a
+        perturbation that suits the network drowns an alpha of 0.01.
     seed
         Everything random follows from it.
     initial
@@ -120,6 +123,7 @@ class TrainingConfig:
     rotate: bool = False
     together: int = 0
     backend: str = "scan"
+    log_alpha: bool = False
     seed: int = 0
     initial: str | None = None
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
 
 from ase_l2h._pytree import replace
 from ase_l2h.optimizers.descent import Descent
@@ -92,6 +93,34 @@ def initial_rule(config: TrainingConfig) -> Any:
     return architecture.create(key, features)
 
 
+def flattened(
+    theta: Mapping[str, Array], log_alpha: bool = False
+) -> tuple[Array, Callable[[Array], dict[str, Array]]]:
+    """Weights as one vector, and the way back; ``log_alpha`` puts log(alpha) there.
+
+    Raises
+    ------
+    ValueError
+        For weights without an alpha, or with one that is not positive.
+    """
+    if not log_alpha:
+        return ravel_pytree(theta)
+    if "alpha" not in theta:
+        raise ValueError("these weights have no alpha; leave log_alpha out")
+    if not theta["alpha"] > 0:
+        raise ValueError(
+            f"alpha is {float(theta['alpha']):.3g} and has no logarithm; leave "
+            "log_alpha out, or start from other weights"
+        )
+    flat, unravel = ravel_pytree({**theta, "alpha": jnp.log(theta["alpha"])})
+
+    def back(vector: Array) -> dict[str, Array]:
+        searched = unravel(vector)
+        return {**searched, "alpha": jnp.exp(searched["alpha"])}
+
+    return flat, back
+
+
 class Trial(NamedTuple):
     """A direction on a task: indices of its members, of the base and of each arm."""
 
@@ -125,7 +154,7 @@ class Trainer:
         self.config = config
         self.key = jax.random.key(config.seed)
         self.rule = with_horizon(initial_rule(config), config.horizon)
-        flat, self.unravel = ravel_pytree(self.rule.theta)
+        flat, self.unravel = flattened(self.rule.theta, config.log_alpha)
         self.estimator = ESTIMATORS[config.estimator](config)
         schedule = optax.exponential_decay(
             config.learning_rate, config.decay_every, config.decay, staircase=True

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from ase_l2h.optimizers.learned import CoordinatewiseRule
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.system import make_system
 from ase_l2h.targets import Target, named_target
@@ -28,7 +29,7 @@ from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import capped_energy, jit_unroll
 from ase_l2h.training.tasks import Task, make_task
 from ase_l2h.training.train import train
-from ase_l2h.training.trainer import Trainer, initial_rule
+from ase_l2h.training.trainer import Trainer, flattened, initial_rule
 from ase_l2h.weights import load_weights
 
 TINY = TrainingConfig(
@@ -333,6 +334,41 @@ def test_ga_moves_to_one_of_its_mutants(quick):
     assert record["gradient_norm"] > 0
     assert min(distance[1:]) < 1e-6
     assert len(mutants) == 2 * (1 + 6)
+
+
+def test_alpha_is_searched_in_its_logarithm_where_that_is_asked_for():
+    rule = CoordinatewiseRule.create(jax.random.key(3))
+    plain, _ = flattened(rule.theta)
+    flat, back = flattened(rule.theta, log_alpha=True)
+    for name, leaf in back(flat).items():
+        np.testing.assert_allclose(leaf, rule.theta[name], rtol=1e-6)
+    # The same vector but for one number, whose shifts multiply alpha.
+    (place,) = np.flatnonzero(np.asarray(flat != plain))
+    moved = back(flat.at[place].add(-3.0))
+    np.testing.assert_allclose(moved["alpha"], 0.1 * np.exp(-3.0), rtol=1e-6)
+    np.testing.assert_array_equal(moved["kernel_0"], rule.theta["kernel_0"])
+
+
+@pytest.mark.parametrize(
+    ("theta", "sentence"),
+    [
+        ({"log_alpha": jnp.zeros(())}, "have no alpha; leave log_alpha out"),
+        ({"alpha": jnp.asarray(-0.01)}, "alpha is -0.01 and has no logarithm"),
+    ],
+)
+def test_an_alpha_without_a_logarithm_is_refused(theta, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        flattened(theta, log_alpha=True)
+
+
+def test_training_follows_the_logarithm_of_alpha(quick):
+    """Adam's first step has the length of its rate, here in log(alpha)."""
+    config = dataclasses.replace(shorter(1), architecture="coordinatewise")
+    config = dataclasses.replace(config, log_alpha=True, learning_rate=0.05)
+    trainer = quick_trainer(config)
+    state, _ = trainer.update(trainer.initial)
+    alpha = float(trainer.trained(state).theta["alpha"])
+    assert abs(np.log(alpha / 0.1)) == pytest.approx(0.05, rel=1e-3)
 
 
 def test_horizons_are_drawn_log_uniformly_for_every_task_and_update(quick):
