@@ -15,7 +15,7 @@ void barrier() { meeting->arrive_and_wait(); }
 #endif
 
 static_assert(sizeof(Arguments) == ARGUMENTS_BYTES, "fused.py has another layout");
-static_assert(ROWS == ROW_COUNT, "fused.py counts rows differently");
+static_assert(ROWS - HOST_ROWS == ROW_COUNT, "fused.py counts rows differently");
 static_assert(THETA_COUNT == THETA_FLOATS, "fused.py packs other weights");
 
 // Structures first to last; false where memory is short.

@@ -30,7 +30,10 @@
 #elif RULE == COORDINATEWISE
 #define PART_ROWS(part) (part < 2 ? 18 : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 6)
-#define POOLED_ROWS 0
+// Where one thread has all atoms, both atoms of a pair get its radial terms at once.
+#define RADIAL_ONCE (LANES > 1 && RADIAL && !PERIODIC)
+#define HOST_ROWS (RADIAL_ONCE * ETA_COUNT * SLOTS)
+#define POOLED_ROWS HOST_ROWS
 #elif RULE == ADAM
 #define PART_ROWS(part) (part < 2 ? 3 : 0)
 #define MOMENT_ROWS 6
@@ -44,6 +47,11 @@
 #define PART_ROWS(part) (part < 2 ? 3 : 3 * HISTORY)
 #define MOMENT_ROWS (6 + 6 * HISTORY)
 #define POOLED_ROWS 2
+#endif
+
+// Rows that are there on the host only.
+#ifndef HOST_ROWS
+#define HOST_ROWS 0
 #endif
 
 #if ON_GPU
@@ -422,8 +430,6 @@ UNROLL
 #define CLOCK (SCALARS + 3)
 #define CUTOFF_SQUARED 6.25f
 
-TABLE ETAS[ETA_COUNT] = {0.0009f, 0.01f, 0.02f, 0.035f, 0.06f, 0.1f, 0.2f, 0.4f};
-
 FUNCTION void log_magnitude(real x, real* magnitude, real* direction) {
   real size = absolute(x);
   mask large = size > FLOOR;
@@ -448,10 +454,90 @@ FUNCTION void remember(const Sight& s, real* state, real* pooled) {
   }
 }
 
+FUNCTION real cosine_switch(real u) {
+  // Taylor series of (cos(pi sqrt(u)) + 1) / 2 in u.
+  real x = u * 9.869604401089358f, cosine = real{} - 1.561920696858623e-16f;
+  const float terms[9] = {4.779477332387385e-14f,  -1.1470745597729725e-11f,
+                          2.08767569878681e-09f,   -2.755731922398589e-07f,
+                          2.48015873015873e-05f,   -0.001388888888888889f,
+                          0.041666666666666664f,   -0.5f,
+                          1.0f};
+  for (int k = 0; k < 9; ++k) cosine = cosine * x + terms[k];
+  return select(u < 1.0f, 0.5f * (cosine + 1.0f), real{});
+}
+
+// e^(-eta x) for eta = 0.0009, 0.01, 0.02, 0.035, 0.06, 0.1, 0.2 and 0.4, where x is
+// below the square of the cutoff: Taylor series for 0.0009, 0.005 and 0.1, and powers.
+FUNCTION void gaussians(real x, real* out) {
+  const real a = x * -0.0009f, b = x * -0.005f, c = x * -0.1f;
+  out[0] = ((a * (1.0f / 6) + 0.5f) * a + 1.0f) * a + 1.0f;
+  const real low = (((b * (1.0f / 24) + 1.0f / 6) * b + 0.5f) * b + 1.0f) * b + 1.0f;
+  out[1] = low * low;
+  out[2] = out[1] * out[1];
+  out[3] = out[2] * out[1] * low;
+  out[4] = out[2] * out[2] * out[2];
+  real high = c * (1.0f / 362880) + 1.0f / 40320;
+  high = high * c + 1.0f / 5040;
+  high = high * c + 1.0f / 720;
+  high = high * c + 1.0f / 120;
+  high = high * c + 1.0f / 24;
+  high = high * c + 1.0f / 6;
+  high = high * c + 0.5f;
+  high = high * c + 1.0f;
+  out[5] = high * c + 1.0f;
+  out[6] = out[5] * out[5];
+  out[7] = out[6] * out[6];
+}
+
+// Weight and squared distance of a neighbour; false where no lane has it in reach.
+FUNCTION bool in_reach(real squared, real* weight, real* terms) {
+  if (!any_lane(squared < CUTOFF_SQUARED)) return false;
+  *weight = cosine_switch(squared * (1.0f / CUTOFF_SQUARED));
+  gaussians(select(*weight > 0.0f, squared, real{}), terms);
+  return true;
+}
+
+#if RADIAL_ONCE
+// `sums`: ETA_COUNT for every slot, of one atom after the other.
+FUNCTION void add_radial_once(const Sight& s, real* sums) {
+  const int n = s.n;
+  const real scale = 1.0f / s.length;
+  const real* xs = s.positions;
+  const real* ys = s.positions + n;
+  const real* zs = s.positions + 2 * n;
+  for (int k = 0; k < POOLED_ROWS * n; ++k) sums[k] = real{};
+  for (int i = 0; i < n; ++i) {
+    for (int j = 0; j < i; ++j) {
+      real x = (xs[i] - xs[j]) * scale, y = (ys[i] - ys[j]) * scale,
+           z = (zs[i] - zs[j]) * scale;
+      real weight, terms[ETA_COUNT];
+      if (!in_reach(x * x + y * y + z * z, &weight, terms)) continue;
+      // Each sees the other's species.
+      real* first = sums + i * POOLED_ROWS;
+      real* second = sums + j * POOLED_ROWS;
+      if (SLOTS > 1) {
+        first += ETA_COUNT * s.species[j];
+        second += ETA_COUNT * s.species[i];
+      }
+      UNROLL
+      for (int k = 0; k < ETA_COUNT; ++k) {
+        real term = weight * terms[k];
+        first[k] = first[k] + term;
+        second[k] = second[k] + term;
+      }
+    }
+  }
+}
+#endif
+
 FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
   (void)w;
   (void)state;
+#if RADIAL_ONCE
+  add_radial_once(s, pooled);
+#else
   (void)pooled;
+#endif
   EACH(k, HIDDEN) {
     real total = real{} + s.theta[INPUTS * HIDDEN + k];
 #if STEP
@@ -466,23 +552,10 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
   }
 }
 
-FUNCTION real cosine_switch(real u) {
-  // Taylor series of (cos(pi sqrt(u)) + 1) / 2 in u.
-  real x = u * 9.869604401089358f, cosine = real{} - 1.561920696858623e-16f;
-  const float terms[9] = {4.779477332387385e-14f,  -1.1470745597729725e-11f,
-                          2.08767569878681e-09f,   -2.755731922398589e-07f,
-                          2.48015873015873e-05f,   -0.001388888888888889f,
-                          0.041666666666666664f,   -0.5f,
-                          1.0f};
-  for (int k = 0; k < 9; ++k) cosine = cosine * x + terms[k];
-  return select(u < 1.0f, 0.5f * (cosine + 1.0f), real{});
-}
-
 FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
                        const real* pooled, const real* base, real* displacement) {
   const int n = s.n;
   (void)w;
-  (void)pooled;
   const float* scalars = s.theta + SCALARS;
   EACH(i, n) {
     real shared[HIDDEN];
@@ -490,20 +563,24 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
     const float* rows = s.theta + 2 * PER_COORDINATE * HIDDEN;
 #if RADIAL
     real sums[PER_ATOM] = {}, signs[PER_ATOM];
+#if RADIAL_ONCE
+    for (int k = 0; k < PER_ATOM; ++k) sums[k] = pooled[i * PER_ATOM + k];
+#else
+    (void)pooled;
     over_neighbours(
         s.positions, n, i, 1.0f / s.length, s.surroundings,
         [&](int j, const real*, real squared) {
-          if (!any_lane(squared < CUTOFF_SQUARED)) return;
-          real weight = cosine_switch(squared * (1.0f / CUTOFF_SQUARED));
-          real near = select(weight > 0.0f, squared, real{});
+          real weight, terms[ETA_COUNT];
+          if (!in_reach(squared, &weight, terms)) return;
           for (int slot = 0; slot < SLOTS; ++slot) {
             if (SLOTS > 1 && s.species[j] != slot) continue;
-UNROLL
+            UNROLL
             for (int k = 0; k < ETA_COUNT; ++k)
-              sums[ETA_COUNT * slot + k] = sums[ETA_COUNT * slot + k] +
-                                           weight * exponential(near * -ETAS[k]);
+              sums[ETA_COUNT * slot + k] =
+                  sums[ETA_COUNT * slot + k] + weight * terms[k];
           }
         });
+#endif
     for (int k = 0; k < PER_ATOM; ++k) log_magnitude(sums[k], sums + k, signs + k);
     add_inputs(rows, sums, PER_ATOM, shared);
     add_inputs(rows + PER_ATOM * HIDDEN, signs, PER_ATOM, shared);
