@@ -23,16 +23,18 @@
 // e^-10
 #define FLOOR 4.5399929762484854e-5f
 
+// Where one thread has all atoms, both atoms of a pair see each other at once.
+#define BOTH_AT_ONCE (LANES > 1 && !PERIODIC)
+
 #if RULE == EQUIVARIANT
 #define PART_ROWS(part) (part == 0 ? 18 : part == 1 ? 6 : part == 2 ? 3 * MEMORY : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 4 + 3 * MEMORY)
-#define POOLED_ROWS (2 + MEMORY)
+#define HOST_ROWS (BOTH_AT_ONCE * SEEN)
+#define POOLED_ROWS (2 + MEMORY + HOST_ROWS)
 #elif RULE == COORDINATEWISE
 #define PART_ROWS(part) (part < 2 ? 18 : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 6)
-// Where one thread has all atoms, both atoms of a pair get its radial terms at once.
-#define RADIAL_ONCE (LANES > 1 && RADIAL && !PERIODIC)
-#define HOST_ROWS (RADIAL_ONCE * ETA_COUNT * SLOTS)
+#define HOST_ROWS (BOTH_AT_ONCE * RADIAL * ETA_COUNT * SLOTS)
 #define POOLED_ROWS HOST_ROWS
 #elif RULE == ADAM
 #define PART_ROWS(part) (part < 2 ? 3 : 0)
@@ -175,6 +177,26 @@ FUNCTION void finish_network(const float* weights, real* first, int outputs,
   }
 }
 
+#if BOTH_AT_ONCE
+// Sums over neighbours, COUNT of each atom: visit(i, j, d, d^2, of_i, of_j) adds to both
+// for every pair, d = (r_i - r_j) / length. Those of atom i stay in registers.
+template <int COUNT, class Visit>
+FUNCTION void sum_over_pairs(const Sight& s, real* sums, Visit visit) {
+  const int n = s.n;
+  const real scale = 1.0f / s.length;
+  for (int i = 0; i < n; ++i) {
+    real own[COUNT] = {};
+    for (int j = 0; j < i; ++j) {
+      real d[3];
+      for (int c = 0; c < 3; ++c)
+        d[c] = (s.positions[c * n + i] - s.positions[c * n + j]) * scale;
+      visit(i, j, d, d[0] * d[0] + d[1] * d[1] + d[2] * d[2], own, sums + j * COUNT);
+    }
+    for (int k = 0; k < COUNT; ++k) sums[i * COUNT + k] = own[k];
+  }
+}
+#endif
+
 FUNCTION real gate(real direction, real size, float beta, float gamma) {
   return direction / (1.0f + exponential(-(size * beta + gamma)));
 }
@@ -183,6 +205,8 @@ FUNCTION real gate(real direction, real size, float beta, float gamma) {
 
 #define SHELLS 6
 #define NEAR 2
+// What an atom sees of the others: shells, pulls, and its own kind in sum and pull.
+#define SEEN (SHELLS + 3 * NEAR + 4 * SPECIES)
 #define VECTORS (3 + DECAY_COUNT + NEAR + MEMORY + SPECIES)
 #define PER_ATOM \
   (1 + 3 * DECAY_COUNT + 3 + SHELLS + NEAR + 1 + ATOM_ENERGIES + 2 * MEMORY + 3 * SPECIES)
@@ -221,9 +245,64 @@ FUNCTION void remember(const Sight& s, real* state, real* pooled) {
   }
 }
 
+TABLE SHELL_CENTRES[SHELLS] = {0.6f, 1.0f, 1.5f, 2.0f, 3.0f, 4.2f};
+TABLE SHELL_WIDTHS[SHELLS] = {0.5f, 0.4f, 0.5f, 0.6f, 1.0f, 1.4f};
+TABLE NEAR_CENTRES[NEAR] = {1.0f, 3.0f};
+TABLE NEAR_WIDTHS[NEAR] = {0.8f, 2.8f};
+
+FUNCTION real bump(real squared, float centre, float width) {
+  real offset = (squared - centre) * (1.0f / width);
+  real height = larger(1.0f - offset * offset, real{});
+  return height * height;
+}
+
+FUNCTION real atom_scale(const Sight& s, int row, int i) {
+  if (!s.atom_scales) return real{};
+  return load(s.atom_scales + (row * s.n + i) * s.batch, s.count) * 5.0f;
+}
+
+FUNCTION void bumps(real squared, real* heights) {
+  for (int k = 0; k < SHELLS; ++k)
+    heights[k] = bump(squared, SHELL_CENTRES[k], SHELL_WIDTHS[k]);
+  for (int k = 0; k < NEAR; ++k)
+    heights[SHELLS + k] = bump(squared, NEAR_CENTRES[k], NEAR_WIDTHS[k]);
+}
+
+// A neighbour at r - d; `theirs` is its scale of energy.
+FUNCTION void add_seen(const real* heights, real x, real y, real z, real theirs,
+                       real* seen) {
+  const real d[3] = {x, y, z};
+  for (int k = 0; k < SHELLS; ++k) seen[k] = seen[k] + heights[k];
+  for (int k = 0; k < NEAR; ++k)
+    for (int c = 0; c < 3; ++c) {
+      real* pull = seen + SHELLS + 3 * k + c;
+      *pull = *pull + heights[SHELLS + k] * d[c];
+    }
+#if SPECIES
+  real* kind = seen + SHELLS + 3 * NEAR;
+  real weight = heights[SHELLS] * theirs;
+  kind[0] = kind[0] + weight;
+  for (int c = 0; c < 3; ++c) kind[1 + c] = kind[1 + c] + weight * d[c];
+#else
+  (void)theirs;
+#endif
+}
+
 // Best energy so far and steps since then (reduced): a and b.
 FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
   const int n = s.n;
+#if BOTH_AT_ONCE
+  sum_over_pairs<SEEN>(
+      s, pooled + (2 + MEMORY) * n,
+      [&](int i, int j, const real* d, real squared, real* of_i, real* of_j) {
+        real heights[SHELLS + NEAR];
+        bumps(squared, heights);
+        const real scale_i = SPECIES ? atom_scale(s, 1, i) : real{};
+        const real scale_j = SPECIES ? atom_scale(s, 1, j) : real{};
+        add_seen(heights, d[0], d[1], d[2], scale_j, of_i);
+        add_seen(heights, -d[0], -d[1], -d[2], scale_i, of_j);
+      });
+#endif
   w.lower = s.energy < w.a;
   real best = select(w.lower, s.energy, w.a);
   w.b = select(w.lower, real{}, w.b + 1.0f);
@@ -269,22 +348,6 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
 #else
   (void)state;
 #endif
-}
-
-TABLE SHELL_CENTRES[SHELLS] = {0.6f, 1.0f, 1.5f, 2.0f, 3.0f, 4.2f};
-TABLE SHELL_WIDTHS[SHELLS] = {0.5f, 0.4f, 0.5f, 0.6f, 1.0f, 1.4f};
-TABLE NEAR_CENTRES[NEAR] = {1.0f, 3.0f};
-TABLE NEAR_WIDTHS[NEAR] = {0.8f, 2.8f};
-
-FUNCTION real bump(real squared, float centre, float width) {
-  real offset = (squared - centre) * (1.0f / width);
-  real height = larger(1.0f - offset * offset, real{});
-  return height * height;
-}
-
-FUNCTION real atom_scale(const Sight& s, int row, int i) {
-  if (!s.atom_scales) return real{};
-  return load(s.atom_scales + (row * s.n + i) * s.batch, s.count) * 5.0f;
 }
 
 FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
@@ -337,38 +400,31 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
     in[f++] = radius / cbrtf((float)n);
     in[f++] = adam[0] * outward[0] + adam[1] * outward[1] + adam[2] * outward[2];
 
-    real shells[SHELLS] = {}, pulls[NEAR][3] = {};
-#if SPECIES
-    real near = real{}, alike[3] = {};
-#endif
+#if BOTH_AT_ONCE
+    const real* seen = pooled + (2 + MEMORY) * n + i * SEEN;
+#else
+    real seen[SEEN] = {};
     over_neighbours(
         s.positions, n, i, 1.0f / s.length, s.surroundings,
         [&](int j, const real* d, real squared) {
-          (void)j;
-#if LANES == 1 || PERIODIC
           // Beyond every bump: 4.2 + 1.4, and 3.0 + 2.8. Most images are.
           if (!any_lane(squared < 5.8f)) return;
-#endif
-          for (int k = 0; k < SHELLS; ++k)
-            shells[k] = shells[k] + bump(squared, SHELL_CENTRES[k], SHELL_WIDTHS[k]);
-          for (int k = 0; k < NEAR; ++k) {
-            real weight = bump(squared, NEAR_CENTRES[k], NEAR_WIDTHS[k]);
-            for (int c = 0; c < 3; ++c) pulls[k][c] = pulls[k][c] + weight * d[c];
-#if SPECIES
-            if (k == 0) {
-              real theirs = weight * atom_scale(s, 1, j);
-              near = near + theirs;
-              for (int c = 0; c < 3; ++c) alike[c] = alike[c] + theirs * d[c];
-            }
-#endif
-          }
+          real heights[SHELLS + NEAR];
+          bumps(squared, heights);
+          (void)j;
+          const real theirs = SPECIES ? atom_scale(s, 1, j) : real{};
+          add_seen(heights, d[0], d[1], d[2], theirs, seen);
         });
-    for (int k = 0; k < SHELLS; ++k) in[f++] = shells[k] / 12.0f;
+#endif
+    const real* kind = seen + SHELLS + 3 * NEAR;
+    (void)kind;
+    for (int k = 0; k < SHELLS; ++k) in[f++] = seen[k] / 12.0f;
     for (int k = 0; k < NEAR; ++k) {
-      real strength = norm3(pulls[k][0], pulls[k][1], pulls[k][2]);
+      const real* pull = seen + SHELLS + 3 * k;
+      real strength = norm3(pull[0], pull[1], pull[2]);
       in[f++] = strength / 12.0f;
       for (int c = 0; c < 3; ++c)
-        vectors[3 + DECAY_COUNT + k][c] = pulls[k][c] / (1.0f + strength);
+        vectors[3 + DECAY_COUNT + k][c] = pull[c] / (1.0f + strength);
     }
     const real* far = vectors[3 + DECAY_COUNT + 1];
     in[f++] = far[0] * unit[0] + far[1] * unit[1] + far[2] * unit[2];
@@ -395,9 +451,10 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
 #if SPECIES
     in[f++] = atom_scale(s, 0, i);
     in[f++] = atom_scale(s, 1, i);
-    in[f++] = near / 12.0f;
-    real strength = norm3(alike[0], alike[1], alike[2]);
-    for (int c = 0; c < 3; ++c) vectors[VECTORS - 1][c] = alike[c] / (1.0f + strength);
+    in[f++] = kind[0] / 12.0f;
+    real strength = norm3(kind[1], kind[2], kind[3]);
+    for (int c = 0; c < 3; ++c)
+      vectors[VECTORS - 1][c] = kind[1 + c] / (1.0f + strength);
 #endif
     real hidden[HIDDEN], out[2 * VECTORS];
     for (int k = 0; k < HIDDEN; ++k) hidden[k] = base[k];
@@ -420,6 +477,7 @@ UNROLL
 
 #define ETA_COUNT 8
 #define PER_COORDINATE (GRADIENTS + POSITIONS + 2 * DECAY_COUNT * (DECAYED + ADAM_LIKE))
+// Radial sums, ETA_COUNT for every slot; on the host of one atom after the other.
 #define PER_ATOM (ETA_COUNT * SLOTS * RADIAL)
 #define SHARED (PERIOD_COUNT * STEP + SINGULAR)
 #define INPUTS (2 * PER_COORDINATE + 2 * PER_ATOM + HOT + SHARED)
@@ -497,44 +555,26 @@ FUNCTION bool in_reach(real squared, real* weight, real* terms) {
   return true;
 }
 
-#if RADIAL_ONCE
-// `sums`: ETA_COUNT for every slot, of one atom after the other.
-FUNCTION void add_radial_once(const Sight& s, real* sums) {
-  const int n = s.n;
-  const real scale = 1.0f / s.length;
-  const real* xs = s.positions;
-  const real* ys = s.positions + n;
-  const real* zs = s.positions + 2 * n;
-  for (int k = 0; k < POOLED_ROWS * n; ++k) sums[k] = real{};
-  for (int i = 0; i < n; ++i) {
-    for (int j = 0; j < i; ++j) {
-      real x = (xs[i] - xs[j]) * scale, y = (ys[i] - ys[j]) * scale,
-           z = (zs[i] - zs[j]) * scale;
-      real weight, terms[ETA_COUNT];
-      if (!in_reach(x * x + y * y + z * z, &weight, terms)) continue;
-      // Each sees the other's species.
-      real* first = sums + i * POOLED_ROWS;
-      real* second = sums + j * POOLED_ROWS;
-      if (SLOTS > 1) {
-        first += ETA_COUNT * s.species[j];
-        second += ETA_COUNT * s.species[i];
-      }
-      UNROLL
-      for (int k = 0; k < ETA_COUNT; ++k) {
-        real term = weight * terms[k];
-        first[k] = first[k] + term;
-        second[k] = second[k] + term;
-      }
-    }
-  }
-}
-#endif
-
 FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
   (void)w;
   (void)state;
-#if RADIAL_ONCE
-  add_radial_once(s, pooled);
+#if BOTH_AT_ONCE && RADIAL
+  sum_over_pairs<PER_ATOM>(s, pooled, [&](int i, int j, const real*, real squared,
+                                          real* of_i, real* of_j) {
+    real weight, terms[ETA_COUNT];
+    if (!in_reach(squared, &weight, terms)) return;
+    // Each sees the other's species.
+    if (SLOTS > 1) {
+      of_i += ETA_COUNT * s.species[j];
+      of_j += ETA_COUNT * s.species[i];
+    }
+    UNROLL
+    for (int k = 0; k < ETA_COUNT; ++k) {
+      real term = weight * terms[k];
+      of_i[k] = of_i[k] + term;
+      of_j[k] = of_j[k] + term;
+    }
+  });
 #else
   (void)pooled;
 #endif
@@ -563,7 +603,7 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
     const float* rows = s.theta + 2 * PER_COORDINATE * HIDDEN;
 #if RADIAL
     real sums[PER_ATOM] = {}, signs[PER_ATOM];
-#if RADIAL_ONCE
+#if BOTH_AT_ONCE
     for (int k = 0; k < PER_ATOM; ++k) sums[k] = pooled[i * PER_ATOM + k];
 #else
     (void)pooled;
