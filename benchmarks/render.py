@@ -40,6 +40,9 @@ NOTES = {
     "lost on LJ31. Training was to take 120 updates; the weights of update 108 hit "
     "more from starts of seed 4242 than those of the last. By then results of the last "
     "from the starts above had been seen too, so the choice is not wholly blind.",
+    "lj-31": "`lj-icosahedral`, trained further on LJ31 alone, by GA and then by ESMC, "
+    "with hits as all but the only signal: a hit counts for a hundred spreads of the "
+    "energies.",
     "lj-75": "`lj-icosahedral`, selected further (GA) on LJ75 alone at horizons of "
     "3,000 and 4,000 steps for the lowest mean energy. It ends deep in the wide "
     "icosahedral funnel, which is what a mean energy rewards, and misses the "
