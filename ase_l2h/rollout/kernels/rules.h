@@ -547,7 +547,7 @@ FUNCTION void gaussians(real x, real* out) {
   out[7] = out[6] * out[6];
 }
 
-// Weight and squared distance of a neighbour; false where no lane has it in reach.
+// Weight and Gaussians of a neighbour; false where no lane has it in reach.
 FUNCTION bool in_reach(real squared, real* weight, real* terms) {
   if (!any_lane(squared < CUTOFF_SQUARED)) return false;
   *weight = cosine_switch(squared * (1.0f / CUTOFF_SQUARED));
@@ -596,6 +596,7 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
                        const real* pooled, const real* base, real* displacement) {
   const int n = s.n;
   (void)w;
+  (void)pooled;
   const float* scalars = s.theta + SCALARS;
   EACH(i, n) {
     real shared[HIDDEN];
@@ -606,7 +607,6 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
 #if BOTH_AT_ONCE
     for (int k = 0; k < PER_ATOM; ++k) sums[k] = pooled[i * PER_ATOM + k];
 #else
-    (void)pooled;
     over_neighbours(
         s.positions, n, i, 1.0f / s.length, s.surroundings,
         [&](int j, const real*, real squared) {
