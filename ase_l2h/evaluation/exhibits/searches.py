@@ -91,6 +91,9 @@ LINEUP = {
     "bh-paper": Entry("BH, the paper's", "bh-paper", None, "#E69F00", "v"),
     "bh": Entry("BH, strong", "bh", None, "#D55E00", "^"),
     "paper": Entry("learned, paper's rule", "learned", "paper-lj13", "#CC79A7", "s"),
+    "paper-esmc": Entry(
+        "learned, paper's rule, ESMC", "learned", "paper-lj-esmc", "#009E73", "D"
+    ),
     "default": Entry("learned, default", "learned", None, "#0072B2", "o"),
 }
 
