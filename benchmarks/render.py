@@ -30,16 +30,16 @@ NOTES = {
     "paper-lj13": "The paper's rule, trained on one size only, by selection (GA) at a "
     "fiftieth of the paper's horizon; hits were still rising when training ended. Kept "
     "for fidelity and the study of frame dependence; other weights do better.",
-    "paper-lj-ga": "The paper's rule on six sizes: `paper-lj13`, selected further (GA); "
-    "hardly a mutant beat its parent by the margin.",
+    "paper-lj-ga": "The paper's rule on six sizes: `paper-lj13`, selected further "
+    "(GA); hardly a mutant beat its parent by the margin.",
     "paper-lj-esmc": "The paper's rule on six sizes: `paper-lj13`, trained further by "
     "ESMC. It gains on the large sizes what it loses on LJ13: clipped at the weights' "
     "own loss, ESMC does not see that a start which hit no longer does. Made for long "
     "searches: after 50,000 steps it ends where the paper's rule does on clusters, and "
     "lower on 64 silicon atoms (Table 2 in the documentation). Training was stopped "
     "before its last update.",
-    "universal-all": "`universal`, trained further on 13 targets of three potentials, 64 "
-    "silicon atoms among them: a little better on most, worse on LJ19 and LJ26.",
+    "universal-all": "`universal`, trained further on 13 targets of three potentials, "
+    "64 silicon atoms among them: a little better on most, worse on LJ19 and LJ26.",
     "lj-fcc": "Trained on sizes whose minimum is cut from the fcc lattice, and biased "
     "towards such structures: it is quick where that is right and blind where it is "
     "not. Use it in a portfolio with weights of another taste.",
