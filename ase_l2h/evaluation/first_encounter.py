@@ -83,10 +83,6 @@ class FirstEncounters:
     wall_seconds: float
     backend: str
 
-    def mean(self, counts: np.ndarray) -> tuple[float, float]:
-        """:func:`mean_wait` of the chains, in ``counts``."""
-        return mean_wait(self.found, counts)
-
 
 def first_encounters(
     potential: Potential,

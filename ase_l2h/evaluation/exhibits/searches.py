@@ -193,6 +193,10 @@ def _optimizer(job: Job) -> Any:
     return make_optimizer(job.entry.method, None, steps, job.target.system)
 
 
+def _named(job: Job) -> str | None:
+    return named_backend(_BACKEND.get(), job.entry.method)
+
+
 def _key(job: Job) -> dict[str, Any]:
     weights = method_weights(job.entry.method, job.entry.weights)
     return {
@@ -206,7 +210,7 @@ def _key(job: Job) -> dict[str, Any]:
         "n_steps": step_count(job),
         "n_starts": job.starts,
         "seed": job.seed,
-        "backend": named_backend(_BACKEND.get(), job.entry.method),
+        "backend": _named(job),
     }
 
 
@@ -258,7 +262,7 @@ def _run(job: Job) -> dict[str, Any]:
                 n_starts=job.starts,
                 n_steps=step_count(job),
                 seed=job.seed,
-                backend=named_backend(_BACKEND.get(), job.entry.method) or "auto",
+                backend=_named(job) or "auto",
             )
             if result.stopped != "done":
                 # What was cut short is not the search that was asked for.
@@ -286,7 +290,7 @@ def _hop(job: Job) -> tuple[np.ndarray, int]:
         target.system,
         positions.astype(np.float32),
         jax.random.fold_in(jax.random.key(job.seed), PAPER_HOPS),
-        backend=named_backend(_BACKEND.get(), job.entry.method) or "auto",
+        backend=_named(job) or "auto",
     )
     run.advance(step_count(job))
     relaxed = relax_rollout(run, target.potential, target.system, last=False)

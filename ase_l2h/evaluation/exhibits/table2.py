@@ -70,12 +70,12 @@ def reproduce(
     """The exhibit ``table2``, see :mod:`ase_l2h.cli.exhibits`."""
     size = BUDGETS[budget]
     records = Records(folder / RECORDS)
-    of = len(size.starts) * len((*METHODS, *size.more))
+    searches = {target: jobs_of(size, target, seed) for target in size.starts}
+    of = sum(map(len, searches.values()))
     text: list[str] = []
     rows: list[dict[str, Any]] = []
-    for number, target in enumerate(size.starts):
-        jobs = jobs_of(size, target, seed)
-        done = number * len(jobs)
+    for target, jobs in searches.items():
+        done = len(rows)
         found = run_jobs(records, list(jobs.values()), progress, done, of)
         mine = dict(zip(jobs, found, strict=True))
         text += [_target_table(target, mine), ""]

@@ -21,9 +21,11 @@
 #define SCRATCH_ROWS 0
 #endif
 
-#define PAIRS_ONCE (LANES > 1 && !PERIODIC && POTENTIAL != STILLINGER_WEBER)
+// Where one thread has all atoms, a pair gives both of its atoms their share at once.
+#define PAIRS_ONCE (LANES > 1 && !PERIODIC)
+#define ENERGY_ONCE (PAIRS_ONCE && POTENTIAL != STILLINGER_WEBER)
 // Numbers per pair that are kept between two visits.
-#define PAIR_NUMBERS (PAIRS_ONCE && POTENTIAL == GUPTA)
+#define PAIR_NUMBERS (ENERGY_ONCE && POTENTIAL == GUPTA)
 
 struct Lattice {
   const float* cell;     // rows, then the rows of the inverse; null for a cluster
@@ -65,7 +67,7 @@ FUNCTION void over_neighbours(const real* positions, int n, int i, real scale,
   }
 }
 
-#if PAIRS_ONCE
+#if ENERGY_ONCE
 FUNCTION void add_both(real* gradient, int n, int j, real x, real y, real z) {
   gradient[j] = gradient[j] - x;
   gradient[n + j] = gradient[n + j] - y;
@@ -169,7 +171,7 @@ FUNCTION void evaluate(const real* positions, int n, const int* species,
   const real one = real{} + 1.0f;
   (void)species;
   (void)scratch;
-#if PAIRS_ONCE
+#if ENERGY_ONCE
   evaluate_pairs_once(positions, n, species, p, scratch, energies, gradient);
 #elif POTENTIAL == LENNARD_JONES
   // p: 2 epsilon, 48 epsilon / sigma, 1 / sigma.

@@ -23,18 +23,15 @@
 // e^-10
 #define FLOOR 4.5399929762484854e-5f
 
-// Where one thread has all atoms, both atoms of a pair see each other at once.
-#define BOTH_AT_ONCE (LANES > 1 && !PERIODIC)
-
 #if RULE == EQUIVARIANT
 #define PART_ROWS(part) (part == 0 ? 18 : part == 1 ? 6 : part == 2 ? 3 * MEMORY : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 4 + 3 * MEMORY)
-#define HOST_ROWS (BOTH_AT_ONCE * SEEN)
+#define HOST_ROWS (PAIRS_ONCE * SEEN)
 #define POOLED_ROWS (2 + MEMORY + HOST_ROWS)
 #elif RULE == COORDINATEWISE
 #define PART_ROWS(part) (part < 2 ? 18 : 0)
 #define MOMENT_ROWS (DECAY_COUNT * 6)
-#define HOST_ROWS (BOTH_AT_ONCE * RADIAL * ETA_COUNT * SLOTS)
+#define HOST_ROWS (PAIRS_ONCE * RADIAL * ETA_COUNT * SLOTS)
 #define POOLED_ROWS HOST_ROWS
 #elif RULE == ADAM
 #define PART_ROWS(part) (part < 2 ? 3 : 0)
@@ -177,7 +174,7 @@ FUNCTION void finish_network(const float* weights, real* first, int outputs,
   }
 }
 
-#if BOTH_AT_ONCE
+#if PAIRS_ONCE
 // Sums over neighbours, COUNT of each atom: visit(i, j, d, d^2, of_i, of_j) adds to both
 // for every pair, d = (r_i - r_j) / length. Those of atom i stay in registers.
 template <int COUNT, class Visit>
@@ -291,7 +288,7 @@ FUNCTION void add_seen(const real* heights, real x, real y, real z, real theirs,
 // Best energy so far and steps since then (reduced): a and b.
 FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
   const int n = s.n;
-#if BOTH_AT_ONCE
+#if PAIRS_ONCE
   sum_over_pairs<SEEN>(
       s, pooled + (2 + MEMORY) * n,
       [&](int i, int j, const real* d, real squared, real* of_i, real* of_j) {
@@ -400,7 +397,7 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
     in[f++] = radius / cbrtf((float)n);
     in[f++] = adam[0] * outward[0] + adam[1] * outward[1] + adam[2] * outward[2];
 
-#if BOTH_AT_ONCE
+#if PAIRS_ONCE
     const real* seen = pooled + (2 + MEMORY) * n + i * SEEN;
 #else
     real seen[SEEN] = {};
@@ -558,7 +555,7 @@ FUNCTION bool in_reach(real squared, real* weight, real* terms) {
 FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
   (void)w;
   (void)state;
-#if BOTH_AT_ONCE && RADIAL
+#if PAIRS_ONCE && RADIAL
   sum_over_pairs<PER_ATOM>(s, pooled, [&](int i, int j, const real*, real squared,
                                           real* of_i, real* of_j) {
     real weight, terms[ETA_COUNT];
@@ -604,7 +601,7 @@ FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
     const float* rows = s.theta + 2 * PER_COORDINATE * HIDDEN;
 #if RADIAL
     real sums[PER_ATOM] = {}, signs[PER_ATOM];
-#if BOTH_AT_ONCE
+#if PAIRS_ONCE
     for (int k = 0; k < PER_ATOM; ++k) sums[k] = pooled[i * PER_ATOM + k];
 #else
     over_neighbours(
