@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -161,16 +162,22 @@ def _portfolio(members: list[Weights]) -> Weights:
     )
 
 
+@lru_cache(maxsize=64)
+def _expected(architecture: Any, features: Any) -> dict[str, tuple[Any, type]]:
+    """Shape and type of the arrays of a rule; tracing it takes longer than reading."""
+    rule = jax.eval_shape(lambda: architecture.create(jax.random.key(0), features))
+    return {name: (leaf.shape, np.float32) for name, leaf in rule.theta.items()}
+
+
 def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
     """Rule and metadata of a weight file's bytes; nothing in them is executed."""
     arrays, header = unpack(content, path)
     try:
         architecture = RULES[header.architecture]
         features = architecture.features_type(**header.features)
+        expected = _expected(architecture, features)
     except (KeyError, TypeError, ValueError) as error:
         raise not_intact(path, error) from error
-    rule = jax.eval_shape(lambda: architecture.create(jax.random.key(0), features))
-    expected = {name: (leaf.shape, np.float32) for name, leaf in rule.theta.items()}
     found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     if expected != found:
         wrong = sorted(

@@ -8,6 +8,7 @@ is chaotic.
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,7 +42,7 @@ from ase_l2h.system import make_system
 from ase_l2h.targets import named_target
 
 # Small and not zero: an untrained rule would not move.
-NOISE = 0.3
+NOISE = 0.2
 
 
 def equivariant(**features: bool) -> EquivariantRule:
@@ -166,6 +167,60 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
 def test_vector_lanes_take_the_steps_of_scan(case, folder):
     search = search_of(case)
     compare(search, built(search, folder, 8, ("-O1",)))
+
+
+ELEMENTARY = """
+#include "numbers.h"
+extern "C" void elementary(const float* x, float* falling, float* any, float* root,
+                           int count) {
+  for (int i = 0; i < count; i += 4 * LANES) {
+    real each[4], other[4];
+    memcpy(each, x + i, sizeof each);
+    for (int k = 0; k < 4; ++k) other[k] = exponential(each[k]);
+    memcpy(any + i, other, sizeof other);
+    for (int k = 0; k < 4; ++k) other[k] = absolute(each[k]);
+    inverse_roots<4>(other, each);
+    memcpy(root + i, each, sizeof each);
+    for (int k = 0; k < 4; ++k) other[k] = real{} - other[k];
+    falling_exponentials<4>(other);
+    memcpy(falling + i, other, sizeof other);
+  }
+}
+"""
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("lanes", [8, 16])
+def test_exponentials_and_roots_of_lanes_are_exact_to_rounding(lanes, tmp_path):
+    """Against NumPy in double; 16 lanes may begin with a guess of the processor."""
+    source, library = tmp_path / "elementary.cpp", tmp_path / "elementary.so"
+    source.write_text(ELEMENTARY)
+    options = [*native.FLAGS, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
+    command = [str(native.compiler()), *options, str(source), "-o", str(library)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr[:3000]
+    sizes = np.concatenate([np.geomspace(1e-20, 86, 3000), np.linspace(0.1, 40, 1000)])
+    special = [90.0, 1e30, -90.0, -1e30, np.inf, -np.inf, np.nan, 0.0]
+    x = np.concatenate([sizes, -sizes, np.resize(special, 64)]).astype(np.float32)
+    assert len(x) % (4 * lanes) == 0
+    falling, general, root = (np.empty_like(x) for _ in range(3))
+    arrays = [ctypes.c_void_p(a.ctypes.data) for a in (x, falling, general, root)]
+    ctypes.CDLL(str(library)).elementary(*arrays, ctypes.c_int(len(x)))
+
+    n = len(sizes)
+    true = np.float64(x[: 2 * n])
+    # The rounding of log2(e), times what is taken to the power of two.
+    bound = 2.5e-7
+    assert np.all(np.abs(general[: 2 * n] / np.exp(true) - 1) < bound)
+    assert np.all(np.abs(falling[: 2 * n] / np.exp(-np.abs(true)) - 1) < bound)
+    assert np.all(np.abs(root[: 2 * n] * np.sqrt(np.abs(true)) - 1) < 2e-7)
+    np.testing.assert_array_equal(
+        general[2 * n :][: len(special)],
+        np.float32([np.inf, np.inf, 0, 0, np.inf, 0, np.nan, 1]),
+    )
+    large, nan = falling[2 * n :][:6], falling[2 * n + 6]
+    assert np.all(large < 2e-38)
+    assert np.isnan(nan)
 
 
 # Reads what a launch needs and runs it: nothing but the kernels is instrumented.

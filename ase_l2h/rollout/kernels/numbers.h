@@ -60,6 +60,14 @@ FUNCTION void store(Number* to, real x, int) {
 
 #else
 
+// From 6e-5 to 6e-9 in one step, or 0.034, 0.0018, 5e-6, 3e-11.
+#if defined(__AVX512F__) && LANES == 16
+#include <immintrin.h>
+#define ROOT_STEPS 1
+#else
+#define ROOT_STEPS 3
+#endif
+
 typedef float real __attribute__((vector_size(4 * LANES)));
 typedef int mask __attribute__((vector_size(4 * LANES)));
 
@@ -100,25 +108,51 @@ FUNCTION real nearest_whole(real x) {
   real whole = (x + 12582912.0f) - 12582912.0f;
   return select(absolute(x) < 4194304.0f, whole, x);
 }
-// 2^n e^f with |f| < log(2) / 2. Polynomials of S. Moshier's Cephes library.
+// e^x of COUNT numbers, in place; beyond -87 it stays at e^-87. A chain of dependent steps
+// each, so all take a step before any takes the next: a processor looks ahead a few dozen
+// instructions only. 2^n 2^f with |f| <= 1/2: adding moves n + 127 to the last bits, from
+// where it goes to the exponent. The polynomial's relative error is the least, 2e-9.
+template <int COUNT>
+FUNCTION void falling_exponentials(real* x) {
+  const float moving = 12582912.0f + 127.0f, turns = 1.44269502f, rest = 1.92596299e-8f;
+  const float coefficients[] = {1.340006332e-3f, 9.618490396e-3f, 5.550328451e-2f,
+                                2.402264687e-1f, 6.931472059e-1f, 1.0f};
+  real moved[COUNT], p[COUNT];
+  for (int k = 0; k < COUNT; ++k) x[k] = select(x[k] < -87.0f, real{} - 87.0f, x[k]);
+  for (int k = 0; k < COUNT; ++k) moved[k] = x[k] * turns + moving;
+  for (int k = 0; k < COUNT; ++k)
+    x[k] = x[k] * rest + (x[k] * turns - (moved[k] - moving));
+  for (int k = 0; k < COUNT; ++k) p[k] = real{} + 1.534569669e-4f;
+  for (float c : coefficients)
+    for (int k = 0; k < COUNT; ++k) p[k] = p[k] * x[k] + c;
+  for (int k = 0; k < COUNT; ++k) x[k] = p[k] * (real)((mask)moved[k] << 23);
+}
 FUNCTION real exponential(real x) {
-  real low = select(x < -87.0f, real{} - 87.0f, x);
-  real y = select(low > 88.0f, real{} + 88.0f, low);
-  real n = (y * 1.44269504088896341f + 12582912.0f) - 12582912.0f;
-  real f = y - n * 0.693359375f;
-  f = f + n * 2.12194440e-4f;
-  real p = f * 1.9875691500e-4f + 1.3981999507e-3f;
-  p = p * f + 8.3334519073e-3f;
-  p = p * f + 4.1665795894e-2f;
-  p = p * f + 1.6666665459e-1f;
-  p = p * f + 5.0000001201e-1f;
-  p = p * f * f + f + 1.0f;
-  mask power = (__builtin_convertvector(n, mask) + 127) << 23;
-  p = p * (real)power;
+  real p = select(x > 88.0f, real{} + 88.0f, x);
+  falling_exponentials<1>(&p);
   p = select(x < -87.0f, 0.0f, p);
   return select(x > 88.0f, __builtin_inff(), p);
 }
-// Of positive normal numbers.
+// 1 / sqrt(x) of COUNT positive normal numbers: a guess, and steps of Newton. A root and a
+// quotient would wait for the one divider.
+template <int COUNT>
+FUNCTION void inverse_roots(const real* x, real* y) {
+  real half[COUNT], squares[COUNT];
+  for (int k = 0; k < COUNT; ++k) {
+#if defined(__AVX512F__) && LANES == 16
+    y[k] = (real)_mm512_rsqrt14_ps((__m512)x[k]);
+#else
+    y[k] = (real)(0x5f3759df - ((mask)x[k] >> 1));
+#endif
+    half[k] = x[k] * 0.5f;
+  }
+  for (int t = 0; t < ROOT_STEPS; ++t) {
+    for (int k = 0; k < COUNT; ++k) squares[k] = y[k] * y[k];
+    for (int k = 0; k < COUNT; ++k) squares[k] = 1.5f - half[k] * squares[k];
+    for (int k = 0; k < COUNT; ++k) y[k] = y[k] * squares[k];
+  }
+}
+// Of positive normal numbers. Polynomial of S. Moshier's Cephes library.
 FUNCTION real logarithm(real x) {
   mask bits = (mask)x;
   mask shift = (bits - 0x3f3504f3) & (mask)((mask){} + (int)0xff800000);

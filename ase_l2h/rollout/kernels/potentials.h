@@ -26,6 +26,8 @@
 #define ENERGY_ONCE (PAIRS_ONCE && POTENTIAL != STILLINGER_WEBER)
 // Numbers per pair that are kept between two visits.
 #define PAIR_NUMBERS (ENERGY_ONCE && POTENTIAL == GUPTA)
+// Neighbours that Gupta's exponentials are taken of at once, see falling_exponentials.
+#define TOGETHER 4
 
 struct Lattice {
   const float* cell;     // rows, then the rows of the inverse; null for a cluster
@@ -113,30 +115,45 @@ FUNCTION void evaluate_pairs_once(const real* positions, int n, const int* speci
   real* moments = scratch;
   real* kept = scratch + n;  // hopping slopes, pair by pair
   for (int i = 0; i < n; ++i) moments[i] = real{};
-  for (int i = 0, pair = 0; i < n; ++i) {
+  int pair = 0;
+  for (int i = 0; i < n; ++i) {
     real e = real{}, moment = real{}, gx = real{}, gy = real{}, gz = real{};
-    for (int j = 0; j < i; ++j, ++pair) {
-      const int row = SPECIES_COUNT == 1 ? 0 : species[i] * SPECIES_COUNT + species[j];
-      const float* q = p + row;
-      real x = xs[i] - xs[j], y = ys[i] - ys[j], z = zs[i] - zs[j];
-      real r = square_root(larger(x * x + y * y + z * z, real{} + 1e-30f));
-      real inverse = 1.0f / r;
-      real repel = exponential(r * -q[pairs]) * q[0];
-      real hop = exponential(r * -q[3 * pairs]) * q[2 * pairs];
-      e = e + repel;
-      energies[j] = energies[j] + repel;
-      moment = moment + hop;
-      moments[j] = moments[j] + hop;
-      kept[pair] = 0.5f * q[3 * pairs] * hop * inverse;
-      real f = -2.0f * q[pairs] * repel * inverse;
-      x = x * f;
-      y = y * f;
-      z = z * f;
-      gx = gx + x;
-      gy = gy + y;
-      gz = gz + z;
-      add_both(gradient, n, j, x, y, z);
-    }
+    auto with = [&]<int COUNT>(int j) {
+      const float* q[COUNT];
+      real d[3][COUNT], squared[COUNT], inverse[COUNT], both[2 * COUNT];
+      for (int k = 0; k < COUNT; ++k) {
+        real x = xs[i] - xs[j + k], y = ys[i] - ys[j + k], z = zs[i] - zs[j + k];
+        q[k] = p + (SPECIES_COUNT == 1 ? 0 : species[i] * SPECIES_COUNT + species[j + k]);
+        squared[k] = larger(x * x + y * y + z * z, real{} + 1e-30f);
+        d[0][k] = x;
+        d[1][k] = y;
+        d[2][k] = z;
+      }
+      inverse_roots<COUNT>(squared, inverse);
+      for (int k = 0; k < COUNT; ++k) {
+        real r = squared[k] * inverse[k];
+        both[k] = r * -q[k][pairs];
+        both[COUNT + k] = r * -q[k][3 * pairs];
+      }
+      falling_exponentials<2 * COUNT>(both);
+      for (int k = 0; k < COUNT; ++k, ++pair) {
+        real repel = both[k] * q[k][0], hop = both[COUNT + k] * q[k][2 * pairs];
+        e = e + repel;
+        energies[j + k] = energies[j + k] + repel;
+        moment = moment + hop;
+        moments[j + k] = moments[j + k] + hop;
+        kept[pair] = 0.5f * q[k][3 * pairs] * hop * inverse[k];
+        real f = -2.0f * q[k][pairs] * repel * inverse[k];
+        real x = d[0][k] * f, y = d[1][k] * f, z = d[2][k] * f;
+        gx = gx + x;
+        gy = gy + y;
+        gz = gz + z;
+        add_both(gradient, n, j + k, x, y, z);
+      }
+    };
+    int j = 0;
+    for (; j + TOGETHER <= i; j += TOGETHER) with.template operator()<TOGETHER>(j);
+    for (; j < i; ++j) with.template operator()<1>(j);
     energies[i] = energies[i] + e;
     moments[i] = moments[i] + moment;
     add_both(gradient, n, i, real{} - gx, real{} - gy, real{} - gz);
@@ -147,7 +164,8 @@ FUNCTION void evaluate_pairs_once(const real* positions, int n, const int* speci
     energies[i] = energies[i] - select(bonded, root, real{});
     moments[i] = select(bonded, 1.0f / root, real{});
   }
-  for (int i = 0, pair = 0; i < n; ++i) {
+  pair = 0;
+  for (int i = 0; i < n; ++i) {
     real gx = real{}, gy = real{}, gz = real{};
     for (int j = 0; j < i; ++j, ++pair) {
       real f = kept[pair] * (moments[i] + moments[j]);
