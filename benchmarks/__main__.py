@@ -26,7 +26,10 @@ from typing import Any
 
 RECORDS = Path(__file__).parent / "records" / "machine-speed.jsonl"
 SECTIONS = ("throughput", "native", "start", "process", "devices", "gpu")
-NATIVE = ("LJ13", "LJ38", "LJ75", "LJ147", "Au38", "Ag19Au19", "Ag38Au37", "Si64")
+NATIVE = (
+    *("LJ13", "LJ38", "LJ75", "LJ147"),
+    *("Au13", "Au38", "Au75", "Ag19Au19", "Ag38Au37", "Si64"),
+)
 PROCESSES = [
     (name, batch, rule)
     for rule in ("coordinatewise", "equivariant")

@@ -98,6 +98,20 @@ for _ in sys.stdin:
     print(128 * steps / (time.perf_counter() - begun), flush=True)
 """
 
+# Hashes per second of a core, likewise: arithmetic in registers, no memory, no JAX. Two
+# cores of this host give no more than they give there.
+ARITHMETIC = """
+import hashlib, json, os, sys, time
+os.sched_setaffinity(0, json.loads(sys.argv[1]))
+count = int(sys.argv[2])
+print("ready", flush=True)
+for _ in sys.stdin:
+    begun = time.perf_counter()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", count)
+    print(count / (time.perf_counter() - begun), flush=True)
+"""
+HASHES = 1_500_000
+
 
 def _environment(**variables: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | variables
@@ -158,14 +172,10 @@ def compile_and_memory(name: str, batch: int, architecture: str) -> dict[str, An
 
 
 @contextmanager
-def _stepper(cores: list[int], name: str, steps: int) -> Iterator[Callable[[], float]]:
-    """A process with one device on each of these cores that steps when it is called.
-
-    Each call gives structure-steps/s.
-    """
-    arguments = [json.dumps(cores), str(len(cores)), str(steps), name]
+def _worker(program: str, *arguments: Any) -> Iterator[Callable[[], float]]:
+    """A process that works when it is called; each call gives its rate."""
     with subprocess.Popen(
-        [sys.executable, "-c", PINNED, *arguments],
+        [sys.executable, "-c", program, *map(str, arguments)],
         cwd=ROOT,
         env=_environment(),
         stdin=subprocess.PIPE,
@@ -195,10 +205,11 @@ def devices(name: str = "LJ38", steps: int = 1000, rounds: int = 21) -> dict[str
     """Two CPU devices, each on a core of its own, against one on one core.
 
     Three processes take turns: one on either core alone, one with a device on each,
-    and then the first two at once. What others do on the same host changes within
-    seconds, so that only neighbouring turns compare; a round's ratio is what both cores
-    give, by the slower one's time, over the mean of either alone. Where threads cannot
-    be pinned, or there is one core, it says so.
+    and then the first two at once; and two that only hash, alone and at once. What
+    others do on the same host changes within seconds, so that only neighbouring turns
+    compare; a round's ratio is what both cores give, by the slower one's time, over the
+    mean of either alone. Where threads cannot be pinned, or there is one core, it says
+    so.
     """
     if not hasattr(os, "sched_getaffinity"):
         return {"section": "devices", "missing": "threads cannot be pinned here"}
@@ -206,31 +217,38 @@ def devices(name: str = "LJ38", steps: int = 1000, rounds: int = 21) -> dict[str
     if len(cores) < 2:
         return {"section": "devices", "missing": "this process has one core only"}
     with ExitStack() as open_:
-        ways = [
-            open_.enter_context(_stepper(chosen, name, steps))
+        first, second, both = (
+            open_.enter_context(_worker(PINNED, chosen, len(chosen), steps, name))
             for chosen in (*([core] for core in cores), cores)
-        ]
-        first, second, _ = ways
-        turns = []
-        with ThreadPoolExecutor(2) as pool:
-            for _ in range(rounds):
-                alone = [rate() for rate in ways]
-                at_once = pool.map(lambda rate: rate(), (first, second))
-                turns.append((*alone, 2 * min(at_once)))
-    one = [(first + second) / 2 for first, second, *_ in turns]
-    ratios, processes = (
-        sorted(
-            round(turn[way] / alone, 2) for turn, alone in zip(turns, one, strict=True)
         )
-        for way in (2, 3)
-    )
+        hashing = [
+            open_.enter_context(_worker(ARITHMETIC, [core], HASHES)) for core in cores
+        ]
+        turns, hashes = [], []
+        with ThreadPoolExecutor(2) as pool:
+
+            def at_once(*workers: Callable[[], float]) -> float:
+                return 2 * min(pool.map(lambda work: work(), workers))
+
+            for _ in range(rounds):
+                alone = [work() for work in (first, second, both)]
+                turns.append((*alone, at_once(first, second)))
+                hashes.append((hashing[0](), hashing[1](), at_once(*hashing)))
     return {
         "section": "devices",
         "target": name,
         "batch": 128,
         "architecture": "equivariant",
-        "one_steps_per_second": round(statistics.median(one)),
+        "one_steps_per_second": round(
+            statistics.median((one + other) / 2 for one, other, *_ in turns)
+        ),
         "two_steps_per_second": round(statistics.median(turn[2] for turn in turns)),
-        "ratios": ratios,
-        "process_ratios": processes,
+        "ratios": _gains(turns, 2),
+        "process_ratios": _gains(turns, 3),
+        "host_ratios": _gains(hashes, 2),
     }
+
+
+def _gains(turns: list[tuple[float, ...]], way: int) -> list[float]:
+    """Of every turn, a way's rate over the mean of the first two, sorted."""
+    return sorted(round(2 * turn[way] / (turn[0] + turn[1]), 2) for turn in turns)

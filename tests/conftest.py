@@ -26,6 +26,15 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Without optimisation compiling, most of what fast tests do, takes half as long.
+
+    Most programs that they start are optimised, and so is what uses ``optimised``.
+    """
+    fast = config.option.markexpr == "not slow"
+    jax.config.update("jax_disable_most_optimizations", fast)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests marked ``gpu`` or ``compiler`` where there is none."""
 
@@ -43,6 +52,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def rng() -> np.random.Generator:
     """A generator that is the same in every run and every order of tests."""
     return np.random.default_rng(20210721)
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """What the test compiles is optimised, as it is for users."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

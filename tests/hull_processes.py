@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 from safetensors import safe_open
 
 __all__ = [
@@ -61,6 +62,8 @@ def start(compiled: Path, *arguments: object, wait: bool = False) -> subprocess.
 
     Standard error goes to a file of its own: a full pipe would stop the process.
     """
+    # Compiled as in the tests themselves: folders are compared bit for bit.
+    quickly = str(jax.config.read("jax_disable_most_optimizations"))
     errors = compiled / f"{time.monotonic_ns()}.err"
     command = [sys.executable, "-c", PROGRAM, compiled, "wait" if wait else "go on"]
     with errors.open("w") as stream:
@@ -69,7 +72,8 @@ def start(compiled: Path, *arguments: object, wait: bool = False) -> subprocess.
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,
-            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+            env=os.environ
+            | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": quickly},
         )
     process.errors = errors  # type: ignore[attr-defined]
     return process

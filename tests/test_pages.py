@@ -47,6 +47,7 @@ def test_shares_of_the_peak_are_those_of_the_same_run(pages):
 def test_the_results_page_has_every_horizon(pages):
     text = (DOCS / "results.md").read_text()
     assert "\n".join(pages("render").long_runs()) in text
+    assert pages("render").aims() in text
 
 
 def test_every_released_weight_file_has_a_card_of_its_records(pages):

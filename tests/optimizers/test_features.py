@@ -119,6 +119,7 @@ def test_log_magnitude_maps_both_signs_and_small_values(value, magnitude, direct
 
 
 @pytest.mark.parametrize("t", [1.0, 49_999.0, 50_000.0, 1_000_000.0])
+@pytest.mark.usefixtures("optimised")
 def test_sines_are_as_sharp_as_their_angle(t):
     """Single precision cannot hold 16,667 rad better than 1e-3; sines add nothing."""
     angles = t / np.array(STEP_PERIODS, dtype=np.float64)
