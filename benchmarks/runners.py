@@ -105,12 +105,16 @@ def measure(
     shares: dict[str, list[float]] = {name: [] for name in runners}
     for name, run in runners.items():
         run(2)
-        # A call costs something, too: few steps would make a fast way look slow.
+        # A call costs something, too: few steps would make a fast way look slow. The
+        # shortest of three calls counts: what delays one must not leave few.
         count, seconds = 8, 0.0
         while seconds < SECONDS / 2:
-            begun = time.perf_counter()
-            run(count)
-            seconds = time.perf_counter() - begun
+            calls = []
+            for _ in range(3):
+                begun = time.perf_counter()
+                run(count)
+                calls.append(time.perf_counter() - begun)
+            seconds = min(calls)
             counts[name] = max(8, round(count * SECONDS / max(seconds, SECONDS / 20)))
             count = counts[name]
     for _ in range(repeats):
