@@ -98,8 +98,8 @@ for _ in sys.stdin:
     print(128 * steps / (time.perf_counter() - begun), flush=True)
 """
 
-# Hashes per second of a core, likewise: arithmetic in registers, no memory, no JAX. Two
-# cores of this host give no more than they give there.
+# Hashes per second of a core, likewise: arithmetic in registers, no memory, no JAX, so
+# about what two cores of this host have to give at the time.
 ARITHMETIC = """
 import hashlib, json, os, sys, time
 os.sched_setaffinity(0, json.loads(sys.argv[1]))

@@ -156,7 +156,7 @@ def by_batch(records: list[dict[str, Any]]) -> str:
 
 def picture(records: list[dict[str, Any]]) -> None:
     """Evaluations by size and by batch, microseconds of a step by size."""
-    figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4.1), layout="constrained")
     families = {"LJ": "-", "AgAu": "--"}
     for family, style in families.items():
         chosen = {FAMILIES[family](n): n for n in SIZES}
@@ -201,7 +201,10 @@ def picture(records: list[dict[str, Any]]) -> None:
         panel.xaxis.set_minor_locator(NullLocator())
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=7)
+    # Of the first two panels, above them: lines fill the panels themselves.
+    handles = panels[0].get_legend_handles_labels()
+    place = {"loc": "outside upper left", "ncols": 6, "handlelength": 3.5}
+    figure.legend(*handles, frameon=False, fontsize=8, **place)
     panels[2].legend(frameon=False, fontsize=8)
     IMAGES.mkdir(exist_ok=True)
     figure.savefig(IMAGES / "speed.png", dpi=130)
@@ -356,7 +359,7 @@ def waiting() -> str:
             "Two CPU devices, each on a core of its own, against one on one core: in "
             f"one process {ways[0]} the steps per second, in a process each {ways[1]}. "
             f"The same cores computed {ways[2]} the hashes per second, which takes "
-            "registers only and is what the host has to give. Medians of "
+            "registers only and is about what the host has to give. Medians of "
             f"{len(two['ratios'])} rounds, {two['target']}, batch "
             f"{two['batch']}. {source(two)}"
         )
