@@ -487,8 +487,8 @@ def estimators() -> None:
     figure.savefig(IMAGES / "estimators.png", dpi=130)
     plt.close(figure)
     config = lines[0]["config"]
-    horizons = {line["architecture"]: line["config"]["horizon"] for line in lines}
-    instead = " and ".join(f"{steps} ({rule})" for rule, steps in horizons.items())
+    unrolled = {line["architecture"]: line["config"]["horizon"] for line in lines}
+    instead = " and ".join(f"{steps} ({rule})" for rule, steps in unrolled.items())
     text = "\n".join(
         [
             *rows,

@@ -202,9 +202,14 @@ def picture(records: list[dict[str, Any]]) -> None:
     for panel in panels:
         panel.spines[["top", "right"]].set_visible(False)
     # Of the first two panels, above them: lines fill the panels themselves.
-    handles = panels[0].get_legend_handles_labels()
-    place = {"loc": "outside upper left", "ncols": 6, "handlelength": 3.5}
-    figure.legend(*handles, frameon=False, fontsize=8, **place)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=6,
+        handlelength=3.5,
+        frameon=False,
+        fontsize=8,
+    )
     panels[2].legend(frameon=False, fontsize=8)
     IMAGES.mkdir(exist_ok=True)
     figure.savefig(IMAGES / "speed.png", dpi=130)

@@ -29,6 +29,9 @@
 #define ROLLED
 #include <math.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 #endif
 
 #if LANES == 1
@@ -59,14 +62,6 @@ FUNCTION void store(Number* to, real x, int) {
 }
 
 #else
-
-// From 6e-5 to 6e-9 in one step, or 0.034, 0.0018, 5e-6, 3e-11.
-#if defined(__AVX512F__) && LANES == 16
-#include <immintrin.h>
-#define ROOT_STEPS 1
-#else
-#define ROOT_STEPS 3
-#endif
 
 typedef float real __attribute__((vector_size(4 * LANES)));
 typedef int mask __attribute__((vector_size(4 * LANES)));
@@ -134,16 +129,20 @@ FUNCTION real exponential(real x) {
   return select(x > 88.0f, __builtin_inff(), p);
 }
 // 1 / sqrt(x) of COUNT positive normal numbers: a guess, and steps of Newton. A root and a
-// quotient would wait for the one divider.
+// quotient would wait for the one divider. The steps lead from 6e-5 to 6e-9; without the
+// processor's guess from 0.034 to 0.0018, 5e-6, 3e-11.
+#if defined(__AVX512F__) && LANES == 16
+#define ROOT_STEPS 1
+FUNCTION real root_guess(real x) { return (real)_mm512_rsqrt14_ps((__m512)x); }
+#else
+#define ROOT_STEPS 3
+FUNCTION real root_guess(real x) { return (real)(0x5f3759df - ((mask)x >> 1)); }
+#endif
 template <int COUNT>
 FUNCTION void inverse_roots(const real* x, real* y) {
   real half[COUNT], squares[COUNT];
   for (int k = 0; k < COUNT; ++k) {
-#if defined(__AVX512F__) && LANES == 16
-    y[k] = (real)_mm512_rsqrt14_ps((__m512)x[k]);
-#else
-    y[k] = (real)(0x5f3759df - ((mask)x[k] >> 1));
-#endif
+    y[k] = root_guess(x[k]);
     half[k] = x[k] * 0.5f;
   }
   for (int t = 0; t < ROOT_STEPS; ++t) {
