@@ -3,8 +3,8 @@
     from ase_l2h import Learn2Hop, LennardJones
 
 The names below are imported on first use: ``import ase_l2h`` loads neither JAX nor ASE.
-``ase_l2h.search`` and ``ase_l2h.rollout`` are modules; their main functions bear the
-same names (``ase_l2h.search.search``).
+``ase_l2h.search.multistart`` and ``ase_l2h.rollout`` are modules; their main functions bear the
+same names (``ase_l2h.search.multistart.search``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_l2h import rollout, search
-    from ase_l2h.calculators import (
+    from ase_l2h.ase_adapter.calculators import (
         Gupta,
         LennardJones,
         StillingerWeber,
         potential_of,
     )
-    from ase_l2h.optimize import Learn2Hop
-    from ase_l2h.search import SearchResult
+    from ase_l2h.ase_adapter.optimizer import Learn2Hop
+    from ase_l2h.search.multistart import SearchResult
     from ase_l2h.system import System, make_system
-    from ase_l2h.weights import load_weights
+    from ase_l2h.weights.load import load_weights
 
     __version__: str
 
@@ -42,15 +42,15 @@ __all__ = [
 ]
 
 _HOME = {
-    "Gupta": "calculators",
-    "Learn2Hop": "optimize",
-    "LennardJones": "calculators",
-    "SearchResult": "search",
-    "StillingerWeber": "calculators",
+    "Gupta": "ase_adapter.calculators",
+    "Learn2Hop": "ase_adapter.optimizer",
+    "LennardJones": "ase_adapter.calculators",
+    "SearchResult": "search.multistart",
+    "StillingerWeber": "ase_adapter.calculators",
     "System": "system",
-    "load_weights": "weights",
+    "load_weights": "weights.load",
     "make_system": "system",
-    "potential_of": "calculators",
+    "potential_of": "ase_adapter.calculators",
 }
 # Never functions here: importing a submodule binds its name in this package, which
 # would replace a function of the same name behind the user's back.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ase_l2h._pytree import pytree_dataclass, replace
+from ase_l2h._internal.pytree import pytree_dataclass, replace
 
 __all__ = ["MAX_ATOMS", "System", "make_system", "periodic_images", "take_batch"]
 

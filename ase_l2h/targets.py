@@ -23,7 +23,7 @@ from ase_l2h.potentials.parameters import (
     gupta_sets_covering,
     stillinger_weber_set,
 )
-from ase_l2h.potentials.scales import atom_scales, reduced_units
+from ase_l2h.potentials.units import atom_scales, reduced_units
 from ase_l2h.system import MAX_ATOMS, System, make_system
 
 __all__ = ["MAX_ATOMS", "Target", "lennard_jones_minimum", "named_target"]

@@ -15,14 +15,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ase_l2h.evaluation.action_atoms import Budget as GlassBudget
-from ase_l2h.evaluation.action_atoms import (
+from ase_l2h._internal.records import Records
+from ase_l2h.report.figures import save_figure
+from ase_l2h.reproduce.action.atoms import Budget as GlassBudget
+from ase_l2h.reproduce.action.atoms import (
     binary_lines,
     binary_table,
     cluster_lines,
     cluster_table,
 )
-from ase_l2h.evaluation.action_tables import (
+from ase_l2h.reproduce.action.tables import (
     COLUMNS,
     Budget,
     cost_table,
@@ -32,8 +34,6 @@ from ase_l2h.evaluation.action_tables import (
     loss_figure,
     ordering_table,
 )
-from ase_l2h.evaluation.figures import save_figure
-from ase_l2h.evaluation.records import Records
 from benchmarks.render import replace_between
 
 RECORDS = Path(__file__).parent / "records" / "action.jsonl"

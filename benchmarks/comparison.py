@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ase_l2h._files import write_atomically
-from ase_l2h.evaluation.protocol import Protocol, contender, goal, run_protocol
-from ase_l2h.evaluation.records import Records, read_lines
+from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.records import Records, read_lines
+from ase_l2h.comparison.protocol import Protocol, contender, goal, run_protocol
 from ase_l2h.targets import named_target
 
 __all__ = ["TARGETS", "protocols", "record_file", "shorten"]

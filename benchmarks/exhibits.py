@@ -22,17 +22,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_l2h.cli.exhibits import EXHIBITS
-from ase_l2h.evaluation.comparison import (
+from ase_l2h._internal.records import Lines, read_lines, reading_only
+from ase_l2h.comparison.encounters import Encounters, encounters_of
+from ase_l2h.comparison.protocol import Protocol, goal
+from ase_l2h.comparison.report import (
     comparison_figure,
     comparison_markdown,
     significant,
 )
-from ase_l2h.evaluation.encounters import Encounters, encounters_of
-from ase_l2h.evaluation.exhibits.searches import running_on
-from ase_l2h.evaluation.figures import save_figure
-from ase_l2h.evaluation.protocol import Protocol, goal
-from ase_l2h.evaluation.records import Lines, read_lines, reading_only
+from ase_l2h.report.figures import save_figure
+from ase_l2h.reproduce.learn2hop.searches import running_on
+from ase_l2h.reproduce.registry import EXHIBITS
 from ase_l2h.targets import named_target
 from benchmarks import comparison, peers_page
 from benchmarks.render import replace_between

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_l2h.search import SearchResult
+from ase_l2h.search.multistart import SearchResult
 from ase_l2h.targets import Target, named_target
 from benchmarks.machine import machine_class, versions
 
@@ -39,7 +39,7 @@ def vertex_alignment(target: Target, result: SearchResult) -> list[float]:
 
 def main() -> None:
     """Run both rules on both kinds of starts."""
-    from ase_l2h.search import search
+    from ase_l2h.search.multistart import search
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", default="LJ13,LJ19")

@@ -27,8 +27,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ase_l2h.evaluation.first_encounter import first_encounters, mean_wait
-from ase_l2h.optimizers import BasinHopping, Lbfgs, Moves, Stages
+from ase_l2h.comparison.first_encounter import first_encounters, mean_wait
+from ase_l2h.optimizers import BasinHopping, Moves, Stages
+from ase_l2h.rules import Lbfgs
 from ase_l2h.targets import lennard_jones_minimum, named_target
 from benchmarks.machine import machine_class, versions
 
@@ -81,7 +82,7 @@ def mean_and_error(record: dict[str, Any], name: str) -> tuple[float, float]:
     """Mean count until an encounter and its standard error, cut-off chains included.
 
     With all chains at the target these are the sample's; otherwise those of exponential
-    waits, see :func:`~ase_l2h.evaluation.first_encounter.mean_wait`.
+    waits, see :func:`~ase_l2h.comparison.first_encounter.mean_wait`.
     """
     counts, found = np.array(record[name]), np.array(record["found"], bool)
     if found.all():

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h.rollout import cuda
-from ase_l2h.search import make_starts
+from ase_l2h.rollout.kernels import cuda
+from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import named_target
 from benchmarks.peak import PAIR_OPERATIONS, network_operations
 from benchmarks.runners import ARCHITECTURES, stepping

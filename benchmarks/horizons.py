@@ -16,7 +16,7 @@ import ase_l2h
 __all__ = ["HORIZONS", "table"]
 
 HORIZONS = (1_000, 10_000, 50_000)
-PAPER = Path(ase_l2h.__file__).parent / "evaluation" / "data" / "paper_learn2hop.json"
+PAPER = Path(ase_l2h.__file__).parent / "reproduce" / "data" / "paper_learn2hop.json"
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ase_l2h._homotops import Decorator
-from ase_l2h._hull_system import HullSystem, hull_system
-from ase_l2h.evaluation.hull_report import hull_rows
-from ase_l2h.hull_search import DEFAULT_BUDGET, HullResult, find_hull
-from ase_l2h.search import search
+from ase_l2h.report.hull_report import hull_rows
+from ase_l2h.search.hull.search import DEFAULT_BUDGET, HullResult, find_hull
+from ase_l2h.search.hull.system import HullSystem, hull_system
+from ase_l2h.search.multistart import search
+from ase_l2h.search.population.evaluator import Decorator
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "hulls.jsonl"

@@ -106,7 +106,7 @@ def network_operations(architecture: str, n_atoms: int) -> float:
     The paper's rule calls its network per coordinate; its radial inputs belong to the
     atom, sines and size to the structure.
     """
-    from ase_l2h.optimizers.learned import RULES
+    from ase_l2h.rules.learned import RULES
 
     features = RULES[architecture].features_type()
     hidden = 32

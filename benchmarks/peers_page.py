@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_l2h.evaluation.comparison import estimate_text, significant
-from ase_l2h.evaluation.encounters import Encounters, Estimate
-from ase_l2h.evaluation.records import Lines, read_lines
+from ase_l2h._internal.records import Lines, read_lines
+from ase_l2h.comparison.encounters import Encounters, Estimate
+from ase_l2h.comparison.report import estimate_text, significant
 from benchmarks import gmin
 from benchmarks.render import manifest
 

@@ -28,9 +28,9 @@ ROLLOUT = """
 import json, pathlib, resource, sys, time
 import jax, numpy as np
 from ase_l2h.optimizers import Descent
-from ase_l2h.optimizers.learned import RULES
+from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
-from ase_l2h.search import make_starts
+from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import named_target
 name, batch, architecture = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 target = named_target(name)
@@ -72,9 +72,9 @@ import jax
 jax.config.update("jax_num_cpu_devices", devices)
 import numpy as np
 from ase_l2h.optimizers import Descent
-from ase_l2h.optimizers.learned import RULES
+from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
-from ase_l2h.search import make_starts
+from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import named_target
 target = named_target(sys.argv[4])
 starts = make_starts(target.system, 0, 0, 128).astype(np.float32)

@@ -19,7 +19,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ase_l2h.weights import load_weights, save_weights
+from ase_l2h.weights.load import load_weights, save_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 PRETRAINED = ROOT / "pretrained"

@@ -17,7 +17,7 @@ from scipy.stats import binomtest, ks_2samp
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from ase_l2h.evaluation.protocol import goal
+from ase_l2h.comparison.protocol import goal
 from ase_l2h.targets import named_target
 from benchmarks import horizons, hull_pages
 from benchmarks.results import HIT

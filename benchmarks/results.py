@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from ase_l2h.evaluation.records import read_lines
-from ase_l2h.search import SearchResult, search
+from ase_l2h._internal.records import read_lines
+from ase_l2h.search.multistart import SearchResult, search
 from ase_l2h.targets import Target, named_target
-from ase_l2h.weights import load_weights
+from ase_l2h.weights.load import load_weights
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "results.jsonl"

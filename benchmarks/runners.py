@@ -19,12 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ase_l2h.methods import strong_basin_hopping
-from ase_l2h.optimizers import Descent, Fire
-from ase_l2h.optimizers.learned import RULES
+from ase_l2h.optimizers import Descent
 from ase_l2h.potentials.base import energy_and_gradient
 from ase_l2h.rollout import Rollout
 from ase_l2h.rollout.scan import COMPILER_OPTIONS
+from ase_l2h.rules import Fire
+from ase_l2h.rules.learned import RULES
+from ase_l2h.search.registry import strong_basin_hopping
 from ase_l2h.targets import Target
 
 # Rules whose steps are counted.

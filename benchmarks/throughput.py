@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.rollout import native
-from ase_l2h.rollout.api import chunk_shape
-from ase_l2h.search import make_starts
+from ase_l2h.rollout.batch import chunk_shape
+from ase_l2h.rollout.kernels import native
+from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import Target, named_target
 from benchmarks.natural import kind, natural_energy, natural_loop
 from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner

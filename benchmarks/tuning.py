@@ -22,12 +22,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ase_l2h.initialise import make_starts
-from ase_l2h.optimizers import Adam, Descent, Fire
-from ase_l2h.optimizers.base import Rule
+from ase_l2h.optimizers import Descent
 from ase_l2h.rollout import Rollout, relax_rollout
+from ase_l2h.rules import Adam, Fire
+from ase_l2h.rules.base import Rule
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target, named_target
-from ase_l2h.weights import load_weights
+from ase_l2h.weights.load import load_weights
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "tuning.jsonl"

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from ase_l2h.rollout.native import compiler
+from ase_l2h.rollout.kernels.native import compiler
 
 # Shells start what runs in the background with SIGINT ignored, and programs that tests
 # start and interrupt would inherit that.

@@ -35,7 +35,7 @@ import jax
 jax.config.update("jax_compilation_cache_dir", sys.argv.pop(1))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-from ase_l2h import hull_search
+from ase_l2h.search.hull import search as hull_search
 from ase_l2h.cli import signals
 from ase_l2h.cli.main import cli
 waits, arrived = sys.argv.pop(1) == "wait", threading.Event()

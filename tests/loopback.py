@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ase_l2h.weights import manifest, pretrained_folder
+from ase_l2h.weights.load import manifest, pretrained_folder
 
 BUNDLED = "near"
 NAME = "far"
@@ -153,7 +153,7 @@ def closed_port() -> int:
 
 PROGRAM = """
 import pathlib, sys
-import ase_l2h._weight_files as files
+import ase_l2h.weights.files as files
 folder = pathlib.Path(sys.argv.pop(1))
 files.pretrained_folder = lambda: folder
 from ase_l2h.cli.main import cli

@@ -59,7 +59,7 @@ def pretrained_folder_seen_from(site: Path, cwd: Path) -> Path:
     """Where a fresh interpreter with ``site`` on its path finds, and loads, weights."""
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
-        "from ase_l2h.weights import load_weights, pretrained_folder\n"
+        "from ase_l2h.weights.load import load_weights, pretrained_folder\n"
         "load_weights(); print(pretrained_folder())"
     )
     result = subprocess.run(

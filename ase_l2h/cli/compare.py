@@ -12,8 +12,8 @@ import click
 from ase_l2h.cli.common import Interrupted, Verb
 
 if TYPE_CHECKING:
-    from ase_l2h.evaluation.protocol import Protocol
-    from ase_l2h.evaluation.records import Records
+    from ase_l2h._internal.records import Records
+    from ase_l2h.comparison.protocol import Protocol
 
 __all__ = ["compare"]
 
@@ -129,11 +129,11 @@ def compare(
     quiet: bool,
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
-    from ase_l2h.evaluation.comparison import comparison_markdown, write_comparison
-    from ase_l2h.evaluation.protocol import Protocol, contender, goal
-    from ase_l2h.evaluation.records import Records
-    from ase_l2h.rollout.api import resolve_device
+    from ase_l2h._internal.records import Records
+    from ase_l2h.comparison.protocol import Protocol, contender, goal
+    from ase_l2h.comparison.report import comparison_markdown, write_comparison
     from ase_l2h.rollout.backends import resolve_backend
+    from ase_l2h.rollout.batch import resolve_device
     from ase_l2h.targets import named_target
 
     resolve_device(device)
@@ -186,7 +186,7 @@ def _run(
     from tqdm import tqdm
 
     from ase_l2h.cli.signals import interrupt_on_sigterm
-    from ase_l2h.evaluation.protocol import run_protocol
+    from ase_l2h.comparison.protocol import run_protocol
 
     # None switches the bar off where standard error is no terminal.
     with tqdm(desc="compare", disable=quiet or None, leave=False) as bar:

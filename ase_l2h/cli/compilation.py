@@ -36,7 +36,7 @@ def compiled_folder() -> Path | None:
     if chosen:
         parent = Path(os.path.expanduser(chosen)).absolute()
     else:
-        from ase_l2h._weight_files import cache_folder
+        from ase_l2h._internal.cache import cache_folder
 
         parent = cache_folder() / "compiled"
     return parent / _machine()

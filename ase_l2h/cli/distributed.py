@@ -52,7 +52,7 @@ def join(distributed: bool, coordinator: str | None) -> None:
 
     import jax
 
-    from ase_l2h._processes import gathered
+    from ase_l2h._internal.processes import gathered
 
     try:
         with _results_only():

@@ -14,7 +14,7 @@ from ase_l2h.cli.distributed import distributed_options, is_first, join
 
 __all__ = ["hull"]
 
-# Of `ase_l2h.hull_search`, which would load JAX; a test holds them together.
+# Of `ase_l2h.search.hull.search`, which would load JAX; a test holds them together.
 METHODS = ("hybrid", "learned", "bh")
 POTENTIALS = ("gupta", "lj")
 DEFAULT_BUDGET = 1_000_000
@@ -117,10 +117,10 @@ def hull(
 
     from tqdm import tqdm
 
-    from ase_l2h._processes import joint
+    from ase_l2h._internal.processes import joint
     from ase_l2h.cli.signals import stop_on_signals
-    from ase_l2h.evaluation.hull_report import table, write_hull
-    from ase_l2h.hull_search import FolderError, find_hull
+    from ase_l2h.report.hull_report import table, write_hull
+    from ase_l2h.search.hull.search import FolderError, find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
     budget = options["budget"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h import search as searching
 from ase_l2h.cli.target import Job
-from ase_l2h.evaluation.statistics import wilson_interval
-from ase_l2h.rollout.api import Status
-from ase_l2h.search import SearchResult
+from ase_l2h.report.statistics import wilson_interval
+from ase_l2h.rollout.batch import Status
+from ase_l2h.search import multistart as searching
+from ase_l2h.search.multistart import SearchResult
 
 __all__ = ["hit_tolerance", "record", "table"]
 

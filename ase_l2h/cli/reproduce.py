@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
-from ase_l2h.cli.exhibits import BUDGETS, EXHIBITS
+from ase_l2h.reproduce.registry import BUDGETS, EXHIBITS
 
 __all__ = ["reproduce"]
 
@@ -83,7 +83,7 @@ def reproduce(
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
     from ase_l2h.cli.signals import interrupt_on_sigterm
-    from ase_l2h.evaluation.exhibits.searches import running_on
+    from ase_l2h.reproduce.learn2hop.searches import running_on
 
     extra = {} if dimension is None else {"dimension": dimension}
     if extra and (exhibit == ALL or EXHIBITS[exhibit].paper != "action"):
@@ -122,7 +122,7 @@ def reproduce(
 
 def _write_index(folder: Path, wanted: Sequence[str], options: str) -> None:
     """``README.md``: what is in the folder and how it was made."""
-    from ase_l2h._files import write_atomically
+    from ase_l2h._internal.files import write_atomically
 
     lines = [f"# Exhibits of the {PAPER} paper", ""]
     lines += [f"* [{name}]({name}.md): {EXHIBITS[name].shows}" for name in wanted]

@@ -13,11 +13,11 @@ from ase_l2h.cli.common import Interrupted, RunFailure, Verb, elapsed
 if TYPE_CHECKING:
     from ase_l2h.cli.outputs import Output
     from ase_l2h.cli.target import Job
-    from ase_l2h.search import SearchResult
+    from ase_l2h.search.multistart import SearchResult
 
 __all__ = ["search"]
 
-# `ase_l2h.search.METHODS`, which would load JAX; a test holds the two together.
+# `search.multistart.METHODS`, which would load JAX; a test holds the two together.
 METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
 HYBRID = "hybrid"
 DEFAULT_STARTS = 150
@@ -148,14 +148,14 @@ def search(
     **options: Any,
 ) -> None:
     """Search one target, see ``HELP``."""
-    from ase_l2h._processes import local_devices
+    from ase_l2h._internal.processes import local_devices
     from ase_l2h.cli.info import versions
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.target import resolve
-    from ase_l2h.methods import default_steps, method_weights
-    from ase_l2h.rollout.api import resolve_devices
     from ase_l2h.rollout.backends import resolve_backend
+    from ase_l2h.rollout.batch import resolve_devices
+    from ase_l2h.search.registry import default_steps, method_weights
 
     if options["method"] == HYBRID:
         starts = _hybrid_defaults(starts, options)
@@ -204,7 +204,7 @@ def search(
 
 def _hybrid_defaults(starts: int | None, options: dict[str, Any]) -> int:
     """Steps and starts of the hybrid method, and what it cannot be asked for."""
-    from ase_l2h.cluster_search import DEFAULT_EVALUATIONS
+    from ase_l2h.search.cluster import DEFAULT_EVALUATIONS
 
     if options["rotate"]:
         raise click.UsageError("--rotate turns given starts; hybrid has its own")
@@ -221,8 +221,8 @@ def _run(
     """The search with its progress bar and signals."""
     from tqdm import tqdm
 
-    from ase_l2h import search as searching
     from ase_l2h.cli.signals import stop_on_signals
+    from ase_l2h.search import multistart as searching
 
     bar = tqdm(
         desc=job.name,
@@ -236,7 +236,7 @@ def _run(
     with bar, stop_on_signals() as stop:
         if options["method"] == HYBRID:
             # Half a second of imports that the others need not wait for.
-            from ase_l2h.cluster_search import find_cluster
+            from ase_l2h.search.cluster import find_cluster
 
             return find_cluster(
                 job.potential,
@@ -279,7 +279,7 @@ def _outputs(job: Job, options: dict[str, Any]) -> list[Output]:
     if options["minima"] is not None:
         wanted.append(structures_output("--minima", options["minima"], [trial] * 2))
     if options["plot"] is not None:
-        from ase_l2h.evaluation.figures import picture_format
+        from ase_l2h.report.figures import picture_format
 
         form = picture_format(options["plot"])
         trial_picture = lambda path: path.write_bytes(form.encode())
@@ -310,7 +310,7 @@ def _writer(output: Output, job: Job, result: SearchResult, found: dict[str, Any
 
 def _plotter(path: Path, job: Job, result: SearchResult, found: dict[str, Any]):
     from ase_l2h.cli.report import hit_tolerance
-    from ase_l2h.evaluation.figures import picture_format, save_figure, search_figure
+    from ase_l2h.report.figures import picture_format, save_figure, search_figure
 
     best = result.minima[0]
     figure = search_figure(

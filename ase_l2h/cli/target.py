@@ -265,7 +265,7 @@ def _from_file(
     periodic: bool,
     n_starts: int,
 ) -> Job:
-    from ase_l2h.convert import system_of
+    from ase_l2h.ase_adapter.convert import system_of
     from ase_l2h.targets import MAX_ATOMS, lennard_jones_minimum
 
     atoms = read_structure(target)

@@ -96,7 +96,7 @@ def train(
 
 
 def _draw(folder: Path) -> Path:
-    from ase_l2h.evaluation.figures import read_record, save_figure, training_figure
+    from ase_l2h.report.figures import read_record, save_figure, training_figure
 
     figure = training_figure(read_record(folder / "record.jsonl"))
     path = folder / "record.png"

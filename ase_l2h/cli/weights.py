@@ -10,14 +10,14 @@ import click
 from ase_l2h.cli.common import Program, RunFailure, Verb
 
 if TYPE_CHECKING:
-    from ase_l2h._weight_files import WeightFile
+    from ase_l2h.weights.files import WeightFile
 
 __all__ = ["list_weights", "weights", "weights_table"]
 
 
 def list_weights() -> list[dict[str, Any]]:
     """The released weights; the hash of every file that is here was checked."""
-    from ase_l2h._weight_files import PORTFOLIO, manifest, released
+    from ase_l2h.weights.files import PORTFOLIO, manifest, released
 
     rows = []
     for name in sorted(manifest()["weights"]):
@@ -70,8 +70,8 @@ def list_command(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
 def verify(names: tuple[str, ...]) -> None:
     """Check weight files, by name or path; all on this machine when none is given."""
-    from ase_l2h._weight_files import manifest, released
-    from ase_l2h.weights import load_weights
+    from ase_l2h.weights.files import manifest, released
+    from ase_l2h.weights.load import load_weights
 
     here = (
         name
@@ -87,7 +87,7 @@ def verify(names: tuple[str, ...]) -> None:
 @click.argument("name", metavar="NAME|FILE")
 def path(name: str) -> None:
     """Print where a weight file lies, once its size and hash are found right."""
-    from ase_l2h._weight_files import find_weight_file
+    from ase_l2h.weights.files import find_weight_file
 
     file = find_weight_file(name)
     file.read()
@@ -114,8 +114,8 @@ def download(names: tuple[str, ...], source: str | None, timeout: float | None) 
     Wherever a file comes from, its size and SHA-256 must be those of the manifest in
     the package. ASE_L2H_CACHE names another folder for the cache.
     """
-    from ase_l2h import _download
-    from ase_l2h._weight_files import released
+    from ase_l2h.weights import download as _download
+    from ase_l2h.weights.files import released
 
     before = [released(name).status() for name in names]
     limit = _download.TIMEOUT if timeout is None else timeout
@@ -133,7 +133,7 @@ def download(names: tuple[str, ...], source: str | None, timeout: float | None) 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(name: str, as_json: bool) -> None:
     """Print what is known of a weight file, and its card."""
-    from ase_l2h._weight_files import find_weight_file
+    from ase_l2h.weights.files import find_weight_file
 
     facts = _facts(find_weight_file(name))
     if as_json:
@@ -167,7 +167,7 @@ def _facts(file: WeightFile) -> dict[str, Any]:
     """Of a file on this machine what it says itself, else what the manifest says."""
     import hashlib
 
-    from ase_l2h._weight_files import pretrained_folder, unpack
+    from ase_l2h.weights.files import pretrained_folder, unpack
 
     status = file.status()
     here = status != "not downloaded"

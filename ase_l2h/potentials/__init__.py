@@ -18,9 +18,9 @@ from ase_l2h.potentials.parameters import (
     gupta_sets_covering,
     stillinger_weber_set,
 )
-from ase_l2h.potentials.scales import atom_scales, reduced_units, species_units
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.potentials.units import atom_scales, reduced_units, species_units
 
 __all__ = [
     "GUPTA_SETS",

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h._pytree import pytree_dataclass, replace, static_field
-from ase_l2h.potentials._elements import by_atomic_number
+from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
 from ase_l2h.potentials.base import (
     EnergyAndGradient,
     PairwisePotential,
     automatic_energy_and_gradient,
     neighbours,
 )
+from ase_l2h.potentials.elements import by_atomic_number
 from ase_l2h.potentials.pair_loops import (
     LookUp,
     add_to_partner,

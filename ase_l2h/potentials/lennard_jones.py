@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h._pytree import pytree_dataclass, static_field
+from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.potentials.base import EnergyAndGradient, over_neighbours
 from ase_l2h.potentials.pair_loops import LookUp, PairPotential
 from ase_l2h.system import System

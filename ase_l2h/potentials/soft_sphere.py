@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ase_l2h._pytree import pytree_dataclass
+from ase_l2h._internal.pytree import pytree_dataclass
 from ase_l2h.potentials.pair_loops import LookUp, PairPotential, largest
 from ase_l2h.system import System
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h._pytree import pytree_dataclass, static_field
+from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.potentials.base import (
     EnergyAndGradient,
     PairwisePotential,

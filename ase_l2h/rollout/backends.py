@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ase_l2h.rollout import cuda, native
+from ase_l2h.rollout.kernels import cuda, native
 from ase_l2h.system import System
 
 __all__ = [

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h.optimizers.descent import Descent
-from ase_l2h.optimizers.lbfgs import Lbfgs
+from ase_l2h.optimizers.rule_steps import Descent
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout.api import Device, Rollout, Status
+from ase_l2h.rollout.batch import Device, Rollout, Status
+from ase_l2h.rules.lbfgs import Lbfgs
 from ase_l2h.system import System, take_batch
 
 __all__ = ["Quench", "quench", "relax_rollout"]
@@ -61,7 +61,7 @@ def quench(
     device
         Where to run; the chunks take the devices of a list in turn.
     size
-        Exact chunk size, see :class:`~ase_l2h.rollout.api.Rollout`.
+        Exact chunk size, see :class:`~ase_l2h.rollout.batch.Rollout`.
 
     Returns
     -------

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ase_l2h.optimizers.base import Optimizer, SearchState
-from ase_l2h.optimizers.descent import charged_evaluation
+from ase_l2h.optimizers.rule_steps import charged_evaluation
 from ase_l2h.potentials.base import Potential
 from ase_l2h.system import System
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ase_l2h._checkpoint import load_checkpoint, save_checkpoint
+from ase_l2h._internal.checkpoint import load_checkpoint, save_checkpoint
 
 __all__ = ["load_checkpoint", "save_checkpoint"]

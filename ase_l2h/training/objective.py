@@ -15,20 +15,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ase_l2h._pytree import replace
-from ase_l2h.optimizers.adam import Adam
-from ase_l2h.optimizers.base import Rule, SearchState
-from ase_l2h.optimizers.descent import Descent
-from ase_l2h.optimizers.fire import Fire
-from ase_l2h.optimizers.gradient_descent import GradientDescent
+from ase_l2h._internal.pytree import replace
+from ase_l2h.optimizers.base import SearchState
+from ase_l2h.optimizers.rule_steps import Descent
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import native
+from ase_l2h.rollout.kernels import native
 from ase_l2h.rollout.scan import (
     COMPILER_OPTIONS,
     advance,
     evaluate,
     initialise_state,
 )
+from ase_l2h.rules.adam import Adam
+from ase_l2h.rules.base import Rule
+from ase_l2h.rules.fire import Fire
+from ase_l2h.rules.gradient_descent import GradientDescent
 from ase_l2h.system import System
 
 __all__ = [

@@ -22,7 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from ase_l2h._pytree import replace
+from ase_l2h._internal.pytree import replace
 from ase_l2h.training.objective import (
     LOOPS,
     QUENCHES,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h.initialise import random_starts
+from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import jit_adam_reference
 

@@ -18,13 +18,13 @@ import jax
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from ase_l2h._files import write_atomically
+from ase_l2h._internal.files import write_atomically
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.tasks import Task, make_task
 from ase_l2h.training.trainer import Trainer, TrainingState
-from ase_l2h.weights import save_weights
+from ase_l2h.weights.load import save_weights
 
 __all__ = ["make_tasks", "train"]
 

@@ -17,10 +17,10 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from ase_l2h._pytree import replace
-from ase_l2h.optimizers.descent import Descent
-from ase_l2h.optimizers.learned import RULES
+from ase_l2h._internal.pytree import replace
+from ase_l2h.optimizers.rule_steps import Descent
 from ase_l2h.rollout.backends import choose_backend
+from ase_l2h.rules.learned import RULES
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.es import ES, Estimator
 from ase_l2h.training.esmc import ESMC
@@ -28,7 +28,7 @@ from ase_l2h.training.ga import GA
 from ase_l2h.training.objective import QUENCHES, with_horizon
 from ase_l2h.training.population import Member, Population
 from ase_l2h.training.tasks import Task
-from ase_l2h.weights import load_weights
+from ase_l2h.weights.load import load_weights
 
 __all__ = ["Trainer", "TrainingState", "initial_rule"]
 

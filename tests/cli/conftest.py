@@ -14,8 +14,9 @@ from ase import Atoms
 from click.testing import CliRunner, Result
 from loopback import BUNDLED, CONTENT, ENTRY, NAME, PATH, Server, whole
 
-from ase_l2h import _download, _weight_files
 from ase_l2h.cli.main import cli
+from ase_l2h.weights import download as _download
+from ase_l2h.weights import files as _weight_files
 
 
 @pytest.fixture(scope="session")

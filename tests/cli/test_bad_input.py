@@ -14,8 +14,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from safetensors.numpy import load, save
 
-import ase_l2h._weight_files
-from ase_l2h.weights import manifest, pretrained_folder
+import ase_l2h.weights.files
+from ase_l2h.weights.load import manifest, pretrained_folder
 
 GOLD = 2.8 * np.argwhere(np.ones((2, 2, 2)))
 
@@ -27,7 +27,7 @@ def never_searched(monkeypatch):
     def search(*args, **kwargs):
         pytest.fail("the search was started")
 
-    monkeypatch.setattr("ase_l2h.search._one_round", search)
+    monkeypatch.setattr("ase_l2h.search.multistart._one_round", search)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_bundled_weights_with_one_bit_changed_are_refused(
     ):
         shutil.copy(pretrained_folder() / file, tmp_path)
     (tmp_path / manifest()["weights"][name]["file"]).write_bytes(content)
-    monkeypatch.setattr(ase_l2h._weight_files, "pretrained_folder", lambda: tmp_path)
+    monkeypatch.setattr(ase_l2h.weights.files, "pretrained_folder", lambda: tmp_path)
     for verb in (["search", "LJ7"], ["weights", "verify", name], ["weights", "list"]):
         assert "not the file that was released" in refused(*verb)
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from hull_processes import assert_same_folder, contents, interrupt_after_a_round
 
-import ase_l2h.hull_search as searching
-from ase_l2h import calculators
-from ase_l2h._hull_system import POTENTIALS
+import ase_l2h.search.hull.search as searching
 from ase_l2h.analysis.motif import MOTIFS
+from ase_l2h.ase_adapter import calculators
 from ase_l2h.cli import hull as module
 from ase_l2h.cli.hull import read_compositions
+from ase_l2h.search.hull.system import POTENTIALS
 
 COLUMNS = (
     "n_A,n_B,energy_eV,excess_eV,excess_per_atom_eV,on_hull,second_difference_eV,"
@@ -286,7 +286,7 @@ def test_an_interrupt_before_the_first_round_leaves_no_result(
     arguments = ("hull", "AgAu", *SMALL, "--out", tmp_path / "hull")
     with monkeypatch.context() as context:
         context.setattr(
-            "ase_l2h._composition_search.CompositionSearch._round", interrupted
+            "ase_l2h.search.population.rounds.CompositionSearch._round", interrupted
         )
         result = run(*arguments)
     assert result.exit_code == 130
@@ -299,8 +299,8 @@ def test_an_interrupt_before_the_first_round_leaves_no_result(
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("hull_search", "write_state"),
-        ("evaluation.hull_report", "write_atomically"),
+        ("search.hull.search", "write_state"),
+        ("report.hull_report", "write_atomically"),
     ],
 )
 def test_a_full_disk_is_a_sentence_and_loses_nothing(
@@ -432,7 +432,7 @@ def test_folders_that_cannot_be_used(refused, outcome, copy, tmp_path, monkeypat
 
     before = contents(copy)
     with monkeypatch.context() as context:
-        context.setattr("ase_l2h._hull_folder.write_atomically", denied)
+        context.setattr("ase_l2h.search.hull.folder.write_atomically", denied)
         for folder in (copy, tmp_path / "new"):
             said = start(folder)
             assert f"cannot write in the folder {folder} (Permission denied)" in said

@@ -8,7 +8,7 @@ import jax
 
 import ase_l2h
 from ase_l2h.potentials.parameters import GUPTA_SETS, STILLINGER_WEBER_SETS
-from ase_l2h.weights import manifest
+from ase_l2h.weights.load import manifest
 
 
 def test_info_names_everything_a_report_needs(run):

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from ase_l2h.cli import exhibits, reproduce
-from ase_l2h.cli.exhibits import BUDGETS, EXHIBITS, Exhibit
+from ase_l2h.cli import reproduce
+from ase_l2h.reproduce import registry as exhibits
+from ase_l2h.reproduce.registry import BUDGETS, EXHIBITS, Exhibit
 
 
 @pytest.fixture
@@ -61,8 +62,8 @@ def test_the_folder_is_named_after_exhibit_and_budget(run, made, tmp_path, monke
 
 @pytest.mark.compiler
 def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
-    from ase_l2h.evaluation.exhibits import table2
-    from ase_l2h.evaluation.records import read_lines
+    from ase_l2h._internal.records import read_lines
+    from ase_l2h.reproduce.learn2hop import table2
 
     small = table2.Budget({"LJ13": 2}, 20)
     monkeypatch.setitem(table2.BUDGETS, "quick", small)
@@ -103,8 +104,8 @@ def test_bad_input_is_refused(refused, tmp_path):
 
 
 def test_budgets_are_known_to_all_exhibits():
-    from ase_l2h.evaluation import nanoalloys
-    from ase_l2h.evaluation.exhibits import fig3, fig6, sizes, table2, table3
+    from ase_l2h.reproduce.learn2hop import fig3, fig6, sizes, table2, table3
+    from ase_l2h.reproduce.learn2hop import fig7 as nanoalloys
 
     for module in (nanoalloys, fig3, fig6, sizes, table2, table3):
         assert tuple(module.BUDGETS) == BUDGETS

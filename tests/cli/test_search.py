@@ -23,14 +23,14 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.constraints import FixAtoms
 
-import ase_l2h.search as searching
+import ase_l2h.search.multistart as searching
 from ase_l2h.cli import report
 from ase_l2h.cli.common import _raised_here
 from ase_l2h.cli.main import cli
 from ase_l2h.cli.search import METHODS, search
 from ase_l2h.cli.signals import StopRequest
 from ase_l2h.cli.target import resolve
-from ase_l2h.rollout.api import Status
+from ase_l2h.rollout.batch import Status
 
 # Pentagonal bipyramid; Wales and Doye (1997).
 LJ7 = -16.505384
@@ -384,7 +384,7 @@ PROGRAM = """
 import signal, sys
 # Tests that run in the background may have SIGINT ignored, and hand that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from ase_l2h.rollout.api import Rollout
+from ase_l2h.rollout.batch import Rollout
 advance = Rollout.advance
 def marked(self, n_steps):
     advance(self, n_steps)

@@ -24,8 +24,9 @@ from loopback import (
 )
 from safetensors.numpy import load, save
 
-from ase_l2h import _download, _weight_files
-from ase_l2h.weights import load_weights
+from ase_l2h._internal.cache import cache_folder
+from ase_l2h.weights import download as _download
+from ase_l2h.weights.load import load_weights
 
 
 def test_info_tells_what_the_file_or_else_the_manifest_says(run, published, cache):
@@ -254,13 +255,13 @@ def test_the_cache_is_the_users_unless_the_environment_says_otherwise(
 ):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ASE_L2H_CACHE", "~/weights")
-    assert _weight_files.cache_folder() == tmp_path / "weights"
+    assert cache_folder() == tmp_path / "weights"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ASE_L2H_CACHE", "here")
-    assert _weight_files.cache_folder() == tmp_path / "here"
+    assert cache_folder() == tmp_path / "here"
     monkeypatch.delenv("ASE_L2H_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    folder = _weight_files.cache_folder()
+    folder = cache_folder()
     assert folder.is_relative_to(tmp_path)
     assert "ase_l2h" in folder.parts
     assert list(tmp_path.glob("**/*ase_l2h*")) == []

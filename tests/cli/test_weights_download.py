@@ -36,8 +36,8 @@ from loopback import (
     whole,
 )
 
-from ase_l2h import _download
-from ase_l2h.weights import load_weights
+from ase_l2h.weights import download as _download
+from ase_l2h.weights.load import load_weights
 
 
 def test_what_is_downloaded_is_used_and_never_downloaded_again(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ase_l2h.optimizers import Descent, Fire, Lbfgs
+from ase_l2h.optimizers import Descent
 from ase_l2h.potentials.analytic import (
     FUNCTIONS,
     Alpine1,
@@ -22,6 +22,7 @@ from ase_l2h.potentials.analytic import (
 )
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import rollout
+from ase_l2h.rules import Fire, Lbfgs
 
 # Computed from the formulas of V. Plevris and G. Solorzano, Data 7, 46 (2022):
 # point, Alpine-1, Schaffer F7 as they have it, and the plain sum.

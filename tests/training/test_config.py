@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import pytest
 
-from ase_l2h.optimizers.learned import EquivariantRule
+from ase_l2h.rules.learned import EquivariantRule
 from ase_l2h.training.config import TrainingConfig, read_config
 from ase_l2h.training.trainer import initial_rule
-from ase_l2h.weights import save_weights
+from ase_l2h.weights.load import save_weights
 
 
 def test_a_configuration_is_read_and_written_back(tmp_path):

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ase_l2h._pytree import pytree_dataclass
-from ase_l2h.optimizers import GradientDescent
-from ase_l2h.optimizers.learned import EquivariantRule
+from ase_l2h._internal.pytree import pytree_dataclass
+from ase_l2h.rules import GradientDescent
+from ase_l2h.rules.learned import EquivariantRule
 from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import capped_energy, jit_unroll, with_horizon

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from ase_l2h.optimizers.learned import EquivariantRule
+from ase_l2h.rules.learned import EquivariantRule
 from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.population import Member, Population

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from ase_l2h.optimizers.learned import CoordinatewiseRule
 from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.rules.learned import CoordinatewiseRule
 from ase_l2h.system import make_system
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training import train as module
@@ -30,7 +30,7 @@ from ase_l2h.training.objective import capped_energy, jit_unroll
 from ase_l2h.training.tasks import Task, make_task
 from ase_l2h.training.train import train
 from ase_l2h.training.trainer import Trainer, flattened, initial_rule
-from ase_l2h.weights import load_weights
+from ase_l2h.weights.load import load_weights
 
 TINY = TrainingConfig(
     tasks=("LJ5", "LJ6"),

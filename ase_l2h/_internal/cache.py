@@ -1,0 +1,20 @@
+"""Where files are kept between runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["CACHE_VARIABLE", "cache_folder"]
+
+CACHE_VARIABLE = "ASE_L2H_CACHE"
+
+
+def cache_folder() -> Path:
+    """Folder of downloaded weights and compiled code; the variable ``ASE_L2H_CACHE`` overrides it."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(os.path.expanduser(chosen)).absolute()
+    from pooch import os_cache
+
+    return os_cache("ase_l2h")

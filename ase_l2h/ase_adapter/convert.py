@@ -1,0 +1,309 @@
+"""Atoms to a System with positions and back, and what is refused on the way.
+
+Positions stay in the units of the Atoms (angstrom, or sigma for a Lennard-Jones
+cluster): ``(n, 3)`` there, ``(3, n)`` float64 here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+
+from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.elements import by_atomic_number
+from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.potentials.units import (
+    LJ_CRYSTAL_COHESION,
+    atom_scales,
+    reduced_units,
+)
+from ase_l2h.system import System, make_system
+
+__all__ = [
+    "CLOSEST_APPROACH",
+    "check_distances",
+    "free_mask",
+    "periodic_cell",
+    "positions_of",
+    "require_atoms",
+    "species_of",
+    "system_of",
+    "to_atoms",
+    "unknown_units",
+]
+
+# Atoms closer than this many length scales overlap: 0.6 angstrom in gold, where the
+# Lennard-Jones energy is 10^8 epsilon. Thermal or random starts stay well above it.
+CLOSEST_APPROACH = 0.2
+# Cohesive energy in eV assumed of a calculator that we cannot look into.
+TYPICAL_COHESION = 3.5
+
+
+def require_atoms(atoms: Any) -> Atoms:
+    """``atoms`` itself, if it is an Atoms object.
+
+    Raises
+    ------
+    TypeError
+        For filters, lists and anything else; the sentence says what to pass.
+    """
+    if isinstance(atoms, Atoms):
+        return atoms
+    kind = type(atoms).__name__
+    inner = getattr(atoms, "atoms", None)
+    if isinstance(inner, Atoms):
+        raise TypeError(
+            f"a search moves atoms only, so the filter {kind} cannot be used; pass the "
+            "Atoms it wraps, and relax the cell afterwards"
+        )
+    raise TypeError(f"a search needs an ase.Atoms object, not {kind}")
+
+
+def positions_of(atoms: Atoms) -> np.ndarray:
+    """Positions as ``(3, n)`` float64.
+
+    Raises
+    ------
+    ValueError
+        When there are no atoms, or a position is not a finite number.
+    """
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; add at least two")
+    positions = np.array(atoms.positions, dtype=np.float64).T
+    bad = np.flatnonzero(~np.isfinite(positions).all(axis=0))
+    if len(bad):
+        raise ValueError(
+            f"the position of atom {bad[0]} is not a finite number; repair the "
+            "structure first"
+        )
+    return positions
+
+
+def periodic_cell(atoms: Atoms) -> np.ndarray | None:
+    """Lattice vectors as rows where the structure is periodic, else None.
+
+    Raises
+    ------
+    ValueError
+        When only some directions are periodic.
+    """
+    if not atoms.pbc.any():
+        return None
+    if not atoms.pbc.all():
+        directions = ", ".join("abc"[k] for k in np.flatnonzero(atoms.pbc))
+        raise ValueError(
+            f"the structure is periodic along {directions} only; make all three "
+            "directions periodic or none"
+        )
+    return np.array(atoms.cell.array, dtype=np.float64)
+
+
+def free_mask(atoms: Atoms) -> np.ndarray | None:
+    """Which coordinates may move, ``(3, n)``; None when all may.
+
+    Raises
+    ------
+    ValueError
+        For a constraint other than FixAtoms and FixCartesian, and when nothing is
+        left to move.
+    """
+    free = np.ones((3, len(atoms)), dtype=bool)
+    for constraint in atoms.constraints:
+        if isinstance(constraint, FixAtoms):
+            free[:, constraint.index] = False
+        elif isinstance(constraint, FixCartesian):
+            fixed = np.ix_(np.flatnonzero(constraint.mask), constraint.index)
+            free[fixed] = False
+        else:
+            raise ValueError(
+                f"the constraint {type(constraint).__name__} is not supported; use "
+                "FixAtoms or FixCartesian, or remove it"
+            )
+    if free.all():
+        return None
+    if not free.any():
+        raise ValueError("every atom is fixed, nothing can move; relax a constraint")
+    return free
+
+
+def species_of(
+    symbols: Sequence[str], potential: Potential | None
+) -> tuple[Any, np.ndarray]:
+    """The potential for the species present, and each atom's index in it.
+
+    A Gupta potential is restricted to the species present, so that indices ascend with
+    the atomic number. Without a potential, or with one that does not care about
+    species, indices ascend with the atomic number too.
+
+    Raises
+    ------
+    ValueError
+        When a species has no parameters.
+    """
+    present = by_atomic_number(symbols)
+    restrict = getattr(potential, "restricted_to", None)
+    if restrict is not None:
+        potential = restrict(symbols)
+    rows = getattr(potential, "symbols", None)
+    if rows is None:
+        rows = present if _tells_species_apart(potential) else None
+    elif missing := [symbol for symbol in present if symbol not in rows]:
+        raise ValueError(
+            f"the {type(potential).__name__} potential has no parameters for "
+            f"{', '.join(missing)}; it covers {', '.join(rows)}"
+        )
+    if rows is None:
+        return potential, np.zeros(len(symbols), dtype=int)
+    return potential, np.array([rows.index(symbol) for symbol in symbols], dtype=int)
+
+
+def _tells_species_apart(potential: Any) -> bool:
+    """False for one-species potentials, whatever symbols the atoms carry."""
+    return not isinstance(potential, LennardJones | StillingerWeber)
+
+
+def unknown_units(
+    symbols: Sequence[str], cohesion: float = TYPICAL_COHESION
+) -> tuple[float, float]:
+    """Length and energy scale for a calculator that cannot be looked into.
+
+    Twice the mean covalent radius in angstrom, and ``cohesion / 8.61`` with the
+    cohesive energy in eV per atom.
+    """
+    numbers = Atoms(list(symbols)).numbers
+    length = 2.0 * float(np.mean(covalent_radii[numbers]))
+    return length, cohesion / LJ_CRYSTAL_COHESION
+
+
+def system_of(
+    atoms: Any,
+    potential: Potential | None = None,
+    *,
+    length_scale: float | None = None,
+    energy_scale: float | None = None,
+    check: bool = True,
+) -> tuple[Any, System, np.ndarray]:
+    """Everything a search needs from Atoms.
+
+    Parameters
+    ----------
+    atoms
+        The structure; its calculator is not looked at.
+    potential
+        What acts between the atoms; None for a calculator that is called as it is.
+    length_scale, energy_scale
+        Reduced units. By default those of the potential, else :func:`unknown_units`.
+    check
+        Refuse overlapping atoms and fewer than two of them, as a search must; a
+        calculator evaluates those too.
+
+    Returns
+    -------
+    tuple
+        The potential restricted to the species present, the system, and positions
+        ``(3, n)`` in float64.
+
+    Raises
+    ------
+    TypeError
+        When ``atoms`` is not an Atoms object.
+    ValueError
+        For a structure that cannot be worked on; one sentence says what to do.
+    """
+    atoms = require_atoms(atoms)
+    positions = positions_of(atoms)
+    cell = periodic_cell(atoms)
+    symbols = atoms.get_chemical_symbols()
+    potential, species = species_of(symbols, potential)
+    length, energy = _scales(potential, species, symbols, length_scale, energy_scale)
+    cutoff = None
+    if cell is not None:
+        cutoff = 0.0 if potential is None else float(potential.cutoff)
+        if not np.isfinite(cutoff):
+            raise ValueError(
+                f"the {type(potential).__name__} potential has no cut-off, which a "
+                "periodic cell needs; set rc, or switch off periodicity (atoms.pbc)"
+            )
+    if check and len(atoms) < 2:
+        raise ValueError("the structure has one atom; a search needs at least 2")
+    system = make_system(
+        species,
+        cell=cell,
+        cutoff=cutoff,
+        free=free_mask(atoms) if check else None,
+        length_scale=length,
+        energy_scale=energy,
+        atom_scales=_atom_scales(potential, species),
+    )
+    if check:
+        check_distances(atoms, CLOSEST_APPROACH * length)
+    return potential, system, positions
+
+
+def _scales(
+    potential: Any,
+    species: np.ndarray,
+    symbols: Sequence[str],
+    length: float | None,
+    energy: float | None,
+) -> tuple[float, float]:
+    own_length: Any = length
+    own_energy: Any = energy
+    if length is None or energy is None:
+        try:
+            own_length, own_energy = reduced_units(potential, species)
+        except TypeError:
+            own_length, own_energy = unknown_units(symbols)
+    chosen = []
+    for name, given, own in (
+        ("length_scale", length, own_length),
+        ("energy_scale", energy, own_energy),
+    ):
+        value = float(own if given is None else given)
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value}; it must be a positive number")
+        chosen.append(value)
+    return chosen[0], chosen[1]
+
+
+def _atom_scales(potential: Any, species: np.ndarray) -> np.ndarray | None:
+    try:
+        return atom_scales(potential, species)
+    except TypeError:
+        # A user's function: what its elements are like is not known.
+        return None
+
+
+def check_distances(atoms: Atoms, closest: float) -> None:
+    """Refuse atoms closer than ``closest``, periodic images included.
+
+    Raises
+    ------
+    ValueError
+        Naming the closest pair.
+    """
+    first, second, distances = neighbor_list("ijd", atoms, closest)
+    if len(distances) == 0:
+        return
+    worst = int(np.argmin(distances))
+    i, j = sorted((int(first[worst]), int(second[worst])))
+    pair, remedy = f"atoms {i} and {j} overlap: they", "move them apart first"
+    if i == j:
+        pair, remedy = f"images of atom {i}", "enlarge the cell"
+    raise ValueError(
+        f"{pair} are {distances[worst]:.3g} apart, less than {closest:.3g}; {remedy}"
+    )
+
+
+def to_atoms(template: Atoms, positions: np.ndarray) -> Atoms:
+    """A copy of ``template`` without calculator at ``positions`` ``(3, n)``."""
+    atoms = template.copy()
+    atoms.set_positions(np.asarray(positions, float).T, apply_constraint=False)
+    return atoms

@@ -1,0 +1,139 @@
+r"""The action of paths, as the paper approximates it.
+
+Overdamped Langevin motion ``dX = -grad U dt + sqrt(C) dW`` goes along a path x(s) with
+probability ``exp(-S[x] / C)``, the action S being the mean squared deviation of the
+path from gradient descent on U (A. B. Adib, J. Phys. Chem. B 112, 5910 (2008)). The
+paths are those of gradient descent on a function f with a single minimum, and S is
+replaced by how far the values of f and U along them differ:
+
+    L = 1/n sum_i 1/|J_i| sum_{j in J_i} (f(x_ij) - U(x_ij))^2
+
+("Discovering global minimum of high dimensional energy landscapes", section 4.2). L = 0
+does not make the paths descend on U: :func:`deviation` measures what was replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from ase_l2h.landscapes.bilipschitz import SingleMinimum
+
+__all__ = ["Paths", "deviation", "gradient_paths", "largest_separation", "squared_loss"]
+
+Pair = tuple[Array, Array]
+
+
+class Paths(NamedTuple):
+    """Points of paths, the step before the path.
+
+    ``counted`` is False from the step on at which all paths have met.
+    """
+
+    points: Float[Array, "d t m"]
+    counted: Bool[Array, " t"]
+
+
+def largest_separation(points: Float[Array, "d m"]) -> Float[Array, ""]:
+    """The largest distance between two of the points."""
+    # Differences from the centre: rounding of the products below is then that of the
+    # separation, not that of the distance from the origin.
+    points = points - jnp.mean(points, axis=1, keepdims=True)
+    products = points.T @ points
+    squares = jnp.diagonal(products)
+    squared = squares[:, None] + squares[None, :] - 2.0 * products
+    return jnp.sqrt(jnp.maximum(jnp.max(squared), 0.0))
+
+
+def gradient_paths(
+    function: SingleMinimum,
+    starts: Float[Array, "d m"],
+    rate: float | Float[Array, ""],
+    steps: int,
+    tolerance: float | Float[Array, ""],
+) -> Paths:
+    """Gradient descent on ``function`` from every start, until all have met.
+
+    Parameters
+    ----------
+    function
+        f. It is held fixed: no derivative passes through the paths.
+    starts
+        First points of the paths.
+    rate
+        Step in units of ``1 / (e^(2 a) nu^2)``; that is where f were quadratic along
+        the steepest direction the bounds allow.
+    steps
+        Points per path, the start included.
+    tolerance
+        Paths have met when no two points are further apart than this.
+    """
+    function = jax.lax.stop_gradient(function)
+    step = rate / (function.curvature * function.map.bounds[1] ** 2)
+
+    def descend(carry: Pair, _: None) -> tuple[Pair, Pair]:
+        points, apart = carry
+        apart = apart & (largest_separation(points) > tolerance)
+        following = points - step * function.gradient(points)
+        following = jnp.where(apart, following, points)
+        return (following, apart), (points, apart)
+
+    start = (starts, jnp.ones((), bool))
+    _, (points, counted) = jax.lax.scan(descend, start, None, length=steps)
+    # The starts themselves are a sample, however close together they may be.
+    return Paths(jnp.moveaxis(points, 0, 1), counted.at[0].set(True))
+
+
+def squared_loss(
+    function: SingleMinimum,
+    points: Float[Array, "d *batch"],
+    values: Float[Array, "*batch"],
+    counted: Bool[Array, "*batch"],
+) -> Float[Array, ""]:
+    """Mean of ``(f - U)^2`` over the counted points where U has a value.
+
+    Zero when there are none.
+    """
+    counted = counted & jnp.isfinite(values)
+    difference = function(points) - jnp.where(counted, values, 0.0)
+    total = jnp.sum(jnp.where(counted, difference**2, 0.0))
+    return total / jnp.maximum(jnp.sum(counted, dtype=total.dtype), 1.0)
+
+
+def deviation(
+    energy: Callable[[Array], Array], paths: Paths
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """What the loss replaces: how far the paths are from gradient descent on U.
+
+    Parameters
+    ----------
+    energy
+        U of points ``(d, *batch)``, in the paths' units.
+    paths
+        From :func:`gradient_paths`.
+
+    Returns
+    -------
+    tuple
+        Mean over the counted steps of ``1 - cos``, the angle being that between a step
+        and ``-grad U`` (0: descent, 1: unrelated, 2: ascent), and the share of the
+        steps that go downhill in U.
+    """
+    points = paths.points
+    steps = points[:, 1:] - points[:, :-1]
+    slopes = jax.grad(lambda p: jnp.sum(energy(p)))(points)[:, :-1]
+    along = -jnp.sum(steps * slopes, axis=0)
+    lengths = jnp.linalg.norm(steps, axis=0) * jnp.linalg.norm(slopes, axis=0)
+    counted = paths.counted[1:, None] & (lengths > 0) & jnp.isfinite(along)
+    cosine = jnp.where(counted, along / jnp.where(counted, lengths, 1.0), 0.0)
+    values = energy(points)
+    lower = values[1:] < values[:-1]
+    number = jnp.maximum(jnp.sum(counted, dtype=cosine.dtype), 1.0)
+    return (
+        jnp.sum(jnp.where(counted, 1.0 - cosine, 0.0)) / number,
+        jnp.sum(lower & counted, dtype=cosine.dtype) / number,
+    )

@@ -1,0 +1,366 @@
+"""Algorithm 1: learn a function with a single minimum until that is the global one.
+
+First a regression of U at uniform samples of the box, then of U along paths of gradient
+descent on the learned function itself ("Discovering global minimum of high dimensional
+energy landscapes", Algorithm 1). The learned minimum of lowest U is the answer.
+Everything random follows from the seed and the number of the update.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from ase_l2h._internal.checkpoint import load_checkpoint, save_checkpoint
+from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.landscapes.bilipschitz import SingleMinimum
+from ase_l2h.landscapes.functional import gradient_paths, squared_loss
+from ase_l2h.landscapes.settings import ActionSettings
+from ase_l2h.potentials.analytic import Landscape
+
+__all__ = ["ActionResult", "ActionSettings", "ActionState", "minimise"]
+
+CHECKPOINT_SECONDS = 30.0
+# Of the first samples, which set the units of U.
+FIRST = 2**31 - 1
+
+
+class ActionState(NamedTuple):
+    """What a checkpoint holds; ``best_point`` is in the landscape's units.
+
+    ``mean`` and ``spread`` of U at the first samples are the units of the regression.
+    """
+
+    update: Array
+    parameters: Any
+    optimizer: Any
+    mean: Float[Array, ""]
+    spread: Float[Array, ""]
+    charged: Array
+    best_point: Float[Array, " d"]
+    best_energy: Float[Array, ""]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionResult:
+    """Outcome of :func:`minimise`.
+
+    ``point`` is the learned minimum of lowest energy, ``records`` a line per look,
+    ``function`` the last learned function, of points divided by the bound.
+    """
+
+    point: np.ndarray
+    energy: float
+    charged_evaluations: int
+    records: list[dict[str, Any]]
+    function: SingleMinimum
+    state: ActionState
+
+
+@pytree_dataclass
+class _Run:
+    """One landscape with its settings; at ``turn`` charges the paths begin."""
+
+    landscape: Any
+    turn: Array
+    budget: Array
+    rates: Array
+    settings: ActionSettings = static_field()
+
+    def uniform(self, key: Array, count: int) -> Array:
+        """Points of the box, in units of the bound."""
+        shape = (self.landscape.dimension, count)
+        return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+
+    def energy(self, points: Array) -> Array:
+        """U of points in units of the bound."""
+        return self.landscape.energy(points * self.landscape.bound)
+
+    def function(self, parameters: Any) -> SingleMinimum:
+        network = self.settings.network(self.landscape.dimension)
+        made: Any = network.apply({"params": parameters})
+        return made
+
+    def initial(self, key: Array) -> ActionState:
+        """Weights whose minimum is a random point: the middle of the box is no guess.
+
+        Curvature and constant are such that f has the mean and spread of U on the
+        first samples.
+        """
+        settings, d = self.settings, self.landscape.dimension
+        samples, weights, point = jax.random.split(key, 3)
+        points = self.uniform(samples, settings.batch)
+        values = self.energy(points)
+        finite = jnp.isfinite(values)
+        count = jnp.maximum(jnp.sum(finite, dtype=values.dtype), 1.0)
+        mean = jnp.sum(jnp.where(finite, values, 0.0)) / count
+        squares = jnp.where(finite, (values - mean) ** 2, 0.0)
+        spread = jnp.sqrt(jnp.sum(squares) / count)
+        spread = jnp.where(spread > 0, spread, 1.0)
+        guess = self.uniform(point, 1)[:, 0]
+        parameters = settings.network(d).initial(weights, guess)
+        raw = self.function(parameters)(points)
+        unit = jnp.maximum(jnp.std(raw), 1e-6)
+        parameters = {
+            **parameters,
+            "log_scale": -0.5 * jnp.log(unit),
+            "depth": -jnp.mean(raw) / unit / d**0.5,
+        }
+        return ActionState(
+            update=jnp.zeros((), jnp.int32),
+            parameters=parameters,
+            optimizer=settings.optimizer().init(parameters),
+            mean=mean,
+            spread=spread,
+            charged=jnp.asarray(settings.batch, jnp.int32),
+            best_point=guess * self.landscape.bound,
+            best_energy=jnp.asarray(jnp.inf),
+        )
+
+    def _step(
+        self, state: ActionState, points: Array, counted: Array
+    ) -> tuple[ActionState, Array]:
+        """One step of the regression on the counted points."""
+        values = (self.energy(points) - state.mean) / state.spread
+
+        def loss(parameters: Any) -> Array:
+            return squared_loss(self.function(parameters), points, values, counted)
+
+        value, gradient = jax.value_and_grad(loss)(state.parameters)
+        with jax.numpy_dtype_promotion("standard"):
+            change, inner = self.settings.optimizer().update(
+                gradient, state.optimizer, state.parameters
+            )
+        charged = state.charged.astype(self.budget.dtype)
+        later = charged >= self.turn
+        begun = jnp.where(later, self.turn, 0.0)
+        length = jnp.where(later, self.budget - self.turn, self.turn)
+        spent = jnp.clip((charged - begun) / jnp.maximum(length, 1.0), 0.0, 1.0)
+        rate = jnp.where(later, self.rates[1], self.rates[0])
+        rate = rate * (0.505 + 0.495 * jnp.cos(jnp.pi * spent))
+        change = jax.tree.map(lambda leaf: rate * leaf, change)
+        parameters = optax.apply_updates(state.parameters, change)
+        sound = jnp.all(
+            jnp.stack([jnp.all(jnp.isfinite(p)) for p in jax.tree.leaves(parameters)])
+        )
+        # A step that would spoil the weights is not taken.
+        keep = lambda new, old: jnp.where(sound, new, old)
+        return state._replace(
+            update=state.update + 1,
+            parameters=jax.tree.map(keep, parameters, state.parameters),
+            optimizer=jax.tree.map(keep, inner, state.optimizer),
+            charged=state.charged + jnp.sum(counted, dtype=jnp.int32),
+        ), value
+
+    def warm(self, key: Array, state: ActionState) -> tuple[ActionState, Array]:
+        """One update on uniform samples."""
+        points = self.uniform(key, self.settings.batch)
+        return self._step(state, points, jnp.ones(points.shape[1:], bool))
+
+    def act(self, key: Array, state: ActionState) -> tuple[ActionState, Array]:
+        """One update on paths of the learned function."""
+        settings = self.settings
+        function = self.function(state.parameters)
+        paths = gradient_paths(
+            function,
+            self.uniform(key, settings.paths),
+            settings.path_rate,
+            settings.path_steps,
+            settings.path_tolerance,
+        )
+        shape = paths.points.shape[1:]
+        counted = jnp.broadcast_to(paths.counted[:, None], shape)
+        return self._step(state, paths.points, counted)
+
+    def updates(
+        self, key: Array, state: ActionState, limit: Array, warm: bool
+    ) -> tuple[ActionState, dict[str, Array]]:
+        """Updates of one kind, up to ``limit`` charges, and a look at the minimum."""
+
+        def take(carry: tuple[ActionState, Array]) -> tuple[ActionState, Array]:
+            state, losses = carry
+            drawn = jax.random.fold_in(key, state.update)
+            state, loss = self.warm(drawn, state) if warm else self.act(drawn, state)
+            return state, losses + loss
+
+        def unspent(carry: tuple[ActionState, Array]) -> Array:
+            return carry[0].charged < limit
+
+        before = state.update
+        start = (state, jnp.zeros((), state.mean.dtype))
+        state, losses = jax.lax.while_loop(unspent, take, start)
+        taken = (state.update - before).astype(losses.dtype)
+        function = self.function(state.parameters)
+        scaled = function.minimum()
+        point = scaled * self.landscape.bound
+        energy = self.landscape.energy(point)
+        better = jnp.isfinite(energy) & (energy < state.best_energy)
+        state = state._replace(
+            charged=state.charged + 1,
+            best_point=jnp.where(better, point, state.best_point),
+            best_energy=jnp.where(better, energy, state.best_energy),
+        )
+        slope = jnp.linalg.norm(function.gradient(scaled))
+        return state, {
+            "loss": losses / jnp.maximum(taken, 1.0),
+            "minimum": point,
+            "energy": energy,
+            "slope": slope,
+        }
+
+
+_initial = jax.jit(_Run.initial)
+_updates = jax.jit(_Run.updates, static_argnames="warm")
+
+
+def minimise(
+    landscape: Landscape,
+    settings: ActionSettings | None = None,
+    *,
+    folder: Path | None = None,
+    measure: Callable[[np.ndarray], dict[str, Any]] | None = None,
+    quiet: bool = False,
+) -> ActionResult:
+    """Run Algorithm 1 on a landscape.
+
+    Parameters
+    ----------
+    landscape
+        What to minimise.
+    settings
+        How; the defaults when None.
+    folder
+        For the checkpoint and the record of the run, made if need be. A run found there
+        is continued, and ends in the same bits as one that was never stopped.
+    measure
+        Called with every learned minimum; what it returns joins the records.
+    quiet
+        No progress bar.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds a run of another landscape or with other settings.
+    """
+    from tqdm import tqdm
+
+    settings = ActionSettings() if settings is None else settings
+    # What a compiled update does not depend on must not compile it again.
+    compiled = dataclasses.replace(
+        settings,
+        seed=0,
+        budget=10**9,
+        warm=0.0,
+        looks=1,
+        learning_rate=1.0,
+        path_learning_rate=1.0,
+    )
+    rates = jnp.asarray([settings.learning_rate, settings.path_learning_rate])
+    ends = {True: int(settings.warm * settings.budget), False: settings.budget}
+    turn, budget = (jnp.asarray(ends[phase], jnp.float32) for phase in (True, False))
+    run = _Run(landscape, turn, budget, rates, compiled)
+    key = jax.random.key(settings.seed)
+    state = _initial(run, jax.random.fold_in(key, FIRST))
+    records: list[dict[str, Any]] = []
+    told = {"settings": dataclasses.asdict(settings), "landscape": _told(landscape)}
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        state, records = _continued(folder, state, told)
+    charged, saved = int(state.charged), time.monotonic()
+    bar = tqdm(
+        total=settings.budget,
+        initial=charged,
+        desc="action",
+        unit="evaluation",
+        unit_scale=True,
+        disable=True if quiet else None,
+    )
+    with bar:
+        try:
+            while charged < settings.budget:
+                warm = charged < ends[True]
+                limit = min(ends[warm], charged + -(-settings.budget // settings.looks))
+                following, look = _updates(
+                    run, key, state, jnp.asarray(limit, jnp.int32), warm
+                )
+                point = np.asarray(look.pop("minimum"))
+                line = {
+                    "update": int(following.update),
+                    "phase": "samples" if warm else "paths",
+                    "charged_evaluations": int(following.charged),
+                    **{name: float(value) for name, value in look.items()},
+                    **({} if measure is None else measure(point)),
+                }
+                # Together: Ctrl-C in between must not leave them apart.
+                state, records = following, [*records, line]
+                bar.set_postfix_str(
+                    f"loss {line['loss']:.3g} lowest {float(state.best_energy):.6g}"
+                )
+                bar.update(int(state.charged) - charged)
+                charged = int(state.charged)
+                if folder is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    _save(folder, state, records, told)
+                    saved = time.monotonic()
+        finally:
+            if folder is not None:
+                _save(folder, state, records, told)
+    return ActionResult(
+        point=np.asarray(state.best_point),
+        energy=float(state.best_energy),
+        charged_evaluations=int(state.charged),
+        records=records,
+        function=run.function(state.parameters),
+        state=state,
+    )
+
+
+def _told(landscape: Any) -> dict[str, Any]:
+    """What tells two landscapes apart: kind, static fields and arrays."""
+    leaves = [np.asarray(leaf, float).ravel() for leaf in jax.tree.leaves(landscape)]
+    return {
+        "kind": type(landscape).__name__,
+        "dimension": landscape.dimension,
+        "bound": float(landscape.bound),
+        "structure": str(jax.tree.structure(landscape)),
+        "sums": [[float(leaf.sum()), float((leaf**2).sum())] for leaf in leaves],
+    }
+
+
+def _continued(
+    folder: Path, initial: ActionState, told: dict[str, Any]
+) -> tuple[ActionState, list[dict[str, Any]]]:
+    """State and records of the run in a folder, or the initial ones."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return initial, []
+    state, stored = load_checkpoint(path, initial)
+    wanted = json.loads(json.dumps(told))
+    changed = sorted(name for name in wanted if stored.get(name) != wanted[name])
+    if changed:
+        raise ValueError(
+            f"{path} was made with another {' and '.join(changed)}; restore it or "
+            "choose another folder"
+        )
+    return jax.tree.map(jnp.asarray, state), stored["records"]
+
+
+def _save(
+    folder: Path, state: ActionState, records: list[dict[str, Any]], told: dict
+) -> None:
+    """Checkpoint, with the records inside it, and the records again for readers."""
+    save_checkpoint(
+        folder / "checkpoint.safetensors", state, {**told, "records": records}
+    )
+    text = "".join(json.dumps(line) + "\n" for line in records)
+    write_atomically(folder / "record.jsonl", text.encode())

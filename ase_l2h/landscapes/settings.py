@@ -1,0 +1,106 @@
+"""What a run of Algorithm 1 does, with the choices that its paper leaves open."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import optax
+
+from ase_l2h.landscapes.bilipschitz import BiLipschitzNetwork, SingleMinimumNetwork
+
+__all__ = ["ActionSettings"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ActionSettings:
+    """What a run does.
+
+    Parameters
+    ----------
+    budget
+        Charged evaluations in all: values of U, of samples and of points of paths.
+    warm, batch
+        Share of the budget for uniform samples (1: regression alone), and fresh samples
+        in each update.
+    paths, path_steps
+        Paths in each later update, and the most points of a path.
+    path_rate, path_tolerance
+        Step of the descent, see
+        :func:`~ase_l2h.landscapes.functional.gradient_paths`, and
+        the separation at which the paths have met, in units of the bound.
+    looks
+        How often, spread over the budget, U is evaluated at the learned minimum.
+    learning_rate, path_learning_rate, clip
+        Adam's at the beginning of each phase, falling to a hundredth along a cosine,
+        and the largest norm of a gradient (the paper's 0.5).
+    mu, nu, layers, width, rotations
+        Of the network; width None: twice the dimension, at least 64. Rotations between
+        layers add nothing that the layers' own matrices cannot do.
+    seed
+        Of weights, samples and paths.
+
+    Raises
+    ------
+    ValueError
+        For numbers that make no run.
+    """
+
+    budget: int = 200_000
+    warm: float = 0.5
+    batch: int = 256
+    paths: int = 16
+    path_steps: int = 32
+    path_rate: float = 1.0
+    path_tolerance: float = 0.01
+    looks: int = 100
+    learning_rate: float = 2e-2
+    path_learning_rate: float = 1e-3
+    clip: float = 0.5
+    mu: float = 0.7
+    nu: float = 1.4
+    layers: int = 2
+    width: int | None = None
+    rotations: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warm <= 1:
+            raise ValueError(f"warm is {self.warm}; give a share from 0 to 1")
+        # Counted in 32 bits, with room for the last update.
+        if not self.batch < self.budget <= 10**9:
+            raise ValueError(
+                f"the budget is {self.budget} evaluations; give more than one batch "
+                f"({self.batch}), at most 1000000000"
+            )
+        for name in ("batch", "paths", "path_steps", "looks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        for name in (
+            "path_rate",
+            "path_tolerance",
+            "learning_rate",
+            "path_learning_rate",
+            "clip",
+        ):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise ValueError(f"{name} is {value}; give a number above 0")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(
+                f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"
+            )
+        self.network(1).network.check()
+
+    def network(self, dimension: int) -> SingleMinimumNetwork:
+        """The network for points of ``dimension`` coordinates."""
+        width = max(64, 2 * dimension) if self.width is None else self.width
+        network = BiLipschitzNetwork(
+            dimension, self.mu, self.nu, self.layers, width, self.rotations
+        )
+        network.check()
+        return SingleMinimumNetwork(network)
+
+    def optimizer(self) -> optax.GradientTransformation:
+        """Clipped Adam of unit rate."""
+        return optax.chain(optax.clip_by_global_norm(self.clip), optax.adam(1.0))

@@ -1,0 +1,219 @@
+// A whole search: `steps` times evaluate, observe, displace, with all state on the chip.
+//
+// The same steps as ase_l2h/optimizers/rule_steps.py and, where HOPPING is 1,
+// basin_hopping.py. Arrays have the layout of a SearchState, (rows, n, batch).
+
+#pragma once
+
+#include "arguments.h"
+#include "rules.h"
+#if HOPPING
+#include "hopping.h"
+#endif
+
+// Rows of (n) that a structure needs: positions, following, best, gradient; energy and
+// force of each atom; and what potential and rule need.
+#define ROWS (14 + SCRATCH_ROWS + MOMENT_ROWS + POOLED_ROWS)
+#define SMALL_COUNT (THETA_COUNT + STEP_ROWS)
+#define GRADIENT_CLIP 1e5f
+
+// memory: ROWS n + HIDDEN numbers; small: theta, then the step table.
+FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
+                         float* small) {
+  const int n = a.n, batch = a.batch;
+  real* positions = memory;
+  real* following = positions + 3 * n;
+  real* best = following + 3 * n;
+  real* gradient = best + 3 * n;
+  real* energies = gradient + 3 * n;
+  real* forces = energies + n;
+  real* state = forces + n;
+  real* pooled = state + MOMENT_ROWS * n;
+  real* base = pooled + POOLED_ROWS * n;
+  real* scratch = base + HIDDEN;
+  float* table = small + THETA_COUNT;
+
+  EACH(i, n) {
+    for (int c = 0; c < 3; ++c) {
+      positions[c * n + i] = load(a.positions + (c * n + i) * batch + b, count);
+      best[c * n + i] = load(a.best_positions + (c * n + i) * batch + b, count);
+    }
+    int row = 0;
+    for (int part = 0; part < PARTS; ++part)
+      for (int k = 0; k < PART_ROWS(part); ++k, ++row)
+        state[row * n + i] = load(a.rows[part] + (k * n + i) * batch + b, count);
+  }
+  const int* species = a.species + b * a.species_stride;
+  real length = load(a.length_scale + b, count);
+  real energy_scale = load(a.energy_scale + b, count);
+  real energy = load(a.energy + b, count), force = load(a.force + b, count);
+  real best_energy = load(a.best_energy + b, count);
+  Whole whole = {};
+  if (a.whole[0]) whole.a = load(a.whole[0] + b, count);
+  if (a.whole[1]) whole.b = load(a.whole[1] + b, count);
+  if (a.whole[2]) whole.c = load(a.whole[2] + b, count);
+#if RULE == LBFGS
+  for (int k = 0; k < HISTORY; ++k)
+    whole.rho[k] = load(a.whole[3] + k * batch + b, count);
+#endif
+#if HOPPING
+  Chain chain = load_chain(a, b, count);
+#endif
+  real charged = real{};
+#if LANES == 1
+  mask active = a.active[b] != 0;
+#else
+  mask active;
+  for (int l = 0; l < LANES; ++l) active[l] = l < count && a.active[b + l] ? -1 : 0;
+#endif
+  const Lattice lattice = {a.cell, a.images, a.n_images};
+  Sight s;
+  s.n = n;
+  s.species = species;
+  s.theta = small;
+  s.table = table;
+  s.positions = positions;
+  s.gradient = gradient;
+  s.energies = energies;
+  s.atom_scales = a.atom_scales ? a.atom_scales + b : a.atom_scales;
+  s.batch = batch;
+  s.count = count;
+  s.length = length;
+  s.energy_scale = energy_scale;
+  s.surroundings.cell = a.feature_cell;
+  s.surroundings.images = a.feature_images;
+  s.surroundings.n_images = a.n_feature_images;
+
+  fill_step_table(table, a.first_step + 1, small[CLOCK]);
+  barrier();
+#if RULE == LBFGS
+  recall(s, whole, state);
+#endif
+  for (int t = 0; t < a.steps; ++t) {
+    if (!any_lane(active)) break;
+    s.step = a.first_step + t + 1;
+    evaluate(positions, n, species, a.potential, lattice, scratch, energies, gradient);
+    for (int c = 0; c < 3; ++c)
+      s.centre[c] = RECENTRED ? sum_over(positions + c * n, n) / (float)n / length
+                              : real{};
+    EACH(i, n) {
+      mask sound = is_finite(energies[i]);
+      real g[3], square = real{}, norm = real{};
+      for (int c = 0; c < 3; ++c) {
+        real raw = gradient[c * n + i];
+        mask finite = is_finite(raw);
+        sound = sound & finite;
+        raw = select(finite, raw, real{});
+        square = square + raw * raw;
+        g[c] = raw * length / energy_scale;
+        g[c] = larger(smaller(g[c], real{} + 1e15f), real{} - 1e15f);
+        norm = norm + g[c] * g[c];
+      }
+      real scale = GRADIENT_CLIP / larger(square_root(norm), real{} + GRADIENT_CLIP);
+      for (int c = 0; c < 3; ++c) gradient[c * n + i] = g[c] * scale;
+      forces[i] = select(sound, square, real{} + infinite());
+    }
+    real added = real{};
+#if HOPPING
+    if (any_lane(chain.pulling)) {
+      mask released;
+      added = pulled(a.hopping, s, chain, gradient, following, pooled, &released);
+      if (any_lane(released)) forget(s, whole, state, released);
+    }
+#endif
+    remember(s, state, pooled);
+    barrier();
+
+    real value = sum_over(energies, n);
+    mask finite = is_finite(value);
+    value = select(finite, value, real{} + infinite());
+    real pull = square_root(largest_of(forces, n));
+    pull = select(finite, pull, real{} + infinite());
+    s.energy = value / energy_scale + added;
+    energy = select(active, value, energy);
+    force = select(active, pull, force);
+    mask better = energy < best_energy;
+    best_energy = select(better, energy, best_energy);
+    charged = charged + select(active, real{} + 1.0f, real{});
+#if !HOPPING
+    active = active & (pull >= a.fmax);
+#endif
+    EACH(i, n)
+    for (int c = 0; c < 3; ++c)
+      best[c * n + i] = select(better, positions[c * n + i], best[c * n + i]);
+    prepare(s, whole, state, pooled, base);
+    barrier();
+    mask moving = active;
+#if HOPPING
+    const real reduced = value / energy_scale;
+    const Verdict v =
+        judged(a.hopping, s, chain, active, reduced, pull * length / energy_scale);
+    const mask fresh = v.ended | v.returned;
+    if (any_lane(fresh)) {
+      // Free until the displacements and the next forces are written.
+      float* points = reinterpret_cast<float*>(following);
+      float* strength = reinterpret_cast<float*>(forces);
+      mask hit = hop(a, s, v, b, count, reduced, charged, chain, positions, points,
+                     strength);
+      active = active & opposite(hit);
+      moving = active & opposite(fresh);
+    }
+#endif
+
+    displace(s, whole, state, pooled, base, following);
+#if HOPPING
+    if (any_lane(fresh)) forget(s, whole, state, fresh);
+#endif
+    EACH(i, n)
+    for (int c = 0; c < 3; ++c) {
+      real d = following[c * n + i];
+      d = select(moving & is_finite(d), d * length, real{});
+      following[c * n + i] = positions[c * n + i] + d;
+    }
+    barrier();
+
+    real mean[3] = {};
+    if (RECENTRED)
+      for (int c = 0; c < 3; ++c)
+        mean[c] = select(moving, sum_over(following + c * n, n) / (float)n, real{});
+    EACH(i, n)
+    for (int c = 0; c < 3; ++c) positions[c * n + i] = following[c * n + i] - mean[c];
+    fill_step_table(table, s.step + 1, small[CLOCK]);
+    barrier();
+  }
+
+  EACH(i, n) {
+    for (int c = 0; c < 3; ++c) {
+      store(a.positions + (c * n + i) * batch + b, positions[c * n + i], count);
+      store(a.best_positions + (c * n + i) * batch + b, best[c * n + i], count);
+    }
+    int row = 0;
+    for (int part = 0; part < PARTS; ++part)
+      for (int k = 0; k < PART_ROWS(part); ++k, ++row)
+        store(a.rows[part] + (k * n + i) * batch + b, state[row * n + i], count);
+  }
+  if (thread_index() == 0) {
+    store(a.energy + b, energy, count);
+    store(a.force + b, force, count);
+    store(a.best_energy + b, best_energy, count);
+    if (a.whole[0]) store(a.whole[0] + b, whole.a, count);
+    if (a.whole[1]) store(a.whole[1] + b, whole.b, count);
+    if (a.whole[2]) store(a.whole[2] + b, whole.c, count);
+#if RULE == LBFGS
+    for (int k = 0; k < HISTORY; ++k)
+      store(a.whole[3] + k * batch + b, whole.rho[k], count);
+#endif
+#if HOPPING
+    store_chain(a, chain, b, count);
+#endif
+#if LANES == 1
+    a.evaluations[b] += (int)charged;
+    a.active[b] = active;
+#else
+    for (int l = 0; l < count; ++l) {
+      a.evaluations[b + l] += (int)charged[l];
+      a.active[b + l] = active[l] != 0;
+    }
+#endif
+  }
+}

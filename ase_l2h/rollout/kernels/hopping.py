@@ -1,0 +1,131 @@
+"""Basin hopping in the kernels: its options as numbers, its chains as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.optimizers.basin_hopping.moves import KICKS, packed_radius
+from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
+from ase_l2h.optimizers.basin_hopping.state import HoppingState
+from ase_l2h.rules.adam import Adam
+from ase_l2h.rules.fire import Fire
+from ase_l2h.rules.lbfgs import Lbfgs
+from ase_l2h.system import System
+
+__all__ = ["CHAIN", "OPTIONS", "chain_arrays", "missing", "numbers", "rebuilt"]
+
+QUENCHES = (Lbfgs, Adam, Fire)
+# What the kernels change, in the order of `struct Arguments` in kernels/arguments.h.
+CHAIN: dict[str, Any] = {
+    "current_positions": np.float32,
+    "current_energy": np.float32,
+    "current_atoms": np.float32,
+    "ceiling": np.float32,
+    "size": np.float32,
+    "compressed": np.uint8,
+    "pulling": np.uint8,
+    "quench_evaluations": np.int32,
+    "reached": np.float32,
+    "looked": np.float32,
+    "quenches": np.int32,
+    "accepted": np.int32,
+    "abandoned": np.int32,
+    "lately_accepted": np.int32,
+    "lowest": np.float32,
+    "lowest_evaluations": np.int32,
+    "lowest_quenches": np.int32,
+    "stage_lowest": np.float32,
+    "stage_stalled": np.int32,
+    "stage_known": np.float32,
+    "stage_begun": np.int32,
+}
+WHOLE = ("fixed_length", "kick", "surface_atoms", "stall", "reseed", "known")
+# Of `struct HopOptions`.
+OPTIONS = np.dtype(
+    [
+        (name, np.int32 if name in WHOLE else np.float32)
+        for name in (
+            *("temperature", "acceptance", "fmax", "fmax_lowest", "max_quench"),
+            *("abandon", "target_energy", "hit", "fixed_length", "kick", "surface"),
+            *("surface_atoms", "swap", "radius", "packed_radius", "share", "strength"),
+            *("pull_fmax", "stall", "same", "reseed", "known"),
+        )
+    ],
+    align=True,
+)
+
+
+def missing(optimizer: BasinHopping) -> str | None:
+    """Why the kernels cannot hop like this; None when they can."""
+    if type(optimizer.quench) not in QUENCHES:
+        return "they quench with L-BFGS, Adam or FIRE"
+    return None
+
+
+def numbers(optimizer: BasinHopping, system: System) -> np.ndarray:
+    """``struct HopOptions``; what does not take part is negative or infinite."""
+    moves, stages, pull = optimizer.moves, optimizer.stages, optimizer.compression
+    values: dict[str, Any] = {
+        name: getattr(optimizer, name)
+        for name in (
+            *("temperature", "fmax", "fmax_lowest", "max_quench", "target_energy"),
+            *("hit", "fixed_length"),
+        )
+    }
+    for name in ("acceptance", "abandon"):
+        chosen = getattr(optimizer, name)
+        values[name] = -1 if chosen is None else chosen
+    surface = moves.surface if moves.needs_atom_energies(system) else None
+    radius = moves.radius(system)
+    values |= {
+        "kick": KICKS.index(moves.kick),
+        "surface": 0 if surface is None else surface,
+        "surface_atoms": 0 if surface is None else moves.surface_atoms,
+        "swap": -1 if moves.swap is None else moves.swap,
+        "radius": np.inf if radius is None else radius,
+        "packed_radius": packed_radius(system.n_atoms),
+        "reseed": optimizer.reseeds(system),
+        "stall": -1,
+        "share": -1,
+    }
+    if stages is not None:
+        values |= {"stall": stages.stall, "same": stages.same, "known": stages.n_known}
+    if pull is not None and optimizer.compresses(system):
+        values |= {"share": pull.share, "strength": pull.strength}
+        values["pull_fmax"] = pull.fmax
+    block = np.zeros((), OPTIONS)
+    for name, value in values.items():
+        block[name] = np.asarray(value)
+    return block
+
+
+def _field(inner: HoppingState, name: str) -> Any:
+    if name.startswith("stage_"):
+        return getattr(inner.stage, name.removeprefix("stage_"), None)
+    return getattr(inner, name)
+
+
+def chain_arrays(inner: HoppingState) -> dict[str, Any]:
+    """What the kernels take of a state; its rule's memory is left out."""
+    arrays = {name: _field(inner, name) for name in CHAIN}
+    arrays = {k: a for k, a in arrays.items() if a is not None and a.size}
+    return arrays | {"keys": inner.keys}
+
+
+def rebuilt(inner: HoppingState, memory: Any, held: dict[str, Any]) -> HoppingState:
+    """The state after a launch: ``memory`` of the rule, arrays that were changed."""
+    new = {
+        name: held[name].astype(_field(inner, name).dtype)
+        for name in CHAIN
+        if name in held
+    }
+    begun = {k: a for k, a in new.items() if k.startswith("stage_")}
+    own = {k: a for k, a in new.items() if k not in begun}
+    stage = inner.stage
+    if stage is not None:
+        stage = stage._replace(
+            **{k.removeprefix("stage_"): a for k, a in begun.items()}
+        )
+    return inner._replace(quench=memory, stage=stage, **own)

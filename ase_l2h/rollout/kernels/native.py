@@ -1,0 +1,142 @@
+"""Whole searches in machine code of this processor, made by the system's compiler.
+
+Optional: needs a C++ compiler (``c++``, or the one that ``CXX`` names) when it is used
+for the first time, and nothing else. Sixteen structures fill a 512-bit vector, one in
+each lane, and take all their steps before the next sixteen do, so weights and state
+stay in the cache. Compiled libraries are kept in the cache folder.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ase_l2h._internal.cache import cache_folder
+from ase_l2h.optimizers.base import SearchState
+from ase_l2h.rollout.kernels import layout as fused
+from ase_l2h.system import System
+
+__all__ = ["advance", "build", "compiler", "supports"]
+
+LANES = 16
+FLAGS = (
+    *("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared"),
+    *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
+)
+
+
+def compiler() -> str | None:
+    """Path of the C++ compiler, None where there is none."""
+    return shutil.which(os.environ.get("CXX") or "c++")
+
+
+def supports(
+    optimizer: Any, potential: Any, system: System, double: bool = False
+) -> str | None:
+    """Why this backend cannot run a search; None when it can."""
+    reason = fused.missing(optimizer, potential, system, double)
+    if reason is not None:
+        return reason
+    if np.ndim(system.species) > 1:
+        return "its lanes share one order of species"
+    if compiler() is None:
+        return "there is no C++ compiler; install one, or name it in CXX"
+    return None
+
+
+def build(
+    macros: dict[str, int | str],
+    folder: Path,
+    lanes: int = LANES,
+    options: Sequence[str] = (),
+) -> Path:
+    """Compile the kernels into ``folder``, unless that has been done.
+
+    Raises
+    ------
+    RuntimeError
+        With what the compiler said.
+    """
+    program = compiler()
+    if program is None:
+        raise RuntimeError("there is no C++ compiler; install one, or name it in CXX")
+    arguments = [*FLAGS, *options, f"-DLANES={lanes}"]
+    arguments += fused.macros_as_options(macros)
+    sources = sorted(p for p in fused.KERNELS.iterdir() if p.suffix in (".h", ".cpp"))
+    content = b"".join(p.read_bytes() for p in sources)
+    kind = platform.machine() + platform.processor() + _processor()
+    text = " ".join([program, *arguments, kind])
+    digest = hashlib.sha256(content + text.encode()).hexdigest()[:16]
+    library = folder / f"native-{digest}.so"
+    if library.exists():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=".so", dir=folder)
+    os.close(handle)
+    command = [program, *arguments, str(fused.KERNELS / "host.cpp"), "-o", name]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        os.unlink(name)
+        raise RuntimeError(f"{program} failed: {result.stderr[:1000]}")
+    # Atomic: another process may be at it.
+    os.replace(name, library)
+    return library
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.is_file():
+        return ""
+    lines = information.read_text(errors="replace").splitlines()
+    return "".join(sorted({x for x in lines if x.startswith(("model name", "flags"))}))
+
+
+@lru_cache(maxsize=64)
+def load(library: Path) -> Any:
+    """The function ``advance`` of a compiled library."""
+    function = ctypes.CDLL(str(library)).advance
+    function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+    function.restype = ctypes.c_bool
+    return function
+
+
+@lru_cache(maxsize=64)
+def _built(macros: tuple[tuple[str, int | str], ...], folder: Path) -> Any:
+    return load(build(dict(macros), folder))
+
+
+def advance(
+    optimizer: Any,
+    potential: Any,
+    system: System,
+    state: SearchState,
+    n_steps: int,
+    function: Any = None,
+) -> SearchState:
+    """Take ``n_steps`` steps; the interpreter lock is released meanwhile.
+
+    ``function`` is what :func:`load` gives; compiled here when None.
+    """
+    if function is None:
+        macros = fused.definitions(optimizer, potential, system)
+        function = _built(tuple(macros.items()), cache_folder() / "native")
+    work = fused.launch(optimizer, potential, system, state, n_steps)
+    held = {
+        name: np.array(array, fused.number_type(name), order="C")
+        for name, array in work.arrays.items()
+    }
+    block = work.block(lambda array: array.ctypes.data, held)
+    if not function(block.ctypes.data, 0, work.numbers["batch"]):
+        raise MemoryError("no memory for the state of the structures")
+    return work.finish(held, n_steps)

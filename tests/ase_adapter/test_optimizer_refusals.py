@@ -1,0 +1,255 @@
+"""What Learn2Hop refuses: one sentence that says what to do, nothing touched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixBondLength, Hookean
+from ase.filters import FrechetCellFilter, UnitCellFilter
+from ase.mep import NEB
+from ase.parallel import world
+
+from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
+from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
+from ase_l2h.ase_adapter.optimizer import Learn2Hop
+
+
+def argon(**keywords) -> Atoms:
+    """A square of argon."""
+    positions = [[0.0, 0, 0], [1.1, 0, 0], [0, 1.1, 0], [1.1, 1.1, 0]]
+    return Atoms("Ar4", positions, **({"calculator": LennardJones()} | keywords))
+
+
+def silicon(calculator=None) -> Atoms:
+    """A crystal."""
+    atoms = bulk("Si", "diamond", a=5.431, cubic=True)
+    atoms.calc = StillingerWeber() if calculator is None else calculator
+    return atoms
+
+
+def with_positions(index, values) -> Atoms:
+    """The square with one atom elsewhere."""
+    atoms = argon()
+    atoms.positions[index] = values
+    return atoms
+
+
+def constrained(constraint) -> Atoms:
+    """The square under a constraint."""
+    atoms = argon()
+    atoms.set_constraint(constraint)
+    return atoms
+
+
+def partly_periodic() -> Atoms:
+    """Silicon as a film."""
+    atoms = silicon()
+    atoms.pbc = [True, True, False]
+    return atoms
+
+
+def film() -> Atoms:
+    """Copper with vacuum on both sides."""
+    atoms = fcc111("Cu", (2, 2, 2), vacuum=5.0)
+    atoms.calc = EMT()
+    return atoms
+
+
+def squeezed(cell) -> Atoms:
+    """Silicon in an impossible cell."""
+    atoms = silicon()
+    atoms.set_cell(cell)
+    return atoms
+
+
+def stored() -> Atoms:
+    """As a file holds it."""
+    atoms = argon()
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0)
+    return atoms
+
+
+def chain() -> NEB:
+    """Three images."""
+    return NEB([argon() for _ in range(3)], method="improvedtangent")
+
+
+STRUCTURES = {
+    "no calculator": (lambda: argon(calculator=None), ValueError, "set atoms.calc"),
+    "stored results": (stored, ValueError, "set atoms.calc to one that can compute"),
+    "NaN": (lambda: with_positions(1, np.nan), ValueError, "position of atom 1"),
+    "infinite": (lambda: with_positions(2, np.inf), ValueError, "position of atom 2"),
+    "overlap": (
+        lambda: with_positions(3, [1.1, 0.01, 0]),
+        ValueError,
+        "atoms 1 and 3 overlap",
+    ),
+    "coincident": (lambda: with_positions(3, [0, 0, 0]), ValueError, "move them apart"),
+    "empty": (
+        lambda: Atoms(calculator=LennardJones()),
+        ValueError,
+        "no atoms; add at least two",
+    ),
+    "one atom": (
+        lambda: Atoms("Ar", calculator=LennardJones()),
+        ValueError,
+        "at least 2",
+    ),
+    "no parameters": (
+        lambda: argon(calculator=Gupta("AgAu")),
+        ValueError,
+        "no Gupta parameters for Ar",
+    ),
+    "no cut-off": (
+        lambda: silicon(LennardJones()),
+        ValueError,
+        "switch off periodicity",
+    ),
+    "film": (partly_periodic, ValueError, "all three directions periodic or none"),
+    "film, slow": (film, ValueError, "periodic along a, b only"),
+    "flat cell": (
+        lambda: squeezed([[5, 0, 0], [0, 5, 0], [5, 5, 0]]),
+        ValueError,
+        "spans a volume",
+    ),
+    "small cell": (
+        lambda: squeezed(np.diag([0.1, 5.4, 5.4])),
+        ValueError,
+        "images of atom 0 are 0.1 apart",
+    ),
+    "Hookean": (
+        lambda: constrained(Hookean(0, 1, k=1.0, rt=1.0)),
+        ValueError,
+        "Hookean is not supported; use FixAtoms or FixCartesian",
+    ),
+    "bond": (
+        lambda: constrained(FixBondLength(0, 1)),
+        ValueError,
+        "use FixAtoms or FixCartesian",
+    ),
+    "all fixed": (
+        lambda: constrained(FixAtoms(range(4))),
+        ValueError,
+        "nothing can move",
+    ),
+    "cell filter": (
+        lambda: FrechetCellFilter(silicon()),
+        TypeError,
+        "FrechetCellFilter cannot be used; pass the Atoms",
+    ),
+    "old filter": (lambda: UnitCellFilter(silicon()), TypeError, "pass the Atoms"),
+    "NEB": (chain, TypeError, "not of a NEB; pass Atoms"),
+    "text": (lambda: "Ar13", TypeError, "not of a str; pass Atoms"),
+    "nothing": (lambda: None, TypeError, "pass Atoms"),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures_that_cannot_be_searched(name: str, tmp_path: Path):
+    make, kind, message = STRUCTURES[name]
+    atoms = make()
+    before = atoms.positions.copy() if isinstance(atoms, Atoms) else None
+    trajectory = tmp_path / "old.traj"
+    trajectory.write_bytes(b"results of last week")
+    with pytest.raises(kind, match=message) as caught:
+        Learn2Hop(atoms, trajectory=str(trajectory), logfile=None)
+    one_sentence(caught.value)
+    assert trajectory.read_bytes() == b"results of last week"
+    if before is not None:
+        np.testing.assert_array_equal(atoms.positions, before)
+
+
+ARGUMENTS = {
+    "unknown weights": ({"weights": "lj-v9"}, ValueError, "no weights named 'lj-v9'"),
+    "missing weights": (
+        {"weights": "no/such.safetensors"},
+        ValueError,
+        "check the path",
+    ),
+    "horizon 0": ({"horizon": 0}, ValueError, "horizon is 0; give a whole number"),
+    "horizon -5": ({"horizon": -5}, ValueError, "horizon is -5"),
+    "horizon 1e9": ({"horizon": 10**9}, ValueError, "to 10000000"),
+    "no starts": ({"n_starts": 0}, ValueError, "n_starts is 0"),
+    "many starts": ({"n_starts": 10**8}, ValueError, "n_starts is 100000000"),
+    "time": ({"max_seconds": -1.0}, ValueError, "max_seconds is -1.0; give a time"),
+    "no time": ({"max_seconds": 0.0}, ValueError, "give a time above 0"),
+    "time NaN": ({"max_seconds": float("nan")}, ValueError, "max_seconds is nan"),
+    "target NaN": ({"target_energy": float("nan")}, ValueError, "give a number"),
+    "backend": ({"backend": "magic"}, ValueError, "no backend named 'magic'"),
+    "device": ({"device": "abacus"}, ValueError, "no 'abacus' device"),
+    "length": ({"length_scale": 0.0}, ValueError, "length_scale is 0.0"),
+    "energy": ({"energy_scale": -1.0}, ValueError, "energy_scale is -1.0"),
+    "seed": ({"rng": -1}, ValueError, "give a seed from 0"),
+    "large seed": ({"rng": 2**32}, ValueError, "to 2\\^32 - 1"),
+    "option": ({"maxstep": 0.2}, TypeError, "maxstep"),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_that_make_no_sense(name: str):
+    arguments, kind, message = ARGUMENTS[name]
+    atoms = argon()
+    with pytest.raises(kind, match=message) as caught:
+        Learn2Hop(atoms, logfile=None, **arguments)
+    one_sentence(caught.value)
+    np.testing.assert_array_equal(atoms.positions, argon().positions)
+
+
+@pytest.mark.parametrize(
+    ("check", "kind", "message"),
+    [
+        (lambda: checked_count("horizon", 2.5, 9), ValueError, "horizon is 2.5; give"),
+        (lambda: checked_count("n_starts", True, 9), ValueError, "is True; give"),
+        (lambda: checked_number("target_energy", "low"), ValueError, "is 'low'; give"),
+        (lambda: checked_seed("dice", world), TypeError, "rng is a str; give a seed"),
+    ],
+)
+def test_arguments_of_another_type(check, kind, message):
+    """Where no type checker has been before."""
+    with pytest.raises(kind, match=message):
+        check()
+
+
+def test_fresh_starts_beside_fixed_atoms():
+    atoms = constrained(FixAtoms([0]))
+    with pytest.raises(ValueError, match="move the fixed atoms; use n_starts=1"):
+        Learn2Hop(atoms, n_starts=2, logfile=None)
+
+
+def test_negative_steps():
+    with pytest.raises(ValueError, match="steps is -1; give 0 or more"):
+        Learn2Hop(argon(), logfile=None).run(steps=-1)
+
+
+def test_a_structure_spoilt_after_the_constructor():
+    atoms = argon()
+    search = Learn2Hop(atoms, logfile=None)
+    atoms.positions[0] = np.nan
+    with pytest.raises(ValueError, match="position of atom 0"):
+        search.run()
+
+
+def test_a_calculator_without_a_finite_energy():
+    class Lost(EMT):
+        def calculate(self, *arguments, **keywords):
+            super().calculate(*arguments, **keywords)
+            self.results["energy"] = self.results["free_energy"] = np.nan
+
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = Lost()
+    with pytest.raises(ValueError, match="no finite energy and forces"):
+        Learn2Hop(atoms, logfile=None).run()
+
+
+def one_sentence(error: BaseException) -> None:
+    """No line breaks, no full stop on the way."""
+    text = str(error)
+    assert "\n" not in text
+    assert not re.search(r"\. [A-Z]", text), text

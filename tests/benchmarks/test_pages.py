@@ -1,0 +1,105 @@
+"""Pages say what the committed records say."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch):
+    """Modules of ``benchmarks``, which is no part of the package."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(f"benchmarks.{name}")
+
+    return load
+
+
+def test_the_comparison_page_has_the_record_of_peers(pages):
+    peers = pages("peers_page")
+    assert "\n".join(peers.section()).rstrip() in (DOCS / "comparison.md").read_text()
+    assert "\n".join(peers.verdicts()) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("section", ["aims", "native", "waiting", "gpu"])
+def test_the_speed_page_has_the_last_run_of_every_section(pages, section):
+    text = getattr(pages("speed_page"), section)()
+    assert len(text) > 100
+    assert text in (DOCS / "speed.md").read_text()
+
+
+def test_shares_of_the_peak_are_those_of_the_same_run(pages):
+    speed = pages("speed_page")
+    (*_, record) = speed.latest("throughput")
+    peak = speed.beside("peak", record)["operations_per_second"] / 1e9
+    assert f"Peak: {peak:.0f} GFLOP/s" in (DOCS / "speed.md").read_text()
+
+
+def test_the_results_page_has_every_horizon(pages):
+    text = (DOCS / "results.md").read_text()
+    assert "\n".join(pages("render").long_runs()) in text
+    assert pages("render").aims() in text
+
+
+def test_every_released_weight_file_has_a_card_of_its_records(pages):
+    render = pages("render")
+    rows = render.summarise(render.read("results.jsonl"))
+    for name, entry in render.manifest()["weights"].items():
+        card = (ROOT / "pretrained" / f"{name}.md").read_text()
+        assert entry["sha256"] in card
+        mine = [row for row in rows if row["sha256"] == entry["sha256"]]
+        assert mine, name
+        for row in mine:
+            shown = f"| {row['hits']}/{row['starts']} | {row['low']:.3f}-"
+            assert f"| {row['target']} | " in card
+            assert shown in card, (name, row["target"])
+
+
+def test_horizons_stand_side_by_side_with_the_paper_below(pages):
+    horizons = pages("horizons")
+    row = {
+        "target": "LJ13",
+        "method": "`lj`",
+        "steps": 1000,
+        "mean": -44.0,
+        "lowest": -44.3268,
+        "hits": 3,
+        "starts": 4,
+        "to_minimum": 1400.0,
+    }
+    other = row | {"steps": 50_000, "hits": 0, "to_minimum": None}
+    ignored = row | {"steps": 300}
+    lines = horizons.table([row, ignored, other])
+    assert lines[2] == (
+        "| LJ13 | `lj` | -44.00 / -44.33; 3/4, 1,400 per hit | - | "
+        "-44.00 / -44.33; 0/4 |"
+    )
+    published = json.loads(horizons.PAPER.read_text())["table2"]
+    assert len(lines) == 3 + len(published["columns"])
+    assert lines[3] == "| LJ13 | *the paper's Adam* | - | - | -40.58 / -44.33 |"
+    assert len(horizons.table([row | {"target": "LJ19"}])) == 3
+
+
+def test_a_loss_is_named_and_a_tie_said_to_be_one(pages):
+    peers, estimates = pages("peers_page"), pages("peers_page").Estimate
+    means = {
+        ("scipy", "LJ13"): estimates(100.0, 80.0, 130.0),
+        ("anneal", "LJ13"): estimates(180.0, 150.0, 220.0),
+        ("ase_l2h bh", "LJ13"): estimates(200.0, 160.0, 260.0),
+        ("ase_l2h learned", "LJ13"): estimates(90.0, 70.0, 110.0),
+    }
+    means |= {(m, "LJ13"): None for m in peers.NAMES if (m, "LJ13") not in means}
+    (line,) = peers._losses(["LJ13"], means)
+    assert line.startswith("* LJ13, **ours**, `bh`: SciPy")
+    assert "(2.00 times fewer)" in line
+    assert "(1.11 times fewer, intervals overlap)" in line
+    assert peers._verdict("LJ13", means).endswith("as many; the intervals overlap.")
