@@ -3,7 +3,7 @@
     from ase_l2h import Learn2Hop, LennardJones
 
 The names below are imported on first use: ``import ase_l2h`` loads neither JAX nor ASE.
-``ase_l2h.search.multistart`` and ``ase_l2h.rollout`` are modules; their main functions bear the
+``ase_l2h.search`` and ``ase_l2h.rollout`` are modules; their main functions bear the
 same names (``ase_l2h.search.multistart.search``).
 """
 

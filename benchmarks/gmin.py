@@ -28,7 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ase_l2h.comparison.first_encounter import first_encounters, mean_wait
-from ase_l2h.optimizers import BasinHopping, Moves, Stages
+from ase_l2h.optimizers import BasinHopping, Moves, Restarts
 from ase_l2h.rules import Lbfgs
 from ase_l2h.targets import lennard_jones_minimum, named_target
 from benchmarks.machine import machine_class, versions
@@ -73,7 +73,7 @@ def gmin_basin_hopping() -> BasinHopping:
         moves=Moves(size=0.40 / D0, surface=0.51, container=2.0),
         temperature=1.0,
         acceptance=0.5,
-        stages=Stages(stall=40, same=0.003, n_known=20),
+        restarts=Restarts(stall=40, same=0.003, n_known=20),
         max_quench=600,
     )
 

@@ -27,7 +27,7 @@ SEARCH = ("search", "LJ13", "--json", "--quiet")
 ROLLOUT = """
 import json, pathlib, resource, sys, time
 import jax, numpy as np
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
 from ase_l2h.search.multistart import make_starts
@@ -50,7 +50,7 @@ def peak_bytes():
 before = peak_bytes()
 begun = time.perf_counter()
 run = Rollout(
-    Descent(rule), target.potential, target.system, starts, jax.random.key(1)
+    RuleOptimizer(rule), target.potential, target.system, starts, jax.random.key(1)
 )
 run.advance(1)
 compiled = time.perf_counter() - begun
@@ -71,7 +71,7 @@ os.sched_setaffinity(0, cores)
 import jax
 jax.config.update("jax_num_cpu_devices", devices)
 import numpy as np
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
 from ase_l2h.search.multistart import make_starts
@@ -82,7 +82,7 @@ rule = RULES["equivariant"]
 rule = rule.create(jax.random.key(0), rule.features_type())
 
 run = Rollout(
-    Descent(rule), target.potential, target.system, starts, jax.random.key(1),
+    RuleOptimizer(rule), target.potential, target.system, starts, jax.random.key(1),
     device=jax.local_devices()[:devices],
 )
 run.advance(steps)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.potentials.base import energy_and_gradient
 from ase_l2h.rollout import Rollout
 from ase_l2h.rollout.scan import COMPILER_OPTIONS
@@ -73,12 +73,12 @@ def stepping(
     target: Target, starts: np.ndarray, stepper: str, backend: str = "auto"
 ) -> Rollout:
     """A rollout of an untrained rule of an architecture, FIRE or basin hopping."""
-    optimizer: Any = Descent(Fire())
+    optimizer: Any = RuleOptimizer(Fire())
     if stepper == "bh":
         optimizer = strong_basin_hopping(target.system)
     elif stepper != "fire":
         rule = RULES[stepper]
-        optimizer = Descent(rule.create(jax.random.key(0), rule.features_type()))
+        optimizer = RuleOptimizer(rule.create(jax.random.key(0), rule.features_type()))
     search = (optimizer, target.potential, target.system, starts)
     return Rollout(*search, jax.random.key(1), backend=backend)
 

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rollout import Rollout, relax_rollout
 from ase_l2h.rules import Adam, Fire
 from ase_l2h.rules.base import Rule
@@ -57,7 +57,7 @@ def measured(
     """Relaxed energies after ``steps`` from the tuning starts."""
     positions = make_starts(target.system, SEED, 0, starts)
     key = jax.random.key(SEED)
-    run = Rollout(Descent(rule), target.potential, target.system, positions, key)
+    run = Rollout(RuleOptimizer(rule), target.potential, target.system, positions, key)
     run.advance(steps)
     run.evaluate()
     relaxed = relax_rollout(run, target.potential, target.system, start=positions)

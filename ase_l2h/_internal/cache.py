@@ -11,7 +11,7 @@ CACHE_VARIABLE = "ASE_L2H_CACHE"
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded weights and compiled code; the variable ``ASE_L2H_CACHE`` overrides it."""
+    """Folder of weights and compiled code; ``ASE_L2H_CACHE`` overrides it."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(os.path.expanduser(chosen)).absolute()

@@ -2,7 +2,7 @@
 
 A :class:`KernelWalk` runs all starts in a compiled rollout of a known potential. A
 :class:`CalculatorWalk` asks the atoms' calculator once per inner step and start. Both
-drive the same :class:`~ase_l2h.optimizers.rule_steps.Descent` and keep the same state.
+drive the same optimizer, a rule joined with energies, and keep the same state.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ase_l2h.optimizers import Descent
-from ase_l2h.optimizers.rule_steps import descents
+from ase_l2h.optimizers import RuleOptimizer
+from ase_l2h.optimizers.rule_steps import rule_optimizers
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout import Rollout, quench, relax_rollout
-from ase_l2h.rollout.calculator import MeasuredRollout
+from ase_l2h.rollout.calculator import CalculatorRollout
 from ase_l2h.rules import Lbfgs
 from ase_l2h.system import System
 
@@ -202,7 +202,7 @@ class KernelWalk(Walk):
         self.device = device
         self.relaxation_evaluations = 0
         self.run = Rollout(
-            descents(rule),
+            rule_optimizers(rule),
             potential,
             system,
             np.asarray(starts, dtype=np.float32),
@@ -303,7 +303,9 @@ class CalculatorWalk(Walk):
         self._key = key
         # One call at a time is too few starts for a portfolio: its first rule.
         rule = rule[0] if isinstance(rule, tuple) else rule
-        self.run = MeasuredRollout(Descent(rule), system, starts, key, self._measure)
+        self.run = CalculatorRollout(
+            RuleOptimizer(rule), system, starts, key, self._measure
+        )
 
     def _measure(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         self.probe.move(self.frame.outside(positions))
@@ -336,8 +338,8 @@ class CalculatorWalk(Walk):
 
     def polish(self, positions: np.ndarray, fmax: float) -> Structure:
         """Relax one structure by L-BFGS."""
-        run = MeasuredRollout(
-            Descent(Lbfgs(), fmax=fmax / 2),
+        run = CalculatorRollout(
+            RuleOptimizer(Lbfgs(), fmax=fmax / 2),
             self.system,
             self.frame.inside(positions)[..., None],
             self._key,

@@ -16,14 +16,14 @@ from ase_l2h.system import System
 
 __all__ = [
     "GRADIENT_CLIP",
-    "Descent",
     "Evaluation",
+    "RuleOptimizer",
     "charged_evaluation",
-    "descents",
     "displaced",
     "free_mask",
     "observe",
     "reduced_system",
+    "rule_optimizers",
 ]
 
 # The paper clips gradients at 1e5 (reduced units): beyond it two atoms have collided
@@ -133,7 +133,7 @@ def displaced(
 
 
 @pytree_dataclass
-class Descent:
+class RuleOptimizer:
     """One charged evaluation and one displacement of ``rule`` per step.
 
     Parameters
@@ -196,8 +196,8 @@ class Descent:
         )
 
 
-def descents(rule: Any) -> Descent | list[Descent]:
+def rule_optimizers(rule: Any) -> RuleOptimizer | list[RuleOptimizer]:
     """The optimizer of a rule, or the list of those of a tuple of rules."""
     if isinstance(rule, tuple):
-        return [Descent(each) for each in rule]
-    return Descent(rule)
+        return [RuleOptimizer(each) for each in rule]
+    return RuleOptimizer(rule)

@@ -452,7 +452,7 @@ def rollout(
     Parameters
     ----------
     optimizer
-        A :class:`~ase_l2h.optimizers.rule_steps.Descent`, say.
+        A :class:`~ase_l2h.optimizers.rule_steps.RuleOptimizer`, say.
     potential, system
         What is minimised. ``system``'s scales must be concrete.
     positions

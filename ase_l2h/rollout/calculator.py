@@ -22,11 +22,11 @@ from ase_l2h.potentials.base import EnergyAndGradient
 from ase_l2h.rollout.scan import initialise_state
 from ase_l2h.system import System
 
-__all__ = ["MeasuredRollout", "Measurement"]
+__all__ = ["CalculatorRollout", "PointPotential"]
 
 
 @pytree_dataclass
-class Measurement:
+class PointPotential:
     """A potential that knows one point only: what has been measured there."""
 
     value: Float[Array | np.ndarray, "*batch"]
@@ -58,12 +58,12 @@ _initialise = jax.jit(initialise_state)
 
 @jax.jit
 def _step(
-    optimizer: Any, measured: Measurement, system: System, state: Any, key: Array
+    optimizer: Any, measured: PointPotential, system: System, state: Any, key: Array
 ) -> SearchState:
     return optimizer.step(key, state, system, measured)
 
 
-class MeasuredRollout:
+class CalculatorRollout:
     """A batch of searches, one call of ``measure`` per step and structure.
 
     Looks like :class:`~ase_l2h.rollout.batch.Rollout`.
@@ -94,7 +94,7 @@ class MeasuredRollout:
         self.count = positions.shape[2]
         self.steps = 0
         self._key = key
-        nothing = Measurement(np.zeros(self.count), np.zeros_like(positions))
+        nothing = PointPotential(np.zeros(self.count), np.zeros_like(positions))
         with jax.enable_x64(True):
             start = jnp.asarray(positions)
             self._state = _initialise(optimizer, nothing, system, start, key)
@@ -117,7 +117,7 @@ class MeasuredRollout:
                 energies[b], gradients[..., b] = self.measure(positions[..., b])
             with jax.enable_x64(True):
                 key = jax.random.fold_in(self._key, self.steps)
-                measured = Measurement(energies, gradients)
+                measured = PointPotential(energies, gradients)
                 self._state = _step(
                     self.optimizer, measured, self.system, self._state, key
                 )

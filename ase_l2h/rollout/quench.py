@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h.optimizers.rule_steps import Descent
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.batch import Device, Rollout, Status
 from ase_l2h.rules.lbfgs import Lbfgs
@@ -72,7 +72,7 @@ def quench(
         scale = np.asarray(system.energy_scale) / np.asarray(system.length_scale)
         fmax = QUENCH_FMAX * float(np.min(scale))
     run = Rollout(
-        Descent(Lbfgs(), fmax=fmax),
+        RuleOptimizer(Lbfgs(), fmax=fmax),
         potential,
         system,
         np.asarray(positions, dtype=np.float64),

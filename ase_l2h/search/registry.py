@@ -12,10 +12,10 @@ from ase_l2h.optimizers import (
     Compression,
     Moves,
     Optimizer,
-    Stages,
+    Restarts,
     paper_basin_hopping,
 )
-from ase_l2h.optimizers.rule_steps import descents
+from ase_l2h.optimizers.rule_steps import rule_optimizers
 from ase_l2h.rules import Adam, Fire, GradientDescent
 from ase_l2h.system import System
 from ase_l2h.weights.load import Weights, load_weights
@@ -51,7 +51,7 @@ def strong_basin_hopping(system: System) -> BasinHopping:
     return BasinHopping(
         moves=Moves(surface=0.5, swap=0.5 if alloy else None),
         compression=Compression(strength=40.0, share=0.5),
-        stages=Stages(stall=20),
+        restarts=Restarts(stall=20),
     )
 
 
@@ -105,9 +105,9 @@ def make_optimizer(
         Methods that hop stop there (the potential's unit).
     """
     if weights is not None:
-        return descents(weights.for_horizon(n_steps).rule)
+        return rule_optimizers(weights.for_horizon(n_steps).rule)
     if method not in HOPPING:
-        return descents(CLASSICAL[method])
+        return rule_optimizers(CLASSICAL[method])
     hopping = paper_basin_hopping()
     if method == "bh":
         hopping = strong_basin_hopping(system)

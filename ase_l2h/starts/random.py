@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import replace
-from ase_l2h.optimizers.rule_steps import Descent
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.rollout.scan import advance, initialise_state
 from ase_l2h.rules.gradient_descent import GradientDescent
@@ -98,7 +98,7 @@ def random_starts(
     spheres = SoftSphere()
     # Their energy is a pure number: the potential's unit must not change the rate.
     system = replace(system, energy_scale=1.0)
-    optimizer = Descent(
+    optimizer = RuleOptimizer(
         GradientDescent(RATE),
         fmax=OVERLAP / jnp.max(jnp.asarray(system.length_scale, dtype)),
     )

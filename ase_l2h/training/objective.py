@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from ase_l2h._internal.pytree import replace
 from ase_l2h.optimizers.base import SearchState
-from ase_l2h.optimizers.rule_steps import Descent
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.kernels import native
 from ase_l2h.rollout.scan import (
@@ -107,10 +107,10 @@ def unroll(
     the lowest point seen. Only with ``loop`` of the backend ``scan`` can this be
     compiled.
     """
-    hopping = Descent(rule)
+    hopping = RuleOptimizer(rule)
     state = loop.initialise(hopping, potential, system, starts, key)
     state = loop.advance(hopping, potential, system, state, key, 0, horizon)
-    quench = Descent(quench_rule)
+    quench = RuleOptimizer(quench_rule)
     final = state.best_positions if from_best else state.positions
     settled = loop.initialise(quench, potential, system, final, key)
     settled = loop.advance(quench, potential, system, settled, key, 0, quench_steps)

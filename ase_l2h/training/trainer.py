@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from ase_l2h._internal.pytree import replace
-from ase_l2h.optimizers.rule_steps import Descent
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.rules.learned import RULES
 from ase_l2h.training.config import TrainingConfig
@@ -161,7 +161,7 @@ class Trainer:
         )
         self.outer = self.estimator.outer(schedule)
         self.tasks = {name: tasks[name] for name in dict.fromkeys(config.tasks)}
-        searches = [Descent(self.rule), Descent(QUENCHES[config.quench])]
+        searches = [RuleOptimizer(self.rule), RuleOptimizer(QUENCHES[config.quench])]
         for task in self.tasks.values():
             choose_backend(
                 config.backend,

@@ -51,7 +51,7 @@ def test_the_record_says_what_was_declared_and_run(compared, folder):
         assert line["tolerance"] == pytest.approx(1e-4)
         assert 0 <= line["compile_seconds"] <= line["wall_seconds"]
         assert line["versions"]["jax"]
-        assert line["settings"].startswith(("Descent(", "BasinHopping("))
+        assert line["settings"].startswith(("RuleOptimizer(", "BasinHopping("))
         assert len(line["found"]) == len(line["evaluations"]) == len(line["energies"])
 
 

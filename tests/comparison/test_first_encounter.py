@@ -15,14 +15,14 @@ from ase_l2h.comparison.first_encounter import (
     first_encounters,
     mean_wait,
 )
-from ase_l2h.optimizers import BasinHopping, Moves, Stages
+from ase_l2h.optimizers import BasinHopping, Moves, Restarts
 from ase_l2h.targets import named_target
 
 LJ13 = named_target("LJ13")
 # Published, sigma = epsilon = 1.
 ICOSAHEDRON = -44.326801
 CHAINS = 5
-OPTIMIZER = BasinHopping(moves=Moves(surface=0.5), stages=Stages(stall=20))
+OPTIMIZER = BasinHopping(moves=Moves(surface=0.5), restarts=Restarts(stall=20))
 
 
 @pytest.fixture(autouse=True)

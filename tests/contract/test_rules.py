@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ase_l2h._internal.pytree import replace
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.rollout.scan import advance, initialise_state
 from ase_l2h.rules import Adam, Fire, GradientDescent, Lbfgs
@@ -88,7 +88,7 @@ def walk(rule, potential, system, positions, steps):
     """Positions after ``steps`` steps from ``(3, n, *batch)``."""
     # Runs when the walk is traced, and never when what was compiled is used again.
     TRACES.append(type(rule))
-    optimizer, key = Descent(rule), jax.random.key(0)
+    optimizer, key = RuleOptimizer(rule), jax.random.key(0)
     state = initialise_state(optimizer, potential, system, positions, key)
     return advance(optimizer, potential, system, state, key, 0, steps).positions
 
@@ -193,7 +193,7 @@ def test_the_papers_rule_knows_its_axes_but_not_their_names(starts):
 
 def test_compiled_and_plain_python_agree(rule, starts):
     system = make_system(np.zeros(7, int), length_scale=D0)
-    start, key, optimizer = starts[..., 0], jax.random.key(0), Descent(rule)
+    start, key, optimizer = starts[..., 0], jax.random.key(0), RuleOptimizer(rule)
     with jax.enable_x64(True):
         arguments = (system, LennardJones())
         state = optimizer.init(key, jnp.asarray(start), *arguments)
@@ -277,7 +277,7 @@ def test_the_rules_are_those_of_the_package():
         for item in exported
         if hasattr(item, "update")
         and not getattr(item, "_is_protocol", False)
-        # Stages of basin hopping have an update, too, but of something else.
+        # Restarts of basin hopping have an update, too, but of something else.
         and "observation" in inspect.signature(item.update).parameters
     }
     listed = {type(make()) for make in RULES.values()}

@@ -11,7 +11,7 @@ import pytest
 from reference_data import structures
 
 from ase_l2h._internal.pytree import pytree_dataclass
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.optimizers.rule_steps import (
     GRADIENT_CLIP,
     charged_evaluation,
@@ -100,7 +100,7 @@ def test_quenchers_find_the_way_back_to_a_known_minimum(rule, n, charge):
     system = make_system(np.zeros(n, int), length_scale=2 ** (1 / 6))
     with jax.enable_x64(True):
         state = descend(
-            Descent(rule, fmax=1e-5),
+            RuleOptimizer(rule, fmax=1e-5),
             LennardJones(),
             system,
             jnp.asarray(starts),
@@ -118,7 +118,7 @@ def test_what_has_converged_is_neither_moved_nor_charged():
     starts = np.stack([minimum, minimum + rng.normal(size=(3, 7), scale=0.1)], axis=-1)
     system = make_system(np.zeros(7, int))
     with jax.enable_x64(True):
-        optimizer = Descent(GradientDescent(rate=0.001), fmax=1e-3)
+        optimizer = RuleOptimizer(GradientDescent(rate=0.001), fmax=1e-3)
         arguments = (optimizer, LennardJones(), system, jnp.asarray(starts))
         early = descend(*arguments, 1)
         late = descend(*arguments, 30)
@@ -138,7 +138,7 @@ def test_the_best_is_the_lowest_energy_that_was_evaluated():
     minimum, _ = lj_minimum(7)
     starts = minimum[..., None] + rng.normal(size=(3, 7, 6), scale=0.15)
     system, potential = make_system(np.zeros(7, int)), LennardJones()
-    optimizer = Descent(GradientDescent(rate=0.03, max_step=0.2))
+    optimizer = RuleOptimizer(GradientDescent(rate=0.03, max_step=0.2))
     positions = jnp.asarray(starts, jnp.float32)
     energies, places = [], []
     for steps in range(40):
@@ -165,7 +165,9 @@ def test_lbfgs_takes_a_step_back_that_raised_the_energy():
     rule = Lbfgs(first_step=0.05, max_step=0.5)
     with jax.enable_x64(True):
         arguments = (LennardJones(), make_system(np.zeros(7, int)), jnp.asarray(start))
-        states = [descend(Descent(rule), *arguments, steps) for steps in range(40)]
+        states = [
+            descend(RuleOptimizer(rule), *arguments, steps) for steps in range(40)
+        ]
     places = [np.asarray(s.positions) for s in states]
     places = [p - p.mean(axis=1, keepdims=True) for p in places]
     energies = [float(s.energy) for s in states[1:]]
@@ -188,7 +190,7 @@ def test_evaluate_brings_energy_and_force_to_the_last_point():
     minimum, _ = lj_minimum(7)
     system = make_system(np.zeros(7, int))
     start = jnp.asarray(1.02 * minimum, jnp.float32)
-    state = descend(Descent(GradientDescent()), LennardJones(), system, start, 3)
+    state = descend(RuleOptimizer(GradientDescent()), LennardJones(), system, start, 3)
     settled = jax.jit(evaluate)(LennardJones(), system, state)
     value = charged_evaluation(LennardJones(), state.positions, system)
     assert settled.force < state.force
@@ -202,7 +204,7 @@ def test_coincident_atoms_are_no_minimum():
     positions = np.array([[0, 0, 5], [0, 0, 0], [0, 0, 0]], np.float32)
     system, potential = make_system([0, 0, 0]), LennardJones()
     state = descend(
-        Descent(Lbfgs(), fmax=0.1), potential, system, jnp.asarray(positions), 5
+        RuleOptimizer(Lbfgs(), fmax=0.1), potential, system, jnp.asarray(positions), 5
     )
     assert state.energy == np.inf
     assert state.force == np.inf
@@ -219,7 +221,11 @@ def test_a_gradient_that_overflows_is_no_minimum():
     assert value.force == np.inf
     assert np.all(np.isfinite(value.gradient))
     state = descend(
-        Descent(Fire(), fmax=0.1), LennardJones(), make_system([0, 0]), positions, 3
+        RuleOptimizer(Fire(), fmax=0.1),
+        LennardJones(),
+        make_system([0, 0]),
+        positions,
+        3,
     )
     assert state.active
 
@@ -233,8 +239,11 @@ def test_an_energy_that_is_not_finite_counts_as_infinite(bad):
     assert list(value.energy) == [np.inf, -1.0]
     assert value.force[0] == np.inf
     np.testing.assert_allclose(value.force[1], np.sqrt(3), rtol=1e-6)
-    state = Descent(Echo()).step(
-        KEY, Descent(Echo()).init(KEY, positions, system, potential), system, potential
+    state = RuleOptimizer(Echo()).step(
+        KEY,
+        RuleOptimizer(Echo()).init(KEY, positions, system, potential),
+        system,
+        potential,
     )
     assert list(state.best_energy) == [np.inf, -1.0]
 
@@ -243,7 +252,7 @@ def test_a_rule_that_answers_nan_moves_nothing_there():
     minimum, _ = lj_minimum(7)
     system = make_system(np.zeros(7, int), free=np.ones((3, 7), bool))
     start = jnp.asarray(minimum, jnp.float32)
-    state = descend(Descent(Explode()), LennardJones(), system, start, 1)
+    state = descend(RuleOptimizer(Explode()), LennardJones(), system, start, 1)
     moved = np.asarray(state.positions - start)
     assert np.all(moved[:, 0] == 0)
     np.testing.assert_allclose(moved[0, 1:], 0.1, rtol=1e-5)
@@ -256,7 +265,7 @@ def test_gradients_are_clipped_by_their_norm_on_an_atom():
     positions = np.stack([0 * direction, separation * direction, [0, 0, 2.0]], axis=1)
     system, potential = make_system([0, 0, 0]), LennardJones()
     seen = descend(
-        Descent(Echo()), potential, system, jnp.asarray(positions, jnp.float32), 1
+        RuleOptimizer(Echo()), potential, system, jnp.asarray(positions, jnp.float32), 1
     ).inner
     norms = np.linalg.norm(np.asarray(seen), axis=0)
     np.testing.assert_allclose(norms[:2], GRADIENT_CLIP, rtol=1e-5)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.potentials.analytic import (
     FUNCTIONS,
     Alpine1,
@@ -124,7 +124,7 @@ def test_the_rules_of_atoms_descend_on_a_landscape(rule, rng):
     starts = fold(jnp.asarray(rng.uniform(-9, 9, (4, 6)), jnp.float32))
     potential, system = LandscapePotential(function), folded_system(4)
     key = jax.random.key(0)
-    out = rollout(Descent(rule), potential, system, starts, key=key, n_steps=60)
+    out = rollout(RuleOptimizer(rule), potential, system, starts, key=key, n_steps=60)
     before = np.asarray(function.energy(unfold(starts, 4)))
     assert np.all(out.best_energy < before)
     assert np.median(out.best_energy / before) < 0.6

@@ -11,7 +11,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from ase_l2h._internal.pytree import pytree_dataclass
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.rollout import Rollout, Status, quench, relax_rollout, rollout
 from ase_l2h.rollout.backends import available_backends, resolve_backend
@@ -20,7 +20,7 @@ from ase_l2h.rules import Adam, GradientDescent, Lbfgs
 from ase_l2h.system import make_system, take_batch
 
 KEY = jax.random.key(1)
-ADAM = Descent(Adam(rate=0.02))
+ADAM = RuleOptimizer(Adam(rate=0.02))
 SYSTEM = make_system(np.zeros(7, int), length_scale=2 ** (1 / 6))
 FIELDS = (
     "positions",
@@ -63,7 +63,9 @@ def same_bits(a: Any, b: Any) -> None:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), name)
 
 
-@pytest.mark.parametrize("optimizer", [ADAM, Descent(Noise())], ids=["adam", "noise"])
+@pytest.mark.parametrize(
+    "optimizer", [ADAM, RuleOptimizer(Noise())], ids=["adam", "noise"]
+)
 def test_cutting_a_run_into_blocks_does_not_change_a_bit(optimizer, starts):
     arguments = (optimizer, LennardJones(), SYSTEM, starts)
     go = lambda block: rollout(*arguments, key=KEY, n_steps=30, block=block, chunk=4)
@@ -79,7 +81,7 @@ def test_noise_differs_between_steps_chunks_and_structures(starts):
     """One key for each step of each chunk; within it, one draw for each structure."""
     still = np.repeat(starts[..., :1], 8, axis=2)
     free = make_system(np.zeros(7, int), free=np.ones((3, 7), bool))
-    run = Rollout(Descent(Noise()), LennardJones(), free, still, KEY, chunk=4)
+    run = Rollout(RuleOptimizer(Noise()), LennardJones(), free, still, KEY, chunk=4)
     places = [still]
     for _ in range(2):
         run.advance(1)
@@ -138,7 +140,7 @@ def test_the_same_chunk_shape_gives_the_same_bits(starts):
 def test_several_optimizers_take_the_structures_in_turn(starts):
     """Structure i is what it is alone under optimizer i modulo three."""
     rates = (0.01, 0.03, 0.1)
-    several = [Descent(Adam(rate=rate)) for rate in rates]
+    several = [RuleOptimizer(Adam(rate=rate)) for rate in rates]
     double = starts.astype(np.float64)
     run = Rollout(several, LennardJones(), SYSTEM, double, KEY, chunk=2)
     run.advance(20)
@@ -146,7 +148,9 @@ def test_several_optimizers_take_the_structures_in_turn(starts):
     assert run.status().shape == (10,)
     moved = run.gather("positions")
     for k, rate in enumerate(rates):
-        alone = Rollout(Descent(Adam(rate=rate)), LennardJones(), SYSTEM, double, KEY)
+        alone = Rollout(
+            RuleOptimizer(Adam(rate=rate)), LennardJones(), SYSTEM, double, KEY
+        )
         alone.advance(20)
         expected = alone.gather("positions")
         np.testing.assert_allclose(moved[..., k::3], expected[..., k::3], atol=1e-9)
@@ -193,7 +197,7 @@ def test_every_status_is_told_from_the_others(starts):
     merged[:, 0] = merged[:, 1]
     batch = np.stack([relaxed, starts[..., 1], pieces, merged], axis=-1)
     result = rollout(
-        Descent(GradientDescent(), fmax=1e-4),
+        RuleOptimizer(GradientDescent(), fmax=1e-4),
         LennardJones(),
         SYSTEM,
         batch,
@@ -244,7 +248,7 @@ def test_evaluations_count_every_step_and_the_last_point(starts):
 
 def test_steps_end_when_everything_has_converged(starts):
     result = rollout(
-        Descent(Lbfgs(), fmax=1e-3),
+        RuleOptimizer(Lbfgs(), fmax=1e-3),
         LennardJones(),
         SYSTEM,
         starts,
@@ -306,7 +310,7 @@ def test_per_structure_scales_are_cut_with_the_batch(starts):
     """Steps are in units of each structure's own length, in whichever chunk it is."""
     lengths = np.linspace(0.8, 1.4, 10)
     system = make_system(np.zeros(7, int), length_scale=lengths, energy_scale=lengths)
-    optimizer = Descent(GradientDescent(rate=0.0005))
+    optimizer = RuleOptimizer(GradientDescent(rate=0.0005))
     arguments: dict[str, Any] = dict(key=KEY, n_steps=3, chunk=4)
     together = rollout(optimizer, LennardJones(), system, starts, **arguments)
     for b in (0, 4, 9):
@@ -323,7 +327,7 @@ def test_a_relaxed_rollout_never_loses_a_lower_energy(starts):
     """Kicked out of their minima, structures end in others, of which some are worse."""
     minima = quench(LennardJones(), SYSTEM, starts)
     kicked = minima.positions.astype(np.float32)
-    run = Rollout(Descent(Noise(size=0.3)), LennardJones(), SYSTEM, kicked, KEY)
+    run = Rollout(RuleOptimizer(Noise(size=0.3)), LennardJones(), SYSTEM, kicked, KEY)
     run.advance(15)
     run.evaluate()
     best = run.gather("best_energy")

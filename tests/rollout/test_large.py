@@ -11,7 +11,7 @@ import pytest
 from reference_data import evaluate as energy_and_gradient
 from reference_data import structures
 
-from ase_l2h.optimizers import Descent
+from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rollout import Rollout, Status, quench
 from ase_l2h.rollout.scan import evaluate, initialise_state
 from ase_l2h.rules import Adam
@@ -90,7 +90,7 @@ def test_memory_of_the_largest_search_is_bounded():
     half = MAX_ATOMS // 2
     target = named_target(f"Ag{half}Au{MAX_ATOMS - half}")
     starts = np.repeat(lattice(MAX_ATOMS, 2.85)[..., None], 64, axis=2)
-    optimizer = Descent(Adam())
+    optimizer = RuleOptimizer(Adam())
     run = Rollout(optimizer, target.potential, target.system, starts, jax.random.key(0))
     assert run.size == 4
     state = jax.eval_shape(

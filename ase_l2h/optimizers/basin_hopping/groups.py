@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-__all__ = ["treat"]
+__all__ = ["apply_where"]
 
 Changed = TypeVar("Changed")
 # A batch is searched in groups of a 32nd of it: in most steps one or two of 64
@@ -18,7 +18,7 @@ Changed = TypeVar("Changed")
 GROUPS = 32
 
 
-def treat(
+def apply_where(
     pending: Bool[Array, "*batch"],
     function: Callable[[Any, Changed], Changed],
     given: Any,

@@ -20,7 +20,7 @@ from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.compression import Compression
 from ase_l2h.optimizers.basin_hopping.moves import Moves
-from ase_l2h.optimizers.basin_hopping.restarts import Stages
+from ase_l2h.optimizers.basin_hopping.restarts import Restarts
 from ase_l2h.optimizers.basin_hopping.state import (
     HopOptions,
     HoppingState,
@@ -102,7 +102,7 @@ class BasinHopping:
     moves: Moves = Moves()
     temperature: Number = 1.0
     acceptance: Number | None = None
-    stages: Stages | None = None
+    restarts: Restarts | None = None
     compression: Compression | None = None
     fmax: Number = 0.1
     fmax_lowest: Number = 1e-3
@@ -136,12 +136,12 @@ class BasinHopping:
             compressed = jax.random.uniform(sharing, batch) < self.compression.share
         inner = HoppingState(
             quench=self.quench.init(reduced_system(system), positions / length),
-            stage=None if self.stages is None else self.stages.init(infinite),
+            stage=None if self.restarts is None else self.restarts.init(infinite),
             keys=jax.random.bits(keying, (2, *batch), jnp.uint32),
             current_positions=positions,
             current_energy=infinite,
             current_atoms=self._room_for_atoms(positions, system, potential),
-            ceiling=infinite,
+            acceptance_bound=infinite,
             size=jnp.full(batch, self.moves.size, dtype),
             compressed=compressed,
             pulling=compressed,
@@ -182,7 +182,9 @@ class BasinHopping:
 
     def reseeds(self, system: System) -> bool:
         """Whether new stages of this system start from random structures."""
-        return self.stages is not None and self.stages.reseed and system.free is None
+        return (
+            self.restarts is not None and self.restarts.reseed and system.free is None
+        )
 
     def _room_for_atoms(
         self, positions: Float[Array, "3 n *batch"], system: System, potential: Any
@@ -279,7 +281,7 @@ class BasinHopping:
         if self.abandon is not None:
             look = (count % LOOK == 0) & ~inner.pulling
             bound = reached - self.abandon * (looked - reached)
-            hopeless = look & (bound > inner.ceiling)
+            hopeless = look & (bound > inner.acceptance_bound)
             looked = jnp.where(look, reached, looked)
         returned, radius = none, self.moves.radius(system)
         if radius is not None:
@@ -290,9 +292,13 @@ class BasinHopping:
         ended = active & ended & ~returned
         found = ended & settled & jnp.isfinite(energy)
 
-        accepted, begins, stage = found & (energy <= inner.ceiling), none, inner.stage
-        if self.stages is not None and stage is not None:
-            rejected, begins, stage = self.stages.update(
+        accepted, begins, stage = (
+            found & (energy <= inner.acceptance_bound),
+            none,
+            inner.stage,
+        )
+        if self.restarts is not None and stage is not None:
+            rejected, begins, stage = self.restarts.update(
                 stage, energy, ended, found, self.reseeds(system)
             )
             accepted = accepted & ~rejected

@@ -1,4 +1,4 @@
-"""Stages of a basin-hopping chain: when it has stalled, and what it avoids then.
+"""Restarts of a basin-hopping chain: when it has stalled, and what it avoids then.
 
 The rules are those of GMIN's keywords NEWRESTART and AVOID, with one difference: minima
 are told apart by their energies, not by the distance of the structures.
@@ -14,13 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 
-__all__ = ["StageState", "Stages"]
+__all__ = ["RestartState", "Restarts"]
 
 Number = float | Float[Array | np.ndarray, ""]
 Count = int | Int[Array | np.ndarray, ""]
 
 
-class StageState(NamedTuple):
+class RestartState(NamedTuple):
     """Lowest minimum of the stage, hops since it fell, lowest minima of earlier ones.
 
     Energies are in units of the energy scale. ``begun`` counts the stages after the
@@ -34,7 +34,7 @@ class StageState(NamedTuple):
 
 
 @pytree_dataclass
-class Stages:
+class Restarts:
     """A chain that has stalled begins a new stage.
 
     Parameters
@@ -58,10 +58,10 @@ class Stages:
     reseed: bool = static_field(default=False)
     n_known: int = static_field(default=0)
 
-    def init(self, like: Float[Array, "*batch"]) -> StageState:
+    def init(self, like: Float[Array, "*batch"]) -> RestartState:
         """Nothing found."""
         none = jnp.zeros(like.shape, jnp.int32)
-        return StageState(
+        return RestartState(
             lowest=jnp.full_like(like, jnp.inf),
             stalled=none,
             known=jnp.full((self.n_known, *like.shape), jnp.inf, like.dtype),
@@ -70,12 +70,12 @@ class Stages:
 
     def update(
         self,
-        state: StageState,
+        state: RestartState,
         energy: Float[Array, "*batch"],
         ended: Bool[Array, "*batch"],
         found: Bool[Array, "*batch"],
         reseed: bool,
-    ) -> tuple[Bool[Array, "*batch"], Bool[Array, "*batch"], StageState]:
+    ) -> tuple[Bool[Array, "*batch"], Bool[Array, "*batch"], RestartState]:
         """Take note of the quenches that have ended.
 
         Parameters
@@ -111,7 +111,7 @@ class Stages:
         return (
             stuck | avoided,
             begins,
-            StageState(
+            RestartState(
                 lowest=jnp.where(begins, first, lowest),
                 stalled=jnp.where(begins, 0, stalled),
                 known=known,

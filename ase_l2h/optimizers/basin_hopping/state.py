@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from ase_l2h.optimizers.basin_hopping.groups import treat
+from ase_l2h.optimizers.basin_hopping.groups import apply_where
 from ase_l2h.optimizers.basin_hopping.moves import Moves, random_structure
-from ase_l2h.optimizers.basin_hopping.restarts import StageState
+from ase_l2h.optimizers.basin_hopping.restarts import RestartState
 from ase_l2h.optimizers.rule_steps import reduced_system
 from ase_l2h.rules.base import Rule, RuleState
 from ase_l2h.system import System
@@ -25,19 +25,19 @@ class HoppingState(NamedTuple):
     """What basin hopping remembers of each structure.
 
     Energies are in units of the energy scale. ``current_*`` is the minimum the chain is
-    in, ``ceiling`` the highest energy that the present hop may end with, ``lowest*``
-    the lowest minimum and the charged evaluations and quenches it took, ``reached`` the
+    in, ``acceptance_bound`` the highest energy that the present hop may end with,
+    ``lowest*`` the lowest minimum and the charged evaluations and quenches it took, ``reached`` the
     lowest energy of the present quench, ``looked`` the same when it was last looked at.
     ``abandoned`` counts quenches that did not end in a minimum.
     """
 
     quench: RuleState
-    stage: StageState | None
+    stage: RestartState | None
     keys: UInt32[Array, "2 *batch"]
     current_positions: Float[Array, "3 n *batch"]
     current_energy: Float[Array, "*batch"]
     current_atoms: Float[Array, "n *batch"] | None
-    ceiling: Float[Array, "*batch"]
+    acceptance_bound: Float[Array, "*batch"]
     size: Float[Array, "*batch"]
     compressed: Bool[Array, "*batch"]
     pulling: Bool[Array, "*batch"]
@@ -88,7 +88,7 @@ class _Chain(NamedTuple):
     following: Array
     positions: Array
     atoms: Array | None
-    ceiling: Array
+    acceptance_bound: Array
     compressed: Array
     pulling: Array
 
@@ -149,11 +149,11 @@ def hop(
         following=following,
         positions=state.current_positions,
         atoms=state.current_atoms,
-        ceiling=state.ceiling,
+        acceptance_bound=state.acceptance_bound,
         compressed=state.compressed,
         pulling=state.pulling,
     )
-    chain = treat(
+    chain = apply_where(
         verdict.ended | verdict.returned,
         lambda found, chain: _move(options, system, found, chain),
         found,
@@ -162,7 +162,7 @@ def hop(
     return chain.following, state._replace(
         current_positions=chain.positions,
         current_atoms=chain.atoms,
-        ceiling=chain.ceiling,
+        acceptance_bound=chain.acceptance_bound,
         compressed=chain.compressed,
         pulling=chain.pulling,
     )
@@ -205,7 +205,7 @@ def _move(options: HopOptions, system: System, found: _Found, chain: _Chain) -> 
         following=proposed,
         positions=current,
         atoms=atoms,
-        ceiling=jnp.where(verdict.returned, chain.ceiling, allowed),
+        acceptance_bound=jnp.where(verdict.returned, chain.acceptance_bound, allowed),
         compressed=compressed,
         pulling=pulling,
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from ase_l2h._internal.pytree import replace
 from ase_l2h.landscapes.minimise import ActionSettings, minimise
-from ase_l2h.optimizers import BasinHopping, Descent, Moves
+from ase_l2h.optimizers import BasinHopping, Moves, RuleOptimizer
 from ase_l2h.potentials.analytic import (
     Alpine1,
     LandscapePotential,
@@ -129,7 +129,7 @@ def _adam(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outc
     steps = max(1, budget // (len(rates) * STARTS) - 1)
     return _rolled(
         function,
-        [Descent(Adam(rate=rate)) for rate in rates],
+        [RuleOptimizer(Adam(rate=rate)) for rate in rates],
         folded_system(function.dimension),
         _uniform(function, seed, STARTS),
         steps,

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from scipy.spatial.transform import Rotation
 
 from ase_l2h.optimizers.rule_steps import (
-    Descent,
+    RuleOptimizer,
     charged_evaluation,
     observe,
     reduced_system,
@@ -55,7 +55,7 @@ class Look(NamedTuple):
 
 
 def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, Any]:
-    """Traces, basins, hops and orientations of a method that makes descents.
+    """Traces, basins, hops and orientations of a method that makes rule_optimizers.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def frozen_updates(
     """
     weights = method_weights(entry.method, entry.weights)
     optimizer = make_optimizer(entry.method, weights, steps, target.system)
-    assert isinstance(optimizer, Descent), "one rule at a time is frozen"
+    assert isinstance(optimizer, RuleOptimizer), "one rule at a time is frozen"
     frozen = jnp.asarray(positions, jnp.float32)[..., None]
     sizes = _frozen(
         optimizer.rule, target.potential, target.system, frozen, steps, seed

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
-from ase_l2h.optimizers.rule_steps import Descent
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.fire import Fire, FireState
 from ase_l2h.rules.lbfgs import Lbfgs, LbfgsState
@@ -25,7 +25,7 @@ def rule_of(optimizer: Any) -> Any:
     """What displaces the atoms, None where the kernels do not know the optimizer."""
     if isinstance(optimizer, BasinHopping):
         return optimizer.quench
-    return optimizer.rule if isinstance(optimizer, Descent) else None
+    return optimizer.rule if isinstance(optimizer, RuleOptimizer) else None
 
 
 def rule_rows(rule: Any, hopping: bool) -> int:

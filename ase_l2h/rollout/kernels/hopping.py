@@ -22,7 +22,7 @@ CHAIN: dict[str, Any] = {
     "current_positions": np.float32,
     "current_energy": np.float32,
     "current_atoms": np.float32,
-    "ceiling": np.float32,
+    "acceptance_bound": np.float32,
     "size": np.float32,
     "compressed": np.uint8,
     "pulling": np.uint8,
@@ -66,7 +66,7 @@ def missing(optimizer: BasinHopping) -> str | None:
 
 def numbers(optimizer: BasinHopping, system: System) -> np.ndarray:
     """``struct HopOptions``; what does not take part is negative or infinite."""
-    moves, stages, pull = optimizer.moves, optimizer.stages, optimizer.compression
+    moves, stages, pull = optimizer.moves, optimizer.restarts, optimizer.compression
     values: dict[str, Any] = {
         name: getattr(optimizer, name)
         for name in (

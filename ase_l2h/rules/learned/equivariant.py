@@ -290,7 +290,7 @@ class EquivariantRule:
         since = jnp.where(lower, 0.0, state.since_best + 1)
         remembered = home = None
         if state.best_positions is not None:
-            # Descent recentres after the step: the first point may lie anywhere.
+            # RuleOptimizer recentres after the step: the first point may lie anywhere.
             place = centred if system.recentred else positions
             remembered = jnp.where(lower, place, state.best_positions)
             home = remembered - place

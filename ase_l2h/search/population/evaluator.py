@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h.optimizers import Descent
-from ase_l2h.optimizers.rule_steps import descents
+from ase_l2h.optimizers import RuleOptimizer
+from ase_l2h.optimizers.rule_steps import rule_optimizers
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.units import atom_scales, reduced_units, species_units
 from ase_l2h.rollout import Rollout, quench
@@ -242,7 +242,7 @@ class Decorator:
         if species.shape[1] == 0:
             return []
         run = Rollout(
-            Descent(Lbfgs(), fmax=LOOSE_FMAX * self.force_unit),
+            RuleOptimizer(Lbfgs(), fmax=LOOSE_FMAX * self.force_unit),
             self.potential,
             self.system(species),
             np.asarray(positions, np.float32),
@@ -311,7 +311,7 @@ class Decorator:
         Of a learned optimizer's last and lowest point, that with the lower minimum.
         """
         run = Rollout(
-            descents(rule),
+            rule_optimizers(rule),
             self.potential,
             self.system(species),
             positions.astype(np.float32),

@@ -13,9 +13,9 @@ from ase_l2h._internal.pytree import pytree_dataclass, replace
 from ase_l2h.optimizers import (
     BasinHopping,
     Compression,
-    Descent,
     Moves,
-    Stages,
+    Restarts,
+    RuleOptimizer,
     paper_basin_hopping,
 )
 from ase_l2h.optimizers.basin_hopping.moves import packed_radius
@@ -39,7 +39,7 @@ NEVER = 10**6
 PLAIN = BasinHopping(
     moves=Moves(size=0.4, surface=0.0),
     acceptance=0.5,
-    stages=Stages(stall=NEVER, reseed=True, n_known=2),
+    restarts=Restarts(stall=NEVER, reseed=True, n_known=2),
     compression=Compression(share=0.0),
     abandon=1e30,
     temperature=0.5,
@@ -48,7 +48,7 @@ PLAIN = BasinHopping(
 )
 FIELDS = (
     *("positions", "energy", "force", "evaluations", "active"),
-    *("inner.current_positions", "inner.current_energy", "inner.ceiling"),
+    *("inner.current_positions", "inner.current_energy", "inner.acceptance_bound"),
     *("inner.quenches", "inner.accepted", "inner.abandoned", "inner.size"),
     *("inner.quench_evaluations", "inner.lowest", "inner.lowest_evaluations"),
     *("inner.lowest_quenches", "inner.stage.begun", "inner.stage.stalled"),
@@ -77,7 +77,7 @@ def trace(optimizer: Any, steps: int, seed: int = 1) -> dict[str, np.ndarray]:
     ``ended`` (steps, batch) says in which steps a quench ended.
     """
     rollout = run(optimizer, seed)
-    wanted = [f for f in FIELDS if "stage" not in f or optimizer.stages is not None]
+    wanted = [f for f in FIELDS if "stage" not in f or optimizer.restarts is not None]
     rows = [[rollout.gather(field) for field in wanted]]
     for _ in range(steps):
         rollout.advance(1)
@@ -138,11 +138,11 @@ def test_quenches_end_in_minima(plain):
 
 
 def test_hops_are_accepted_below_the_ceiling_and_nowhere_else(plain):
-    """Metropolis: the ceiling is drawn before the hop, T times an exponential above."""
+    """Metropolis: the bound is drawn before the hop, T times an exponential above."""
     ended = plain["ended"]
-    energy, ceiling = plain["energy"][1:], plain["ceiling"][:-1]
+    energy, acceptance_bound = plain["energy"][1:], plain["acceptance_bound"][:-1]
     accepted = np.diff(plain["accepted"], axis=0) > 0
-    np.testing.assert_array_equal(accepted, ended & (energy <= ceiling))
+    np.testing.assert_array_equal(accepted, ended & (energy <= acceptance_bound))
     rejected = ended & ~accepted
     assert accepted.sum() > 30
     assert rejected.sum() > 30
@@ -164,7 +164,7 @@ def test_a_climb_is_accepted_with_boltzmanns_probability(temperature):
     """P(climb >= d) = exp(-d / T) is an exponential of mean T: five standard errors."""
     walk = trace(replace(PLAIN, temperature=temperature), 300)
     ended = walk["ended"]
-    climbs = walk["ceiling"][1:][ended] - walk["current_energy"][1:][ended]
+    climbs = walk["acceptance_bound"][1:][ended] - walk["current_energy"][1:][ended]
     assert climbs.size > 80
     assert climbs.min() >= 0
     error = 5 * temperature / climbs.size**0.5
@@ -210,7 +210,7 @@ def test_a_structure_does_not_depend_on_the_rest_of_the_batch():
     first, second = run(PLAIN), run(PLAIN, positions=mixed)
     for rollout in (first, second):
         rollout.advance(500)
-    for field in ("positions", "energy", "inner.quenches", "inner.ceiling"):
+    for field in ("positions", "energy", "inner.quenches", "inner.acceptance_bound"):
         a, b = first.gather(field), second.gather(field)
         np.testing.assert_array_equal(a[..., :3], b[..., :3])
         assert not np.array_equal(a, b)
@@ -263,13 +263,15 @@ def test_no_atom_of_a_minimum_is_outside_the_container():
 
 
 def test_a_chain_that_stalls_begins_anew_somewhere_else():
-    walk = trace(replace(PLAIN, stages=Stages(stall=2, reseed=True, n_known=2)), 450)
+    walk = trace(
+        replace(PLAIN, restarts=Restarts(stall=2, reseed=True, n_known=2)), 450
+    )
     begun = np.diff(walk["begun"], axis=0) > 0
     assert begun.sum() > COUNT
     assert np.all(walk["ended"][begun])
     # The chain has left its minimum: whatever is found first is accepted.
     assert np.all(np.isinf(walk["current_energy"][1:][begun]))
-    assert np.all(np.isinf(walk["ceiling"][1:][begun]))
+    assert np.all(np.isinf(walk["acceptance_bound"][1:][begun]))
     # A random structure in a ball, not a kick of 0.4.
     fresh = np.moveaxis(walk["positions"][1:], -1, 1)[begun] / LENGTH
     assert np.linalg.norm(fresh, axis=1).max() < 2 * packed_radius(7)
@@ -289,14 +291,14 @@ def test_abandoned_quenches_would_nearly_all_have_been_rejected():
     dropped = np.diff(walk["abandoned"], axis=0) > 0
     assert dropped.sum() > 5
     np.testing.assert_array_equal(walk["quench_evaluations"][:-1][dropped] % 10, 9)
-    # Given up above the ceiling, and not accepted.
-    ceiling = walk["ceiling"][:-1][dropped]
-    assert np.all(walk["energy"][1:][dropped] > ceiling)
+    # Given up above the acceptance_bound, and not accepted.
+    acceptance_bound = walk["acceptance_bound"][:-1][dropped]
+    assert np.all(walk["energy"][1:][dropped] > acceptance_bound)
     accepted = np.diff(walk["accepted"], axis=0) > 0
     assert not np.any(dropped & accepted)
     points = np.moveaxis(walk["positions"][:-1], -1, 1)[dropped]
     relaxed = quench(LJ7.potential, LJ7.system, np.moveaxis(points, 0, -1))
-    lost = np.sum(relaxed.energy <= ceiling)
+    lost = np.sum(relaxed.energy <= acceptance_bound)
     assert lost < 0.1 * (accepted.sum() + lost)
     patient = replace(eager, abandon=1e30)
     costs = []
@@ -362,7 +364,7 @@ def test_the_papers_defaults_are_those_of_its_appendix():
     assert paper.fixed_length
     assert (paper.moves.kick, paper.moves.size) == ("gaussian", 0.2)
     assert paper.temperature == 0
-    extras = (paper.stages, paper.compression, paper.abandon, paper.acceptance)
+    extras = (paper.restarts, paper.compression, paper.abandon, paper.acceptance)
     assert extras == (None,) * 4
     moves = paper.moves
     assert (moves.surface, moves.swap, moves.container) == (None,) * 3
@@ -381,7 +383,7 @@ def test_the_papers_quenches_are_adam_from_scratch(paper):
     """Also after a kick: its averages and its bias correction begin anew."""
     for hop in (0, 3):
         first = paper["positions"][hop * PAPER_STEPS]
-        adam = run(Descent(Adam(rate=0.01)), positions=first)
+        adam = run(RuleOptimizer(Adam(rate=0.01)), positions=first)
         adam.advance(PAPER_STEPS - 1)
         np.testing.assert_allclose(
             paper["positions"][(hop + 1) * PAPER_STEPS - 1],
@@ -416,7 +418,7 @@ def test_fixed_atoms_stay_to_the_last_bit():
     system = make_system(np.zeros(7, int), length_scale=LENGTH, free=free)
     positions = starts()
     rollout = Rollout(
-        replace(PLAIN, stages=Stages(stall=1, reseed=True, n_known=2)),
+        replace(PLAIN, restarts=Restarts(stall=1, reseed=True, n_known=2)),
         LJ7.potential,
         system,
         positions,

@@ -22,7 +22,7 @@ from fused_steps import (
 )
 
 from ase_l2h._internal.pytree import replace
-from ase_l2h.optimizers import BasinHopping, Compression, Moves, Stages
+from ase_l2h.optimizers import BasinHopping, Compression, Moves, Restarts
 from ase_l2h.rollout import Rollout, rollout
 from ase_l2h.rollout.batch import _advance, _evaluate
 from ase_l2h.rollout.kernels import layout as fused
@@ -62,16 +62,19 @@ HOPS: dict[str, tuple[str, BasinHopping]] = {
     "acceptance": ("LJ13", BasinHopping(acceptance=0.4)),
     "compression": (
         "LJ13",
-        BasinHopping(compression=Compression(share=0.5), stages=Stages(stall=2)),
+        BasinHopping(compression=Compression(share=0.5), restarts=Restarts(stall=2)),
     ),
-    "reseed": ("LJ13", BasinHopping(stages=Stages(stall=2, n_known=3, reseed=True))),
+    "reseed": (
+        "LJ13",
+        BasinHopping(restarts=Restarts(stall=2, n_known=3, reseed=True)),
+    ),
     "fixed": (
         "LJ13",
         BasinHopping(fixed_length=True, max_quench=11, target_energy=-41.0),
     ),
     "abandon": (
         "LJ13",
-        BasinHopping(abandon=0.1, stages=Stages(n_known=2, stall=2)),
+        BasinHopping(abandon=0.1, restarts=Restarts(n_known=2, stall=2)),
     ),
     "swap": ("Ag4Au5", BasinHopping(moves=Moves(surface=0.7, swap=0.7))),
     "crystal": (
@@ -79,7 +82,7 @@ HOPS: dict[str, tuple[str, BasinHopping]] = {
         BasinHopping(
             quench=Fire(),
             moves=Moves(kick="ball"),
-            stages=Stages(stall=2, reseed=True),
+            restarts=Restarts(stall=2, reseed=True),
         ),
     ),
 }
@@ -154,7 +157,7 @@ def about_to_end(search: tuple) -> tuple[tuple, Any]:
         )
     inner = inner._replace(
         stage=stage,
-        ceiling=near(1.0),
+        acceptance_bound=near(1.0),
         lowest=near(1.0) - 0.5,
         reached=near(0.2),
         looked=near(2.0),

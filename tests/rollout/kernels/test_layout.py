@@ -22,9 +22,9 @@ from fused_steps import COUNT, KEY, built, compare, state_on_the_way
 from ase_l2h.optimizers import (
     BasinHopping,
     Compression,
-    Descent,
     Moves,
-    Stages,
+    Restarts,
+    RuleOptimizer,
     paper_basin_hopping,
 )
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -67,31 +67,33 @@ def _noisy(theta: Any) -> dict[str, np.ndarray]:
 # Every potential, every rule, and every switch of the rules on and off. Quenches end
 # early, so that the few steps compared hold many hops.
 CASES: dict[str, tuple[str, Any]] = {
-    "lj-equivariant": ("LJ13", Descent(equivariant(atom_energies=True))),
+    "lj-equivariant": ("LJ13", RuleOptimizer(equivariant(atom_energies=True))),
     # Both elements in one group of neighbours, see TOGETHER in potentials.h.
     "alloy-equivariant": (
         "Ag3Au6",
-        Descent(equivariant(memory=True, species=True, step=False, progress=False)),
+        RuleOptimizer(
+            equivariant(memory=True, species=True, step=False, progress=False)
+        ),
     ),
-    "silicon-equivariant": ("Si8", Descent(equivariant(memory=True))),
-    "alloy-paper": ("Ag4Au5", Descent(coordinatewise(species_slots=2))),
+    "silicon-equivariant": ("Si8", RuleOptimizer(equivariant(memory=True))),
+    "alloy-paper": ("Ag4Au5", RuleOptimizer(coordinatewise(species_slots=2))),
     "lj-paper": (
         "LJ7",
-        Descent(
+        RuleOptimizer(
             coordinatewise(gradients=False, decays=False, singular=False, step=False)
         ),
     ),
-    "lj-adam": ("LJ13", Descent(Adam(rate=0.03))),
-    "silicon-fire": ("Si8", Descent(Fire())),
-    "alloy-fire": ("Ag4Au5", Descent(Fire())),
-    "lj-lbfgs": ("LJ13", Descent(Lbfgs())),
-    "alloy-lbfgs": ("Ag4Au5", Descent(Lbfgs(memory=3, max_rejections=1))),
+    "lj-adam": ("LJ13", RuleOptimizer(Adam(rate=0.03))),
+    "silicon-fire": ("Si8", RuleOptimizer(Fire())),
+    "alloy-fire": ("Ag4Au5", RuleOptimizer(Fire())),
+    "lj-lbfgs": ("LJ13", RuleOptimizer(Lbfgs())),
+    "alloy-lbfgs": ("Ag4Au5", RuleOptimizer(Lbfgs(memory=3, max_rejections=1))),
     "lj-hopping": (
         "LJ13",
         BasinHopping(
             moves=Moves(surface=0.6, container=0.3),
             acceptance=0.4,
-            stages=Stages(stall=1, n_known=2),
+            restarts=Restarts(stall=1, n_known=2),
             compression=Compression(share=0.5, fmax=1000.0),
             fmax=2000.0,
             fmax_lowest=30.0,
@@ -102,7 +104,7 @@ CASES: dict[str, tuple[str, Any]] = {
         "Ag4Au5",
         BasinHopping(
             moves=Moves(surface=0.9, surface_atoms=3, swap=0.5, kick="ball"),
-            stages=Stages(stall=0, reseed=True),
+            restarts=Restarts(stall=0, reseed=True),
             fmax=300.0,
             fmax_lowest=12.0,
             abandon=0.5,
@@ -114,7 +116,7 @@ CASES: dict[str, tuple[str, Any]] = {
         BasinHopping(
             quench=Fire(),
             moves=Moves(kick="gaussian", surface=0.5),
-            stages=Stages(stall=1, reseed=True, n_known=3),
+            restarts=Restarts(stall=1, reseed=True, n_known=3),
             fmax=60.0,
             fmax_lowest=15.0,
         ),
@@ -287,7 +289,7 @@ def test_converged_structures_stop_and_are_charged_no_more(folder, monkeypatch):
     """Of two blocks, each its own way; as in ``scan`` to the evaluation."""
     monkeypatch.setattr(native, "cache_folder", lambda: folder)
     target = named_target("LJ7")
-    optimizer = Descent(Fire(), fmax=0.5)
+    optimizer = RuleOptimizer(Fire(), fmax=0.5)
     starts = make_starts(target.system, 2, 0, COUNT).astype(np.float32)
     settings: dict[str, Any] = {"key": KEY, "n_steps": 600}
     arguments = (optimizer, target.potential, target.system, starts)
@@ -307,9 +309,12 @@ def test_what_the_kernels_cannot_do_is_said(folder):
     target = named_target("LJ7")
     starts = make_starts(target.system, 2, 0, 3).astype(np.float32)
     fixed = make_system(np.zeros(7, int), free=np.ones((3, 7), bool))
-    adam = Descent(Adam())
+    adam = RuleOptimizer(Adam())
     cases: list[tuple[Any, str]] = [
-        ((Descent(GradientDescent()), target.potential, target.system), "no Gradient"),
+        (
+            (RuleOptimizer(GradientDescent()), target.potential, target.system),
+            "no Gradient",
+        ),
         ((adam, SoftSphere(), target.system), "have no SoftSphere"),
         ((adam, LennardJones(rc=3.0), target.system), "no cut-off"),
         ((adam, target.potential, fixed), "has fixed ones"),
@@ -330,7 +335,7 @@ def test_without_cupy_and_a_gpu_cuda_says_so_and_auto_is_scan():
         pytest.skip("there is a GPU here")
     target = named_target("LJ7")
     starts = make_starts(target.system, 2, 0, 3).astype(np.float32)
-    arguments = (Descent(Adam()), target.potential, target.system, starts, KEY)
+    arguments = (RuleOptimizer(Adam()), target.potential, target.system, starts, KEY)
     with pytest.raises(ValueError, match="'cuda' cannot run here: "):
         Rollout(*arguments, backend="cuda")
     assert Rollout(*arguments).backend == "scan"

@@ -32,7 +32,7 @@ struct Arguments {
   int* evaluations;
   unsigned char* active;
   // A HoppingState, null without basin hopping.
-  float *current_positions, *current_energy, *current_atoms, *ceiling, *size;
+  float *current_positions, *current_energy, *current_atoms, *acceptance_bound, *size;
   unsigned char *compressed, *pulling;
   int* quench_evaluations;
   float *reached, *looked;

@@ -15,7 +15,7 @@
 #define LOOK 10
 
 struct Chain {
-  real ceiling, lowest;
+  real acceptance_bound, lowest;
   real count;  // evaluations of the present quench
   real reached, looked;
   mask pulling;
@@ -26,13 +26,13 @@ struct Verdict {
 };
 
 FUNCTION Chain load_chain(const Arguments& a, int b, int count) {
-  return {load(a.ceiling + b, count), load(a.lowest + b, count),
+  return {load(a.acceptance_bound + b, count), load(a.lowest + b, count),
           load(a.quench_evaluations + b, count), load(a.reached + b, count),
           load(a.looked + b, count), load(a.pulling + b, count) > 0.0f};
 }
 FUNCTION void store_chain(const Arguments& a, const Chain& chain, int b, int count) {
   const real one = real{} + 1.0f;
-  store(a.ceiling + b, chain.ceiling, count);
+  store(a.acceptance_bound + b, chain.acceptance_bound, count);
   store(a.lowest + b, chain.lowest, count);
   store(a.quench_evaluations + b, chain.count, count);
   store(a.reached + b, chain.reached, count);
@@ -87,7 +87,7 @@ FUNCTION Verdict judged(const HopOptions& o, const Sight& s, Chain& chain, mask 
   if (o.abandon >= 0.0f) {
     mask look = (nearest_whole(chain.count * (1.0f / LOOK)) * LOOK == chain.count) & free;
     real bound = chain.reached - o.abandon * (chain.looked - chain.reached);
-    v.ended = v.ended | (look & (bound > chain.ceiling));
+    v.ended = v.ended | (look & (bound > chain.acceptance_bound));
     chain.looked = select(look, chain.reached, chain.looked);
   }
   v.returned = active & opposite(active);
@@ -149,7 +149,7 @@ RARELY bool conclude(const Arguments& a, const Sight& s, int b, int l, bool sett
   const bool finite = fabsf(energy) < infinite(), found = settled && finite;
   const Stage stage = noted(a, b, energy, found);
   const bool accepted =
-      found && energy <= lane(chain.ceiling, l) && !stage.rejected;
+      found && energy <= lane(chain.acceptance_bound, l) && !stage.rejected;
   const bool anew = o.reseed && stage.begins;
   float current_energy = accepted ? energy : a.current_energy[b];
   if (anew) current_energy = infinite();
@@ -197,7 +197,7 @@ RARELY bool conclude(const Arguments& a, const Sight& s, int b, int l, bool sett
       lane(positions[c * n + i], l) = points[c * n + i] * length;
 
   const float climb = exponentially(child(key, 2), 0);
-  lane(chain.ceiling, l) = current_energy + o.temperature * climb;
+  lane(chain.acceptance_bound, l) = current_energy + o.temperature * climb;
   if (lower) lane(chain.lowest, l) = energy;
   if (compressed && o.share >= 0.0f) chain.pulling = chain.pulling | lane_mask(l);
   if (!compressed) chain.pulling = chain.pulling & opposite(lane_mask(l));
