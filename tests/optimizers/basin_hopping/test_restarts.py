@@ -103,7 +103,7 @@ def test_the_oldest_known_minima_are_forgotten_and_none_is_listed_twice():
 
 
 def test_structures_still_in_a_quench_are_left_alone():
-    stages = Restarts(stall=0, reseed=True, n_known=1)
+    restarts = Restarts(stall=0, reseed=True, n_known=1)
     state = restarts.init(jnp.zeros(2))
     ended = jnp.asarray([True, False])
     for energy in (-5.0, -4.0):
