@@ -26,8 +26,9 @@ class HoppingState(NamedTuple):
 
     Energies are in units of the energy scale. ``current_*`` is the minimum the chain is
     in, ``acceptance_bound`` the highest energy that the present hop may end with,
-    ``lowest*`` the lowest minimum and the charged evaluations and quenches it took, ``reached`` the
-    lowest energy of the present quench, ``looked`` the same when it was last looked at.
+    ``lowest*`` the lowest minimum and the charged evaluations and quenches it took,
+    ``reached`` the lowest energy of the present quench, ``looked`` the same when it was
+    last looked at.
     ``abandoned`` counts quenches that did not end in a minimum.
     """
 
