@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace
+from ase_l2h.errors import InputError
 
 __all__ = ["MAX_ATOMS", "System", "make_system", "periodic_images", "take_batch"]
 
@@ -101,18 +102,18 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    InputError
         When the cell is no three vectors that span a volume, or so small or flat that
         the list would pass ``MAX_IMAGES``.
     """
     cell = np.asarray(cell, dtype=float)
     if cell.shape != (3, 3) or not np.all(np.isfinite(cell)):
-        raise ValueError("a periodic cell takes three finite lattice vectors as rows")
+        raise InputError("a periodic cell takes three finite lattice vectors as rows")
     faces = [np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3]) for k in range(3)]
     areas = np.linalg.norm(faces, axis=1)
     volume = abs(np.linalg.det(cell))
     if not volume > 1e-9 * np.prod(np.linalg.norm(cell, axis=1)):
-        raise ValueError(
+        raise InputError(
             "the lattice vectors lie in a plane; give a cell that spans a volume"
         )
     heights = volume / areas
@@ -121,7 +122,7 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
     reach = np.where(cutoff <= heights / 2, 0, reach)
     count = np.prod(2.0 * reach + 1)
     if count > MAX_IMAGES:
-        raise ValueError(
+        raise InputError(
             f"the cell is too small or too flat: atoms would meet in {count:.0f} "
             f"images within {cutoff:.4g}, more than {MAX_IMAGES}; repeat it into a "
             "supercell"
@@ -163,28 +164,28 @@ def make_system(
 
     Raises
     ------
-    ValueError
+    InputError
         For no atoms, species that are no indices, a mask of another shape, scales that
         are not positive, a cell without a finite cutoff, or an impossible cell.
     """
     kinds = np.asarray(species)
     if kinds.ndim == 0 or kinds.size == 0:
-        raise ValueError("a system needs at least one atom; species is empty")
+        raise InputError("a system needs at least one atom; species is empty")
     if not np.issubdtype(kinds.dtype, np.integer) or np.min(kinds) < 0:
-        raise ValueError("species are indices into a table: integers from 0")
+        raise InputError("species are indices into a table: integers from 0")
     if free is not None and np.shape(free) != (3, kinds.shape[0]):
-        raise ValueError(
+        raise InputError(
             f"the mask of movable coordinates has shape {np.shape(free)}; it must be "
             f"(3, {kinds.shape[0]})"
         )
     for name, scale in (("length", length_scale), ("energy", energy_scale)):
         values = np.asarray(scale)
         if not np.all(np.isfinite(values) & (values > 0)):
-            raise ValueError(f"{name}_scale is {scale}; give a positive number")
+            raise InputError(f"{name}_scale is {scale}; give a positive number")
     images = feature_images = None
     if cell is not None:
         if cutoff is None or not np.isfinite(cutoff):
-            raise ValueError(
+            raise InputError(
                 "a periodic system needs a potential with a finite cutoff; give the "
                 "potential a cutoff or use a free cluster"
             )

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones, Truncation
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -81,12 +82,12 @@ def parse_formula(name: str) -> tuple[str, ...]:
 
     Raises
     ------
-    ValueError
+    InputError
         When the text is not a formula, or has too few or too many atoms.
     """
     parts = _PART.findall(name)
     if not parts or "".join(a + b for a, b in parts) != name:
-        raise ValueError(
+        raise InputError(
             f"'{name}' is neither a file nor a formula; write for example LJ38, Au55, "
             "Ag19Au19 or Si64, or give the path of a structure file"
         )
@@ -95,7 +96,7 @@ def parse_formula(name: str) -> tuple[str, ...]:
     _check_size(name, sum(count for _, count in counts))
     for symbol, count in counts:
         if count == 0:
-            raise ValueError(f"'{name}' asks for no {symbol}; leave the element out")
+            raise InputError(f"'{name}' asks for no {symbol}; leave the element out")
     return tuple(symbol for symbol, count in counts for _ in range(count))
 
 
@@ -114,7 +115,7 @@ def named_target(name: str, parameters: str | None = None) -> Target:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unreadable formula, an element without parameters, an unknown parameter
         set, a silicon cell that is not cubic, or a mixture that is not 80:20.
     """
@@ -126,7 +127,7 @@ def named_target(name: str, parameters: str | None = None) -> Target:
         n = _count(match.group(1))
         _check_size(name, n)
         if parameters is not None:
-            raise ValueError(
+            raise InputError(
                 f"'{name}' has no parameter set '{parameters}'; Lennard-Jones clusters "
                 "are in reduced units"
             )
@@ -148,9 +149,9 @@ def _count(digits: str) -> int:
 def _check_size(name: str, n: int) -> None:
     shown = name if len(name) <= 40 else f"{name[:40]}..."
     if n < 2:
-        raise ValueError(f"'{shown}' has {n} atom(s); a search needs at least 2")
+        raise InputError(f"'{shown}' has {n} atom(s); a search needs at least 2")
     if n > MAX_ATOMS:
-        raise ValueError(
+        raise InputError(
             f"'{shown}' has more than {MAX_ATOMS} atoms; every pair is taken into "
             "account, so choose a smaller target"
         )
@@ -163,7 +164,7 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
     if parameters is None:
         covering = gupta_sets_covering(present)
         if not covering:
-            raise ValueError(
+            raise InputError(
                 f"no Gupta parameters for {'-'.join(sorted(present))}; give a "
                 "structure file and --potential, or Gupta(...) with your own parameters"
             )
@@ -185,12 +186,12 @@ def kob_andersen(truncation: Any = None) -> BinaryLennardJones:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown truncation.
     """
     known = get_args(Truncation)
     if truncation not in (None, *known):
-        raise ValueError(
+        raise InputError(
             f"the Kob-Andersen mixture has no truncation '{truncation}'; choose one of "
             f"{', '.join(known)}"
         )
@@ -200,7 +201,7 @@ def kob_andersen(truncation: Any = None) -> BinaryLennardJones:
 def _kob_andersen(name: str, n: int, parameters: str | None) -> Target:
     _check_size(name, n)
     if n % 5:
-        raise ValueError(
+        raise InputError(
             f"'{name}' cannot be four fifths A; give a multiple of 5, such as KA100"
         )
     potential = kob_andersen(parameters)
@@ -222,7 +223,7 @@ def _silicon(name: str, symbols: tuple[str, ...], parameters: str | None) -> Tar
     n = len(symbols)
     repeats = round((n / 8) ** (1 / 3))
     if 8 * repeats**3 != n:
-        raise ValueError(
+        raise InputError(
             f"'{name}' is not a cubic supercell of diamond silicon; use Si8, Si64, "
             "Si216, or give a structure file"
         )

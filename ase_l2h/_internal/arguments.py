@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.errors import InputError, InputTypeError
+
 __all__ = ["checked_count", "checked_number", "checked_seed"]
 
 
@@ -15,12 +17,12 @@ def checked_count(name: str, value: Any, most: int) -> int:
 
     Raises
     ------
-    ValueError
+    InputError
         When it is anything else.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not 1 <= value <= most:
-        raise ValueError(f"{name} is {value!r}; give a whole number from 1 to {most}")
+        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {most}")
     return int(value)
 
 
@@ -29,13 +31,13 @@ def checked_number(name: str, value: Any) -> float | None:
 
     Raises
     ------
-    ValueError
+    InputError
         When it is anything else, NaN included.
     """
     if value is None:
         return None
     if not isinstance(value, int | float | np.number) or math.isnan(value):
-        raise ValueError(f"{name} is {value!r}; give a number")
+        raise InputError(f"{name} is {value!r}; give a number")
     return float(value)
 
 
@@ -52,17 +54,17 @@ def checked_seed(rng: Any, comm: Any) -> int:
 
     Raises
     ------
-    ValueError
+    InputError
         For a seed outside the range: JAX would silently fold it back.
-    TypeError
+    InputTypeError
         For anything else.
     """
     if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
         if not 0 <= rng < 2**32:
-            raise ValueError(f"rng is {rng}; give a seed from 0 to 2^32 - 1")
+            raise InputError(f"rng is {rng}; give a seed from 0 to 2^32 - 1")
         return int(rng)
     if rng is not None and not isinstance(rng, np.random.Generator):
-        raise TypeError(
+        raise InputTypeError(
             f"rng is a {type(rng).__name__}; give a seed, a numpy.random.Generator or "
             "None"
         )

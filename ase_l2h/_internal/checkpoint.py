@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h.errors import InputError
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -31,7 +32,7 @@ def load_checkpoint(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
 
     Raises
     ------
-    ValueError
+    InputError
         When the file is damaged or belongs to another configuration.
     """
     leaves, structure = jax.tree.flatten(template)
@@ -40,17 +41,17 @@ def load_checkpoint(path: Path, template: Any) -> tuple[Any, dict[str, Any]]:
             metadata = json.loads(stream.metadata()["training"])
             names = [f"leaf_{i}" for i in range(len(leaves))]
             if set(stream.keys()) != set(names):
-                raise ValueError("it holds other arrays")
+                raise InputError("it holds other arrays")
             stored = [stream.get_tensor(name) for name in names]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is not a checkpoint of this configuration ({error}); start in "
             "another folder"
         ) from error
     for old, new in zip(leaves, stored, strict=True):
         wanted = np.asarray(old)
         if wanted.shape != new.shape or wanted.dtype != new.dtype:
-            raise ValueError(
+            raise InputError(
                 f"{path} holds {new.dtype} arrays of shape {new.shape} where this "
                 f"configuration needs {wanted.dtype} {wanted.shape}; start in another "
                 "folder"

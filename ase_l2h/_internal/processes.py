@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ase_l2h.errors import InputError
+
 __all__ = ["gathered", "is_first_process", "joint", "local_devices"]
 
 # jax.Device: JAX's compiled classes come without types.
@@ -34,12 +36,12 @@ def local_devices(count: int) -> list[Device]:
 
     Raises
     ------
-    ValueError
+    InputError
         When there are fewer.
     """
     present = jax.local_devices()
     if not 1 <= count <= len(present):
-        raise ValueError(
+        raise InputError(
             f"{count} devices are asked for, and JAX finds {len(present)} "
             f"({present[0].platform}) here; give 1 to {len(present)}"
         )
@@ -69,8 +71,8 @@ def joint(
     ------
     KeyboardInterrupt
         When one of the processes was interrupted.
-    ValueError
-        When one of them refused with a ValueError.
+    InputError
+        When one of them refused its input.
     RuntimeError
         When one of them failed otherwise; that one raises what it failed with.
     """
@@ -95,7 +97,7 @@ def joint(
         if other[0] == INTERRUPTED:
             raise KeyboardInterrupt
         if other[0] == REFUSED:
-            raise ValueError(said)
+            raise InputError(said)
         if other[0] == FAILED:
             raise RuntimeError(f"process {process} failed: {said}")
     return value, [other[1:] for other in messages]

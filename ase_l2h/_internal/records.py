@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h.errors import InputError
 
 __all__ = [
     "Lines",
@@ -62,7 +63,7 @@ def read_lines(path: Path) -> Lines:
 
     Raises
     ------
-    ValueError
+    InputError
         When a line is no JSON object.
     """
     if not path.exists():
@@ -72,11 +73,11 @@ def read_lines(path: Path) -> Lines:
         # A killed run may have left half a line.
         found = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     except (UnicodeDecodeError, ValueError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path} is damaged ({error}); move it away to begin anew"
         ) from error
     if not all(isinstance(line, dict) for line in found):
-        raise ValueError(f"{path} is no record; move it away to begin anew")
+        raise InputError(f"{path} is no record; move it away to begin anew")
     return found
 
 

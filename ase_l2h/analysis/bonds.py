@@ -14,6 +14,8 @@ import numpy as np
 from ase import Atoms
 from scipy.spatial.distance import pdist, squareform
 
+from ase_l2h.errors import InputError
+
 __all__ = [
     "CUTOFF",
     "BondLengths",
@@ -61,18 +63,18 @@ def require_cluster(atoms: Atoms) -> Atoms:
 
     Raises
     ------
-    ValueError
+    InputError
         When it is periodic, has no atoms, or a position is not a finite number.
     """
     if atoms.pbc.any():
-        raise ValueError(
+        raise InputError(
             "this analysis is one of free clusters and the structure is periodic; "
             "switch pbc off, or use space_group for a crystal"
         )
     if len(atoms) == 0:
-        raise ValueError("the structure has no atoms; there is nothing to analyse")
+        raise InputError("the structure has no atoms; there is nothing to analyse")
     if not np.all(np.isfinite(atoms.positions)):
-        raise ValueError("a position is not a finite number; repair the structure")
+        raise InputError("a position is not a finite number; repair the structure")
     return atoms
 
 
@@ -92,7 +94,7 @@ def bond_matrix(atoms: Atoms, bond_lengths: BondLengths | None = None) -> np.nda
 
     Raises
     ------
-    ValueError
+    InputError
         For a periodic structure, or lengths that miss a pair or are not positive.
     """
     require_cluster(atoms)
@@ -115,12 +117,12 @@ def _given_lengths(symbols: list[str], given: BondLengths) -> np.ndarray:
             else:
                 length = given
             if length is None:
-                raise ValueError(
+                raise InputError(
                     f"there is no bond length for {a}-{b}; add it to bond_lengths"
                 )
             lengths[i, j] = length
     if not (np.all(np.isfinite(lengths)) and np.all(lengths > 0)):
-        raise ValueError(f"bond_lengths are {given}; give positive lengths")
+        raise InputError(f"bond_lengths are {given}; give positive lengths")
     return lengths
 
 

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ase_l2h.errors import InputError
+
 __all__ = ["Hull", "composition_hull", "excess_energies", "second_differences"]
 
 Values = Sequence[float] | Sequence[int] | np.ndarray
@@ -94,7 +96,7 @@ def composition_hull(
 
     Raises
     ------
-    ValueError
+    InputError
         For no structures, a composition outside 0 ... N, or an energy that is not
         finite.
     """
@@ -157,16 +159,16 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray]:
     counts, values = np.asarray(n_a), np.asarray(energies, dtype=float)
     if counts.ndim != 1 or counts.shape != values.shape or counts.size == 0:
-        raise ValueError(
+        raise InputError(
             f"compositions have shape {counts.shape} and energies {values.shape}; give "
             "one energy for each of at least one composition"
         )
     if n_atoms < 1:
-        raise ValueError(f"the clusters have {n_atoms} atoms; give at least 1")
+        raise InputError(f"the clusters have {n_atoms} atoms; give at least 1")
     if np.any(counts != np.round(counts)) or np.any((counts < 0) | (counts > n_atoms)):
-        raise ValueError(f"compositions must be whole numbers from 0 to {n_atoms}")
+        raise InputError(f"compositions must be whole numbers from 0 to {n_atoms}")
     if not np.all(np.isfinite(values)):
-        raise ValueError(
+        raise InputError(
             "an energy is not a finite number; leave out compositions without one"
         )
     return counts.astype(int), values

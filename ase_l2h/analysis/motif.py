@@ -131,7 +131,7 @@ def motif(atoms: Atoms, bond_lengths: BondLengths | None = None) -> Motif:
 
     Raises
     ------
-    ValueError
+    InputError
         For a periodic structure, no atoms, or impossible bond lengths.
     """
     require_cluster(atoms)

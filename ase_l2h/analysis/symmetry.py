@@ -17,6 +17,7 @@ from ase import Atoms
 from scipy.spatial.distance import cdist, pdist
 
 from ase_l2h.analysis.bonds import bond_length, require_cluster
+from ase_l2h.errors import InputError
 
 __all__ = ["point_group", "space_group", "symmetry_operations"]
 
@@ -50,7 +51,7 @@ def point_group(atoms: Atoms, tolerance: float = TOLERANCE) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         For a periodic structure, no atoms, or a tolerance that is not positive.
     """
     require_cluster(atoms)
@@ -86,13 +87,13 @@ def symmetry_operations(
 
     Raises
     ------
-    ValueError
+    InputError
         See :func:`point_group`; also for a linear cluster, whose group is infinite.
     """
     require_cluster(atoms)
     positions = atoms.positions - atoms.positions.mean(axis=0)
     if _linear(positions):
-        raise ValueError("the atoms lie on a line, so that its symmetries are infinite")
+        raise InputError("the atoms lie on a line, so that its symmetries are infinite")
     kinds = np.zeros(len(atoms), dtype=int) if alike else atoms.numbers
     # From half the shortest distance on, two atoms could have one image.
     within = min(
@@ -108,7 +109,7 @@ def symmetry_operations(
 
 def _checked(tolerance: float) -> float:
     if not (np.isfinite(tolerance) and tolerance > 0):
-        raise ValueError(f"the tolerance is {tolerance}; give a positive number")
+        raise InputError(f"the tolerance is {tolerance}; give a positive number")
     return tolerance
 
 
@@ -252,19 +253,19 @@ def space_group(atoms: Atoms, tolerance: float = CRYSTAL_TOLERANCE) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         For a structure that is not periodic in three directions, has no atoms or a
         flat cell, or a tolerance that is not positive.
     """
     import spglib
 
     if not atoms.pbc.all():
-        raise ValueError(
+        raise InputError(
             "a space group takes a structure periodic in all three directions; use "
             "point_group for a free cluster"
         )
     if len(atoms) == 0 or not atoms.cell.volume > 0:
-        raise ValueError(
+        raise InputError(
             "the crystal has no atoms or its cell no volume; there is no space group"
         )
     precision = _checked(tolerance) * float(np.cbrt(atoms.cell.volume / len(atoms)))

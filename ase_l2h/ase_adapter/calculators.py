@@ -21,6 +21,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter import convert
+from ase_l2h.errors import InputError
 from ase_l2h.potentials import gupta, lennard_jones, stillinger_weber
 from ase_l2h.potentials.base import Potential, energy_and_gradient
 from ase_l2h.potentials.parameters import gupta_set, stillinger_weber_set
@@ -65,7 +66,7 @@ class PotentialCalculator(Calculator):
 
         Raises
         ------
-        ValueError
+        InputError
             For values that make no potential; the old ones stay.
         """
         before = dict(self.parameters)
@@ -89,7 +90,7 @@ class PotentialCalculator(Calculator):
 
         Raises
         ------
-        ValueError
+        InputError
             For species without parameters, positions that are no numbers, and cells
             that are partly periodic or too small.
         """
@@ -230,7 +231,7 @@ class Gupta(PotentialCalculator):
             return gupta_set(chosen).potential(rc=rc)
         if isinstance(chosen, Mapping):
             return gupta.Gupta.from_pairs(chosen, rc=rc)
-        raise ValueError(
+        raise InputError(
             "Gupta needs the name of a parameter set, such as 'AgAu', or rows "
             f"{{'Ag-Au': (p, q, r0, xi, A), ...}}, not {chosen!r}"
         )
@@ -260,14 +261,14 @@ class StillingerWeber(PotentialCalculator):
         if isinstance(chosen, str):
             return stillinger_weber_set(chosen).potential()
         if not isinstance(chosen, Mapping):
-            raise ValueError(
+            raise InputError(
                 "StillingerWeber needs the name of a parameter set, such as 'Si', or "
                 f"values {{'epsilon': 2.1683, ...}}, not {chosen!r}"
             )
         base = dict(stillinger_weber_set("Si").values)
         known = {*base, "cos_theta0", "p", "q"}
         if unknown := [key for key in chosen if key not in known]:
-            raise ValueError(
+            raise InputError(
                 f"StillingerWeber has no parameter {unknown[0]!r}; it takes "
                 f"{', '.join(sorted(known))}"
             )
@@ -283,7 +284,7 @@ def _positive(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if not (np.isfinite(number) and number > 0):
-        raise ValueError(f"{name} is {value}; it must be a positive number")
+        raise InputError(f"{name} is {value}; it must be a positive number")
     return number
 
 
@@ -293,9 +294,9 @@ def _lennard_jones(
     rc = None if rc is None else _positive("rc", rc)
     ro = None if ro is None else _positive("ro", ro)
     if smooth and rc is None:
-        raise ValueError("a smooth cut-off needs its distance; set rc")
+        raise InputError("a smooth cut-off needs its distance; set rc")
     if smooth and ro is not None and rc is not None and ro >= rc:
-        raise ValueError(f"the smooth cut-off starts at ro = {ro}, beyond rc = {rc}")
+        raise InputError(f"the smooth cut-off starts at ro = {ro}, beyond rc = {rc}")
     return lennard_jones.LennardJones(
         epsilon=_positive("epsilon", epsilon),
         sigma=_positive("sigma", sigma),
@@ -314,7 +315,7 @@ def potential_of(calculator: Any) -> Potential | None:
 
     Raises
     ------
-    ValueError
+    InputError
         When a recognised calculator carries parameters that make no potential.
     """
     if isinstance(calculator, PotentialCalculator):
@@ -383,14 +384,14 @@ def potential_and_system(
     ------
     TypeError
         When ``atoms`` is not an Atoms object.
-    ValueError
+    InputError
         When there is no such calculator, or the structure cannot be searched.
     """
     atoms = convert.require_atoms(atoms)
     potential = potential_of(atoms.calc)
     if potential is None:
         name = "no calculator" if atoms.calc is None else type(atoms.calc).__name__
-        raise ValueError(
+        raise InputError(
             f"the structure has {name}; set atoms.calc to LennardJones, Gupta or "
             "StillingerWeber of ase_l2h, or to ASE's LennardJones"
         )

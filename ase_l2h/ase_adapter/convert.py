@@ -15,6 +15,7 @@ from ase.constraints import FixAtoms, FixCartesian
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.elements import by_atomic_number
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -51,7 +52,7 @@ def require_atoms(atoms: Any) -> Atoms:
 
     Raises
     ------
-    TypeError
+    InputTypeError
         For filters, lists and anything else; the sentence says what to pass.
     """
     if isinstance(atoms, Atoms):
@@ -59,11 +60,11 @@ def require_atoms(atoms: Any) -> Atoms:
     kind = type(atoms).__name__
     inner = getattr(atoms, "atoms", None)
     if isinstance(inner, Atoms):
-        raise TypeError(
+        raise InputTypeError(
             f"a search moves atoms only, so the filter {kind} cannot be used; pass the "
             "Atoms it wraps, and relax the cell afterwards"
         )
-    raise TypeError(f"a search needs an ase.Atoms object, not {kind}")
+    raise InputTypeError(f"a search needs an ase.Atoms object, not {kind}")
 
 
 def positions_of(atoms: Atoms) -> np.ndarray:
@@ -71,15 +72,15 @@ def positions_of(atoms: Atoms) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    InputError
         When there are no atoms, or a position is not a finite number.
     """
     if len(atoms) == 0:
-        raise ValueError("the structure has no atoms; add at least two")
+        raise InputError("the structure has no atoms; add at least two")
     positions = np.array(atoms.positions, dtype=np.float64).T
     bad = np.flatnonzero(~np.isfinite(positions).all(axis=0))
     if len(bad):
-        raise ValueError(
+        raise InputError(
             f"the position of atom {bad[0]} is not a finite number; repair the "
             "structure first"
         )
@@ -91,14 +92,14 @@ def periodic_cell(atoms: Atoms) -> np.ndarray | None:
 
     Raises
     ------
-    ValueError
+    InputError
         When only some directions are periodic.
     """
     if not atoms.pbc.any():
         return None
     if not atoms.pbc.all():
         directions = ", ".join("abc"[k] for k in np.flatnonzero(atoms.pbc))
-        raise ValueError(
+        raise InputError(
             f"the structure is periodic along {directions} only; make all three "
             "directions periodic or none"
         )
@@ -110,7 +111,7 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
 
     Raises
     ------
-    ValueError
+    InputError
         For a constraint other than FixAtoms and FixCartesian, and when nothing is
         left to move.
     """
@@ -122,14 +123,14 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
             fixed = np.ix_(np.flatnonzero(constraint.mask), constraint.index)
             free[fixed] = False
         else:
-            raise ValueError(
+            raise InputError(
                 f"the constraint {type(constraint).__name__} is not supported; use "
                 "FixAtoms or FixCartesian, or remove it"
             )
     if free.all():
         return None
     if not free.any():
-        raise ValueError("every atom is fixed, nothing can move; relax a constraint")
+        raise InputError("every atom is fixed, nothing can move; relax a constraint")
     return free
 
 
@@ -144,7 +145,7 @@ def species_of(
 
     Raises
     ------
-    ValueError
+    InputError
         When a species has no parameters.
     """
     present = by_atomic_number(symbols)
@@ -155,7 +156,7 @@ def species_of(
     if rows is None:
         rows = present if _tells_species_apart(potential) else None
     elif missing := [symbol for symbol in present if symbol not in rows]:
-        raise ValueError(
+        raise InputError(
             f"the {type(potential).__name__} potential has no parameters for "
             f"{', '.join(missing)}; it covers {', '.join(rows)}"
         )
@@ -212,9 +213,9 @@ def system_of(
 
     Raises
     ------
-    TypeError
+    InputTypeError
         When ``atoms`` is not an Atoms object.
-    ValueError
+    InputError
         For a structure that cannot be worked on; one sentence says what to do.
     """
     atoms = require_atoms(atoms)
@@ -227,12 +228,12 @@ def system_of(
     if cell is not None:
         cutoff = 0.0 if potential is None else float(potential.cutoff)
         if not np.isfinite(cutoff):
-            raise ValueError(
+            raise InputError(
                 f"the {type(potential).__name__} potential has no cut-off, which a "
                 "periodic cell needs; set rc, or switch off periodicity (atoms.pbc)"
             )
     if check and len(atoms) < 2:
-        raise ValueError("the structure has one atom; a search needs at least 2")
+        raise InputError("the structure has one atom; a search needs at least 2")
     system = make_system(
         species,
         cell=cell,
@@ -268,7 +269,7 @@ def _scales(
     ):
         value = float(own if given is None else given)
         if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value}; it must be a positive number")
+            raise InputError(f"{name} is {value}; it must be a positive number")
         chosen.append(value)
     return chosen[0], chosen[1]
 
@@ -286,7 +287,7 @@ def check_distances(atoms: Atoms, closest: float) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Naming the closest pair.
     """
     first, second, distances = neighbor_list("ijd", atoms, closest)
@@ -297,7 +298,7 @@ def check_distances(atoms: Atoms, closest: float) -> None:
     pair, remedy = f"atoms {i} and {j} overlap: they", "move them apart first"
     if i == j:
         pair, remedy = f"images of atom {i}", "enlarge the cell"
-    raise ValueError(
+    raise InputError(
         f"{pair} are {distances[worst]:.3g} apart, less than {closest:.3g}; {remedy}"
     )
 

@@ -6,19 +6,21 @@ import os
 import time
 import traceback as tracebacks
 from collections.abc import Sequence
-from opcode import opmap
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from ase_l2h.cli.compilation import use_compilation_cache
+from ase_l2h.errors import InputError, RunError
 
 __all__ = ["BadInput", "Interrupted", "Program", "RunFailure", "Verb", "elapsed"]
 
 CLOCK = "ase_l2h.clock"
 # Whether this process belongs to the command line, which may then set JAX up.
 OWN = "ase_l2h.own_process"
+# Modules that do not raise InputError yet.
+OLDER = ("ase_l2h.rollout.", "ase_l2h.search.")
 
 
 class Sentence(click.ClickException):
@@ -71,9 +73,9 @@ class Program(click.Group):
 class Verb(click.Command):
     """A command whose failures are one sentence, with ``--traceback`` for the rest.
 
-    ValueError, TypeError and OSError that this package raises are sentences about the
-    input (exit code 2). Whatever comes from deeper is a failure of the run (exit code
-    1), named as such.
+    An :class:`~ase_l2h.errors.InputError` is a sentence about the input (exit code 2),
+    a :class:`~ase_l2h.errors.RunError` one about the run (exit code 1). Whatever else
+    comes from deeper is a failure of the run, too, shown with its type.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -106,9 +108,10 @@ class Verb(click.Command):
 
 
 def _translate(error: Exception) -> NoReturn:
-    kinds = (ValueError, TypeError, OSError)
-    if isinstance(error, kinds) and _raised_here(error):
+    if isinstance(error, InputError) or _is_older_sentence(error):
         raise BadInput(str(error)) from error
+    if isinstance(error, RunError):
+        raise RunFailure(str(error)) from error
     lines = str(error).splitlines() or [""]
     raise RunFailure(
         f"the run failed with {type(error).__name__}: {lines[0]} (--traceback shows "
@@ -116,20 +119,14 @@ def _translate(error: Exception) -> NoReturn:
     ) from error
 
 
-def _raised_here(error: BaseException) -> bool:
-    """Whether a ``raise`` of this package made the error, and so its sentence.
-
-    Errors of libraries, and of expressions such as ``None + 1``, are no sentences.
-    """
+def _is_older_sentence(error: BaseException) -> bool:
+    """Whether it is a ValueError of one of ``OLDER``, where they are sentences."""
     last = error.__traceback__
-    if last is None:
+    if last is None or not isinstance(error, ValueError):
         return False
     while last.tb_next is not None:
         last = last.tb_next
-    frame = last.tb_frame
-    module = frame.f_globals.get("__name__", "")
-    explicit = frame.f_code.co_code[last.tb_lasti] == opmap["RAISE_VARARGS"]
-    return module.partition(".")[0] == "ase_l2h" and explicit
+    return last.tb_frame.f_globals.get("__name__", "").startswith(OLDER)
 
 
 def process_age() -> float | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
     from ase_l2h._internal.records import Records
@@ -152,7 +153,7 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         (out / "records.jsonl").touch()
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot write in the folder {out} ({error.strerror}); choose another"
         ) from error
     records = Records(out / "records.jsonl")
@@ -169,13 +170,13 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
     """``LJ38=-173.9`` as name and number."""
     name, _, number = text.partition("=")
     if name not in targets:
-        raise ValueError(
+        raise InputError(
             f"--energy {text}: '{name}' is none of the targets; write TARGET=ENERGY"
         )
     try:
         return name, float(number)
     except ValueError:
-        raise ValueError(
+        raise InputError(
             f"--energy {text}: '{number}' is no number; write TARGET=ENERGY"
         ) from None
 

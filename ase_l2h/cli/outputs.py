@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ase_l2h.errors import InputError
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -36,7 +38,7 @@ def structures_output(option: str, path: Path, trial: list[Atoms]) -> Output:
 
     Raises
     ------
-    ValueError
+    InputError
         When no format goes by that name, or it holds one structure and several come.
     """
     from ase.io.formats import UnknownFileTypeError, filetype, ioformats
@@ -47,11 +49,11 @@ def structures_output(option: str, path: Path, trial: list[Atoms]) -> Output:
     except (UnknownFileTypeError, KeyError):
         known = None
     if known is None or not known.can_write:
-        raise ValueError(
+        raise InputError(
             f"{option} {path}: ASE writes no format of that name; end it in .extxyz"
         )
     if len(trial) > 1 and known.single:
-        raise ValueError(
+        raise InputError(
             f"{option} {path}: this format holds a single structure; end it in .extxyz"
         )
     return Output(option, path, write_structures(trial, path))
@@ -87,20 +89,20 @@ def check_outputs(outputs: list[Output], source: Path | None) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         When a file could not be written, two are the same, or one is the input.
     """
     taken = {} if source is None else {source.resolve(): "the structure file"}
     for output in outputs:
         place = output.path.resolve()
         if place in taken:
-            raise ValueError(
+            raise InputError(
                 f"{output.option} {output.path} would overwrite {taken[place]}; choose "
                 "another name"
             )
         taken[place] = output.option
         if output.path.is_dir():
-            raise ValueError(
+            raise InputError(
                 f"{output.option} {output.path} is a folder; give the name of a file"
             )
         trial = output.path.with_name(f".trial-{output.path.name}")
@@ -109,7 +111,7 @@ def check_outputs(outputs: list[Output], source: Path | None) -> None:
         # Writers of ASE refuse what they cannot hold with errors of any kind.
         except Exception as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ValueError(
+            raise InputError(
                 f"{output.option} {output.path} cannot be written ({reason}); choose "
                 "another place or format"
             ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.errors import InputError
 from ase_l2h.reproduce.registry import BUDGETS, EXHIBITS
 
 __all__ = ["reproduce"]
@@ -87,12 +88,12 @@ def reproduce(
 
     extra = {} if dimension is None else {"dimension": dimension}
     if extra and (exhibit == ALL or EXHIBITS[exhibit].paper != "action"):
-        raise ValueError(
+        raise InputError(
             f"{exhibit} has no dimension to choose; leave out --dimension, which the "
             "exhibits of the action paper take"
         )
     if backend != "auto" and exhibit not in (ALL, *SEARCHES):
-        raise ValueError(
+        raise InputError(
             f"{exhibit} has no backend to choose; leave out --backend, which "
             f"{', '.join(SEARCHES)} take"
         )
@@ -100,7 +101,7 @@ def reproduce(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot write in the folder {folder} ({error.strerror}); choose another"
         ) from error
     wanted = [exhibit]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h.errors import InputError
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -91,7 +93,7 @@ def resolve(
 
     Raises
     ------
-    ValueError
+    InputError
         For anything that cannot be searched; the sentence says what to do.
     """
     family, parameters = _parse_potential(potential)
@@ -100,14 +102,14 @@ def resolve(
             return _from_file(
                 target, family, parameters, sigma, epsilon, periodic, n_starts
             )
-        except ValueError as error:
+        except InputError as error:
             if target in str(error):
                 raise
-            raise ValueError(f"'{target}': {error}") from error
+            raise InputError(f"'{target}': {error}") from error
     if "/" in target or Path(target).suffix:
-        raise ValueError(f"there is no structure file '{target}'; check the path")
+        raise InputError(f"there is no structure file '{target}'; check the path")
     if sigma is not None or epsilon is not None or not periodic:
-        raise ValueError(
+        raise InputError(
             f"--sigma, --epsilon and --no-pbc are for structure files; '{target}' is a "
             "formula with units and cell of its own"
         )
@@ -119,7 +121,7 @@ def _parse_potential(text: str | None) -> tuple[str | None, str | None]:
         return None, None
     family, colon, name = text.partition(":")
     if family not in FAMILIES or (colon and not name) or (family == "lj" and colon):
-        raise ValueError(
+        raise InputError(
             f"no potential named '{text}'; write lj, ka, gupta, gupta:SET, sw or "
             "sw:SET ('ase-l2h info' lists the sets)"
         )
@@ -134,7 +136,7 @@ def _from_formula(target: str, family: str | None, parameters: str | None) -> Jo
     known = named_target(target, None if family == "lj" else parameters)
     own = _family_of(known.potential)
     if family is not None and family != own:
-        raise ValueError(
+        raise InputError(
             f"'{target}' is searched with {LONG_NAMES[own]}, not {LONG_NAMES[family]}; "
             "leave --potential out, or give a structure file"
         )
@@ -192,7 +194,7 @@ def _default_family(symbols: Iterable[str]) -> str:
         return "lj"
     if _set_of("gupta", present) is not None:
         return "gupta"
-    raise ValueError(
+    raise InputError(
         f"there is no default potential for {'-'.join(sorted(present))}; choose one "
         "with --potential ('ase-l2h info' lists the parameter sets)"
     )
@@ -203,7 +205,7 @@ def read_structure(path: str) -> Atoms:
 
     Raises
     ------
-    ValueError
+    InputError
         When ASE cannot read it, or it holds no positions to work on.
     """
     import ase.io
@@ -213,12 +215,12 @@ def read_structure(path: str) -> Atoms:
     # Readers of some eighty formats raise whatever they meet.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise ValueError(
+        raise InputError(
             f"'{path}' cannot be read as a structure ({type(error).__name__}: "
             f"{reason}); give a file that ase.io.read understands"
         ) from error
     if isinstance(atoms, list):
-        raise ValueError(f"'{path}' holds no structure")
+        raise InputError(f"'{path}' holds no structure")
     atoms.calc = None
     return atoms
 
@@ -241,7 +243,7 @@ def _potential(
     if family == "ka":
         return kob_andersen(parameters)
     if parameters is None:
-        raise ValueError(
+        raise InputError(
             f"no Gupta parameters for {'-'.join(sorted(present))} ('ase-l2h info' "
             "lists the sets); choose another --potential"
         )
@@ -249,7 +251,7 @@ def _potential(
         return gupta_set(parameters).potential()
     chosen = stillinger_weber_set(parameters)
     if present != {chosen.symbol}:
-        raise ValueError(
+        raise InputError(
             f"the Stillinger-Weber parameters {parameters} are for {chosen.symbol}, "
             f"not {'-'.join(sorted(present))}; choose another --potential"
         )
@@ -272,11 +274,11 @@ def _from_file(
     if not periodic:
         atoms.pbc = False
     if len(atoms) < 2:
-        raise ValueError(
+        raise InputError(
             f"'{target}' holds {len(atoms)} atom(s); a search needs at least 2"
         )
     if len(atoms) > MAX_ATOMS:
-        raise ValueError(
+        raise InputError(
             f"'{target}' holds more than {MAX_ATOMS} atoms; every pair is taken into "
             "account, so choose a smaller target"
         )
@@ -284,13 +286,13 @@ def _from_file(
     family = family or _default_family(present)
     for name, value in (("sigma", sigma), ("epsilon", epsilon)):
         if value is not None and family != "lj":
-            raise ValueError(f"--{name} needs --potential lj, not {family}")
+            raise InputError(f"--{name} needs --potential lj, not {family}")
         if value is not None and not (value > 0 and np.isfinite(value)):
-            raise ValueError(f"--{name} is {value}; give a number above 0")
+            raise InputError(f"--{name} is {value}; give a number above 0")
     potential = _potential(family, parameters, present, sigma, epsilon)
     potential, system, positions = system_of(atoms, potential)
     if n_starts > 1 and system.free is not None:
-        raise ValueError(
+        raise InputError(
             f"'{target}' has fixed atoms, which random starts would move; use "
             "--starts 1, or remove the constraint"
         )

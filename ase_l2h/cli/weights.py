@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ase_l2h.cli.common import Program, RunFailure, Verb
+from ase_l2h.cli.common import Program, Verb
 
 if TYPE_CHECKING:
     from ase_l2h.weights.files import WeightFile
@@ -120,10 +120,7 @@ def download(names: tuple[str, ...], source: str | None, timeout: float | None) 
     before = [released(name).status() for name in names]
     limit = _download.TIMEOUT if timeout is None else timeout
     for name, status in zip(names, before, strict=True):
-        try:
-            file = _download.download(name, source, timeout=limit)
-        except _download.DownloadError as error:
-            raise RunFailure(str(error)) from error
+        file = _download.download(name, source, timeout=limit)
         done = status if status in ("bundled", "cached") else "downloaded"
         click.echo(f"{name}: {done}, {file.path}")
 

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.potentials.base import Potential
@@ -127,14 +128,14 @@ def first_encounters(
 
     Raises
     ------
-    ValueError
+    InputError
         For no chains or no evaluations, for a first chain before 0, and for a backend
         that cannot run the chains.
     """
     if first < 0:
-        raise ValueError(f"the first chain is {first}; give 0 or more")
+        raise InputError(f"the first chain is {first}; give 0 or more")
     if chains < 1 or max_evaluations < 1:
-        raise ValueError(
+        raise InputError(
             f"{chains} chains of {max_evaluations} evaluations are asked for; give at "
             "least 1 of each"
         )

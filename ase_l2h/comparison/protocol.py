@@ -27,6 +27,7 @@ import numpy as np
 from ase_l2h._internal.records import Lines, Records
 from ase_l2h.comparison.compile_clock import compile_clock
 from ase_l2h.comparison.first_encounter import first_encounters
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.backends import known_backend
@@ -89,7 +90,7 @@ def goal(target: Target, energy: float | None = None) -> Goal:
 
     Raises
     ------
-    ValueError
+    InputError
         When neither is known.
     """
     if energy is None:
@@ -97,7 +98,7 @@ def goal(target: Target, energy: float | None = None) -> Goal:
     if energy is None:
         energy = _putative_minima().get(target.name)
     if energy is None or not math.isfinite(energy):
-        raise ValueError(
+        raise InputError(
             f"{target.name} has no published minimum; give the energy that counts as "
             f"found, {target.name}=ENERGY, for example the lowest of a long "
             f"'ase-l2h search {target.name}'"
@@ -142,18 +143,18 @@ def contender(text: str) -> Contender:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown method or weights, and for steps that cannot be.
     """
     match = re.fullmatch(r"([^:@]+)(?::(.+?))?(?:@([0-9]{1,8}))?", text)
     if match is None:
-        raise ValueError(
+        raise InputError(
             f"'{text}' is no method; write METHOD, METHOD:WEIGHTS or METHOD@STEPS, "
             "for example learned:lj-fcc@600"
         )
     method, weights, steps = match.groups()
     if steps is not None and method in (*HOPPING, HYBRID):
-        raise ValueError(
+        raise InputError(
             f"'{text}': {method} goes on until its budget is used up; leave @{steps} "
             "out"
         )
@@ -166,7 +167,7 @@ def contender(text: str) -> Contender:
         return Contender(text, method, None, None, None)
     count = default_steps(method, loaded) if steps is None else int(steps)
     if count < 1:
-        raise ValueError(f"'{text}' takes no steps; give at least 1")
+        raise InputError(f"'{text}' takes no steps; give at least 1")
     return Contender(
         text,
         method,
@@ -209,21 +210,21 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if not self.goals or not self.contenders:
-            raise ValueError("nothing is compared; give a target and a method")
+            raise InputError("nothing is compared; give a target and a method")
         if not 1 <= self.runs <= 100_000:
-            raise ValueError(f"{self.runs} runs are asked for; give 1 to 100000")
+            raise InputError(f"{self.runs} runs are asked for; give 1 to 100000")
         if not 1 <= self.budget <= 10**12:
-            raise ValueError(
+            raise InputError(
                 f"the budget is {self.budget} evaluations; give 1 to 10^12"
             )
         if not 0 <= self.seed < 2**32:
-            raise ValueError(
+            raise InputError(
                 f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"
             )
         for names in ([g.name for g in self.goals], [c.name for c in self.contenders]):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
-                raise ValueError(f"{', '.join(twice)} is given twice; name it once")
+                raise InputError(f"{', '.join(twice)} is given twice; name it once")
         known_backend(self.backend)
 
     def todict(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 
 __all__ = [
     "BiLipschitzMap",
@@ -172,7 +173,7 @@ class BiLipschitzNetwork(nn.Module):
 
     Raises
     ------
-    ValueError
+    InputError
         When the weights are made, for an impossible size or bounds.
     """
 
@@ -186,16 +187,16 @@ class BiLipschitzNetwork(nn.Module):
     def check(self) -> None:
         """Raise the sentence for sizes and bounds that cannot be."""
         if self.dimension < 1:
-            raise ValueError(
+            raise InputError(
                 f"the dimension is {self.dimension}; give a whole number from 1"
             )
         if self.layers < 1 or self.width < 1:
-            raise ValueError(
+            raise InputError(
                 f"a network of {self.layers} layers of width {self.width}; give at "
                 "least 1 of each"
             )
         if not (0 < self.mu < self.nu and math.isfinite(self.nu)):
-            raise ValueError(
+            raise InputError(
                 f"the bounds are mu = {self.mu} and nu = {self.nu}; give 0 < mu < nu"
             )
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.basin_hopping.moves import packed_radius
 from ase_l2h.potentials.base import Potential
 from ase_l2h.system import System
@@ -69,17 +70,17 @@ def cluster_landscape(potential: Potential, system: System) -> ClusterLandscape:
 
     Raises
     ------
-    ValueError
+    InputError
         For crystals, fixed atoms, and fewer than three atoms.
     """
     if not system.recentred:
-        raise ValueError(
+        raise InputError(
             "rigid motions can be removed from free clusters alone; leave out the cell "
             "and fixed atoms"
         )
     n = system.n_atoms
     if n < 3:
-        raise ValueError(
+        raise InputError(
             f"a cluster of {n} atoms has no such coordinates; give 3 or more"
         )
     length = float(np.mean(np.asarray(system.length_scale)))

@@ -24,6 +24,7 @@ from jaxtyping import Array, Float
 from ase_l2h._internal.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h._internal.files import write_atomically
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.landscapes.bilipschitz import SingleMinimum
 from ase_l2h.landscapes.functional import gradient_paths, squared_loss
 from ase_l2h.landscapes.settings import ActionSettings
@@ -250,7 +251,7 @@ def minimise(
 
     Raises
     ------
-    ValueError
+    InputError
         When the folder holds a run of another landscape or with other settings.
     """
     from tqdm import tqdm
@@ -348,7 +349,7 @@ def _continued(
     wanted = json.loads(json.dumps(told))
     changed = sorted(name for name in wanted if stored.get(name) != wanted[name])
     if changed:
-        raise ValueError(
+        raise InputError(
             f"{path} was made with another {' and '.join(changed)}; restore it or "
             "choose another folder"
         )

@@ -7,6 +7,7 @@ import math
 
 import optax
 
+from ase_l2h.errors import InputError
 from ase_l2h.landscapes.bilipschitz import BiLipschitzNetwork, SingleMinimumNetwork
 
 __all__ = ["ActionSettings"]
@@ -42,7 +43,7 @@ class ActionSettings:
 
     Raises
     ------
-    ValueError
+    InputError
         For numbers that make no run.
     """
 
@@ -66,16 +67,16 @@ class ActionSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.warm <= 1:
-            raise ValueError(f"warm is {self.warm}; give a share from 0 to 1")
+            raise InputError(f"warm is {self.warm}; give a share from 0 to 1")
         # Counted in 32 bits, with room for the last update.
         if not self.batch < self.budget <= 10**9:
-            raise ValueError(
+            raise InputError(
                 f"the budget is {self.budget} evaluations; give more than one batch "
                 f"({self.batch}), at most 1000000000"
             )
         for name in ("batch", "paths", "path_steps", "looks"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+                raise InputError(f"{name} is {getattr(self, name)}; give at least 1")
         for name in (
             "path_rate",
             "path_tolerance",
@@ -85,9 +86,9 @@ class ActionSettings:
         ):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
-                raise ValueError(f"{name} is {value}; give a number above 0")
+                raise InputError(f"{name} is {value}; give a number above 0")
         if not 0 <= self.seed < 2**32:
-            raise ValueError(
+            raise InputError(
                 f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"
             )
         self.network(1).network.check()

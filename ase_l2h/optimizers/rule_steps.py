@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.potentials.base import Potential, energy_and_gradient
 from ase_l2h.rules.base import Observation, Rule, largest_norm
@@ -80,7 +81,7 @@ def reduced_system(system: System) -> System:
         return replace(system, length_scale=1.0, energy_scale=1.0)
     length = jnp.asarray(system.length_scale)
     if length.ndim:
-        raise ValueError(
+        raise InputError(
             "a periodic batch must share one length scale; search cells of different "
             "materials in separate calls"
         )

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.system import System, make_system
 
 __all__ = [
@@ -67,12 +68,12 @@ class Landscape(Protocol):
 
 def _checked(dimension: int, bound: float, least: int) -> None:
     if type(dimension) is not int or not least <= dimension <= MAX_DIMENSION:
-        raise ValueError(
+        raise InputError(
             f"the dimension is {dimension!r}; give a whole number from {least} to "
             f"{MAX_DIMENSION}"
         )
     if not (bound > 0 and np.isfinite(bound)):
-        raise ValueError(f"the bound of the box is {bound}; give a number above 0")
+        raise InputError(f"the bound of the box is {bound}; give a number above 0")
 
 
 def _centred(points: Float[Array, "d *batch"], shift: Any) -> Float[Array, "d *batch"]:
@@ -153,7 +154,7 @@ class SchafferF7:
     def __post_init__(self) -> None:
         _checked(self.dimension, self.bound, 2)
         if self.form not in get_args(SchafferForm):
-            raise ValueError(
+            raise InputError(
                 f"Schaffer F7 has no form '{self.form}'; choose one of "
                 f"{', '.join(get_args(SchafferForm))}"
             )
@@ -182,11 +183,11 @@ def test_function(name: str, dimension: int) -> Alpine1 | SchafferF7:
 
     Raises
     ------
-    ValueError
+    InputError
         For a name that is none, or an impossible dimension.
     """
     if name not in FUNCTIONS:
-        raise ValueError(
+        raise InputError(
             f"no test function is named '{name}'; choose one of {', '.join(FUNCTIONS)}"
         )
     return FUNCTIONS[name](dimension=dimension)

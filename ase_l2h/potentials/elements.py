@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ase_l2h.errors import InputError
+
 __all__ = ["SYMBOLS", "atomic_number", "by_atomic_number"]
 
 # Index 0 is ASE's placeholder "X", so that SYMBOLS[Z] is the element Z.
@@ -23,13 +25,13 @@ def atomic_number(symbol: str) -> int:
 
     Raises
     ------
-    ValueError
+    InputError
         When ``symbol`` is no element.
     """
     try:
         return _NUMBERS[symbol]
     except KeyError:
-        raise ValueError(
+        raise InputError(
             f"{symbol!r} is not a chemical symbol; write it as in 'Au'"
         ) from None
 

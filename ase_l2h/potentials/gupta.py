@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import (
     EnergyAndGradient,
     PairwisePotential,
@@ -94,7 +95,7 @@ class Gupta(PairwisePotential):
 
         Raises
         ------
-        ValueError
+        InputError
             When a pair is missing, given twice, unreadable or not five finite positive
             numbers.
         """
@@ -102,7 +103,7 @@ class Gupta(PairwisePotential):
         for name, values in pairs.items():
             ends = name.split("-")
             if len(ends) != 2:
-                raise ValueError(
+                raise InputError(
                     f"cannot read the Gupta pair {name!r}; write it as in 'Ag-Au'"
                 )
             try:
@@ -112,19 +113,19 @@ class Gupta(PairwisePotential):
             if numbers.shape != (5,) or not np.all(
                 np.isfinite(numbers) & (numbers > 0)
             ):
-                raise ValueError(
+                raise InputError(
                     f"the Gupta pair {name} needs five positive numbers "
                     f"(p, q, r0, xi, A), got {values!r}"
                 )
             if frozenset(ends) in rows:
-                raise ValueError(f"the Gupta pair {name} is given twice; keep one row")
+                raise InputError(f"the Gupta pair {name} is given twice; keep one row")
             rows[frozenset(ends)] = tuple(numbers)
         symbols = by_atomic_number(s for pair in rows for s in pair)
         tables = np.empty((5, len(symbols), len(symbols)))
         for i, first in enumerate(symbols):
             for j, second in enumerate(symbols):
                 if frozenset((first, second)) not in rows:
-                    raise ValueError(
+                    raise InputError(
                         f"the Gupta parameters lack the pair {first}-{second}; add it"
                     )
                 tables[:, i, j] = rows[frozenset((first, second))]
@@ -136,13 +137,13 @@ class Gupta(PairwisePotential):
 
         Raises
         ------
-        ValueError
+        InputError
             When a species has no parameters.
         """
         present = by_atomic_number(symbols)
         missing = [s for s in present if s not in self.symbols]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"no Gupta parameters for {', '.join(missing)}; this set covers "
                 f"{', '.join(self.symbols)}"
             )

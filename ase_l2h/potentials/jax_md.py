@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.system import System
 
 __all__ = ["FunctionPotential", "from_jax_md"]
@@ -108,7 +109,7 @@ def from_jax_md(
 
     Raises
     ------
-    ValueError
+    InputError
         When ``jax_md.energy`` has no function of that name, or when the range exceeds
         what the nearest image of a periodic cell covers.
     """
@@ -116,7 +117,7 @@ def from_jax_md(
     from jax_md import space
 
     if isinstance(energy, str) and not callable(getattr(energies, energy, None)):
-        raise ValueError(
+        raise InputError(
             f"jax_md.energy has no function {energy!r}; see its documentation for the "
             "names"
         )
@@ -127,7 +128,7 @@ def from_jax_md(
         cell = np.asarray(cell, dtype=float)
         heights = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
         if not cutoff <= np.min(heights) / 2:
-            raise ValueError(
+            raise InputError(
                 f"jax-md sees nearest images only, so the cutoff ({cutoff:g}) must not "
                 f"exceed half the cell height ({np.min(heights) / 2:g}); repeat the "
                 "cell or shorten the cutoff"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
 
@@ -231,13 +232,13 @@ def gupta_set(name: str) -> GuptaSet:
 
     Raises
     ------
-    ValueError
+    InputError
         When there is no such set; the message lists the names.
     """
     try:
         return GUPTA_SETS[name]
     except KeyError:
-        raise ValueError(
+        raise InputError(
             f"no Gupta parameters named {name!r}; choose one of {', '.join(GUPTA_SETS)}"
         ) from None
 
@@ -254,13 +255,13 @@ def stillinger_weber_set(name: str) -> StillingerWeberSet:
 
     Raises
     ------
-    ValueError
+    InputError
         When there is no such set; the message lists the names.
     """
     try:
         return STILLINGER_WEBER_SETS[name]
     except KeyError:
-        raise ValueError(
+        raise InputError(
             f"no Stillinger-Weber parameters named {name!r}; choose one of "
             f"{', '.join(STILLINGER_WEBER_SETS)}"
         ) from None

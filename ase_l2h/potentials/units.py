@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.errors import InputTypeError
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -92,10 +93,10 @@ def species_units(potential: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Raises
     ------
-    TypeError
+    InputTypeError
         When the potential has no natural units.
     """
-    raise TypeError(
+    raise InputTypeError(
         f"the reduced units of a {type(potential).__name__} are not known; set "
         "length_scale and energy_scale yourself"
     )
@@ -159,7 +160,7 @@ def reduced_units(potential: Any, species: Any) -> tuple[Any, Any]:
 
     Raises
     ------
-    TypeError
+    InputTypeError
         When the potential has no natural units.
     """
     species = np.asarray(species)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h.errors import InputError
+
 if TYPE_CHECKING:
     from ase import Atoms
     from matplotlib.axes import Axes
@@ -46,7 +48,7 @@ def picture_format(path: Path) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         When matplotlib draws no such format.
     """
     from matplotlib.backend_bases import FigureCanvasBase
@@ -54,7 +56,7 @@ def picture_format(path: Path) -> str:
     form = path.suffix.lstrip(".").lower()
     known = FigureCanvasBase.get_supported_filetypes()
     if form not in known:
-        raise ValueError(
+        raise InputError(
             f"{path} names no picture format; end it in one of "
             f"{', '.join(sorted(known))}"
         )
@@ -317,7 +319,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
 
     Raises
     ------
-    ValueError
+    InputError
         When there is no record, or it is empty or damaged.
     """
     try:
@@ -326,11 +328,11 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         for row in rows:
             _ = row["update"], row["loss"], dict(row["hits"])
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read the training record {path}: {error}") from error
+        raise InputError(f"cannot read the training record {path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is not a training record ({error})") from error
+        raise InputError(f"{path} is not a training record ({error})") from error
     if not rows:
-        raise ValueError(f"{path} holds no update yet; try again later")
+        raise InputError(f"{path} holds no update yet; try again later")
     return rows
 
 

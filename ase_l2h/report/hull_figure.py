@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_l2h.analysis.motif import MOTIFS
+from ase_l2h.errors import InputError
 from ase_l2h.report.figures import (
     GREY,
     PAIRED,
@@ -87,7 +88,7 @@ def hull_figure(
 
     Raises
     ------
-    ValueError
+    InputError
         When there is not one motif and structure for each energy, or a motif has no
         such name.
     """
@@ -138,12 +139,12 @@ def _check(
     lists = {"motifs": motifs, "structures": structures, "point groups": point_groups}
     for name, values in lists.items():
         if values is not None and len(values) != len(hull.n_a):
-            raise ValueError(
+            raise InputError(
                 f"there are {len(values)} {name} for {len(hull.n_a)} energies; give "
                 "one for each"
             )
     if unknown := sorted(set(motifs) - set(MOTIFS)):
-        raise ValueError(
+        raise InputError(
             f"no motif is named '{unknown[0]}'; choose among {', '.join(MOTIFS)}"
         )
 

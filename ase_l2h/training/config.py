@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ase_l2h.errors import InputError
 from ase_l2h.training.es import SHAPINGS
 
 __all__ = ["TrainingConfig", "read_config"]
@@ -132,43 +133,43 @@ class TrainingConfig:
         from_zero = [("quench_steps", 0), ("together", 0)]
         for name, lowest in [(name, 1) for name in counts] + from_zero:
             if not lowest <= getattr(self, name) <= LARGEST_COUNT:
-                raise ValueError(
+                raise InputError(
                     f"{name} is {getattr(self, name)}; give {lowest} to {LARGEST_COUNT}"
                 )
         if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}; give a number from 0 to 2^32 - 1")
+            raise InputError(f"seed is {self.seed}; give a number from 0 to 2^32 - 1")
         if not self.tasks:
-            raise ValueError("the configuration names no tasks; add tasks = ['LJ13']")
+            raise InputError("the configuration names no tasks; add tasks = ['LJ13']")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
-                raise ValueError(
+                raise InputError(
                     f"{name} is '{getattr(self, name)}'; choose one of "
                     f"{', '.join(choices)}"
                 )
         if self.estimator == "ga" and (self.deal or self.shaping != "none"):
-            raise ValueError(
+            raise InputError(
                 "estimator 'ga' selects one direction for all tasks and knows no "
                 'shaping; set deal = false and shaping = "none"'
             )
         if not 0 <= self.margin < math.inf or (self.margin and self.estimator != "ga"):
-            raise ValueError(
+            raise InputError(
                 f"margin is {self.margin}; give 0 or more, with estimator 'ga'"
             )
         if self.horizons and not (
             len(self.horizons) == 2
             and 1 <= self.horizons[0] <= self.horizons[1] <= LARGEST_COUNT
         ):
-            raise ValueError(
+            raise InputError(
                 f"horizons is {list(self.horizons)}; give [shortest, longest]"
             )
         if self.hit_bonus < 0 or (self.hit_bonus and self.normalise != "spread"):
-            raise ValueError(
+            raise InputError(
                 f"hit_bonus is {self.hit_bonus}; give 0 or more, with "
                 'normalise = "spread"'
             )
         for name in ("sigma", "learning_rate", "decay"):
             if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {getattr(self, name)}; give a number > 0")
+                raise InputError(f"{name} is {getattr(self, name)}; give a number > 0")
 
     def todict(self) -> dict[str, Any]:
         """JSON-able copy; entries of LATER are left out at their defaults."""
@@ -207,31 +208,31 @@ def read_config(path: Path) -> TrainingConfig:
 
     Raises
     ------
-    ValueError
+    InputError
         When the file is no TOML, or has unknown or impossible entries.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}") from error
+        raise InputError(f"{path} is not a TOML file: {error}") from error
     known = {f.name: str(f.type) for f in dataclasses.fields(TrainingConfig)}
     unknown = sorted(set(entries) - set(known))
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"{path} has unknown entries {', '.join(unknown)}; known are "
             f"{', '.join(sorted(known))}"
         )
     if "tasks" not in entries:
-        raise ValueError(f"{path} names no tasks; add for example tasks = ['LJ13']")
+        raise InputError(f"{path} names no tasks; add for example tasks = ['LJ13']")
     for name, value in entries.items():
         wanted, fits = _KINDS[known[name]]
         if not fits(value):
-            raise ValueError(f"{path}: {name} is {value!r}; give {wanted}")
+            raise InputError(f"{path}: {name} is {value!r}; give {wanted}")
         if known[name] == "float":
             entries[name] = float(value)
         if isinstance(value, list):
             entries[name] = tuple(value)
     try:
         return TrainingConfig(**entries)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -16,6 +16,8 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
+from ase_l2h.errors import InputError
+
 __all__ = ["ES", "SHAPINGS", "Estimator"]
 
 Floats = NDArray[np.floating]
@@ -59,9 +61,9 @@ class ES:
 
     def __init__(self, sigma: float = 0.1, shaping: str = "none") -> None:
         if not sigma > 0:
-            raise ValueError(f"sigma is {sigma}; give a positive perturbation scale")
+            raise InputError(f"sigma is {sigma}; give a positive perturbation scale")
         if shaping not in SHAPINGS:
-            raise ValueError(
+            raise InputError(
                 f"shaping is '{shaping}'; choose one of {', '.join(SHAPINGS)}"
             )
         self.sigma = sigma

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import optax
 
+from ase_l2h.errors import InputError
 from ase_l2h.training.es import Floats
 
 __all__ = ["GA"]
@@ -34,7 +35,7 @@ class GA:
 
     def __init__(self, sigma: float = 0.1, margin: float = 0.0) -> None:
         if not sigma > 0:
-            raise ValueError(f"sigma is {sigma}; give a positive mutation scale")
+            raise InputError(f"sigma is {sigma}; give a positive mutation scale")
         self.sigma, self.margin = sigma, margin
 
     def outer(self, schedule: Any) -> optax.GradientTransformation:

@@ -23,6 +23,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import replace
+from ase_l2h.errors import InputError
 from ase_l2h.training.objective import (
     LOOPS,
     QUENCHES,
@@ -101,7 +102,7 @@ class Population:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the backend takes no other device, or no several members in a call.
     """
 
@@ -131,7 +132,7 @@ class Population:
         elif on_cpu and self.together == 1:
             self._alone = partial(call, backend=backend)
         else:
-            raise ValueError(
+            raise InputError(
                 f"backend '{backend}' unrolls one set of weights at a time on a CPU; "
                 "set together = 0 and run it there, or choose 'scan'"
             )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h.errors import InputError
 from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import jit_adam_reference
@@ -53,7 +54,7 @@ def adam_best(target: Target) -> float:
 
     Raises
     ------
-    ValueError
+    InputError
         When it finds nothing bound: the energies could not be compared.
     """
     key = jax.random.key(REFERENCE_SEED)
@@ -66,7 +67,7 @@ def adam_best(target: Target) -> float:
         )
     )
     if not reference < 0:
-        raise ValueError(
+        raise InputError(
             f"Adam finds no bound structure of {target.name} in {REFERENCE_STARTS} "
             "starts; train on another target"
         )
@@ -78,7 +79,7 @@ def make_task(target: Target, reference: float | None = None) -> Task:
 
     Raises
     ------
-    ValueError
+    InputError
         See :func:`adam_best`.
     """
     if reference is None:

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h.errors import InputError
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training.checkpoint import load_checkpoint, save_checkpoint
 from ase_l2h.training.config import TrainingConfig
@@ -41,13 +42,13 @@ def make_tasks(
 
     Raises
     ------
-    ValueError
+    InputError
         For a name that is no target, and a target of which Adam finds nothing bound.
     """
     own = dict(targets or {})
     for name, target in own.items():
         if target.name != name:
-            raise ValueError(
+            raise InputError(
                 f"the target called '{name}' is named '{target.name}'; give it one name"
             )
     path = folder / REFERENCES
@@ -56,7 +57,7 @@ def make_tasks(
         try:
             known = {k: float(v) for k, v in json.loads(path.read_text()).items()}
         except (ValueError, TypeError, AttributeError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is damaged ({error}); delete it, it is computed again"
             ) from error
     tasks = {}
@@ -107,7 +108,7 @@ def train(
     ------
     FileExistsError
         When the folder holds a run and ``resume`` is False.
-    ValueError
+    InputError
         When the checkpoint there belongs to another configuration.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +191,7 @@ def _check_same(stored: dict[str, Any], config: TrainingConfig, path: Path) -> N
         name for name in wanted if name != "updates" and before[name] != wanted[name]
     )
     if changed:
-        raise ValueError(
+        raise InputError(
             f"{path} was made with another {', '.join(changed)}; restore the "
             "configuration or start in another folder"
         )

@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from ase_l2h._internal.pytree import replace
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.rules.learned import RULES
@@ -57,18 +58,18 @@ def initial_rule(config: TrainingConfig) -> Any:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown architecture or feature, and for a weight file of another one.
     """
     if config.architecture not in RULES:
-        raise ValueError(
+        raise InputError(
             f"no architecture named '{config.architecture}'; choose one of "
             f"{', '.join(RULES)}"
         )
     architecture = RULES[config.architecture]
     known = [f.name for f in fields(architecture.features_type)]
     if unknown := sorted(set(config.features) - set(known)):
-        raise ValueError(
+        raise InputError(
             f"{config.architecture} has no features named {', '.join(unknown)}; known "
             f"are {', '.join(known)}"
         )
@@ -76,7 +77,7 @@ def initial_rule(config: TrainingConfig) -> Any:
     if config.initial is not None:
         rule = load_weights(config.initial).rule
         if type(rule) is not architecture:
-            raise ValueError(
+            raise InputError(
                 f"{config.initial} holds weights of another architecture; set "
                 "architecture as it is there"
             )
@@ -85,7 +86,7 @@ def initial_rule(config: TrainingConfig) -> Any:
         try:
             return rule.with_features(features)
         except (AttributeError, ValueError) as error:
-            raise ValueError(
+            raise InputError(
                 f"{config.initial} holds weights with other features ({error}); set "
                 "features as they are there"
             ) from error
@@ -100,15 +101,15 @@ def flattened(
 
     Raises
     ------
-    ValueError
+    InputError
         For weights without an alpha, or with one that is not positive.
     """
     if not log_alpha:
         return ravel_pytree(theta)
     if "alpha" not in theta:
-        raise ValueError("these weights have no alpha; leave log_alpha out")
+        raise InputError("these weights have no alpha; leave log_alpha out")
     if not theta["alpha"] > 0:
-        raise ValueError(
+        raise InputError(
             f"alpha is {float(theta['alpha']):.3g} and has no logarithm; leave "
             "log_alpha out, or start from other weights"
         )
@@ -144,7 +145,7 @@ class Trainer:
 
     Raises
     ------
-    ValueError
+    InputError
         Where the backend cannot run here, or not this rule, quench or task.
     """
 

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from ase_l2h._internal.cache import CACHE_VARIABLE
 from ase_l2h._internal.files import write_atomically
+from ase_l2h.errors import InputError, RunError
 from ase_l2h.weights.files import MAX_BYTES, WeightFile, released
 
 __all__ = ["TIMEOUT", "DownloadError", "download"]
@@ -33,7 +34,7 @@ PAUSE = 1.0
 LOOK = 0.2
 
 
-class DownloadError(RuntimeError):
+class DownloadError(RunError):
     """The weights could not be fetched or kept, through no fault of the input."""
 
 
@@ -63,7 +64,7 @@ def download(
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown name, a source that is none, a file that the mirror's folder does
         not have, and a cache folder that cannot be written.
     DownloadError
@@ -71,7 +72,7 @@ def download(
         be written. Whatever lay in its place is still there.
     """
     if not 0 < timeout <= LONGEST_TIMEOUT:
-        raise ValueError(
+        raise InputError(
             f"the timeout is {timeout:g} s; give more than 0 and at most "
             f"{LONGEST_TIMEOUT:g}"
         )
@@ -82,7 +83,7 @@ def download(
     assert file.entry is not None
     if place is None:
         if "url" not in file.entry:
-            raise ValueError(
+            raise InputError(
                 f"the weights '{file.name}' are published nowhere; name a mirror with "
                 "--from"
             )
@@ -125,12 +126,12 @@ def _place(source: str, file: WeightFile) -> str | Path:
         for name in (file.released_as, file.path.name):
             if os.path.isfile(path / name):
                 return path / name
-        raise ValueError(
+        raise InputError(
             f"the folder {path} has no {file.released_as}; copy the file there first"
         )
     if path.suffix == ".safetensors" and os.path.isfile(path):
         return path
-    raise ValueError(
+    raise InputError(
         f"'{source}' is no mirror; give an http(s) URL, a folder, or the path of a "
         ".safetensors file"
     )
@@ -149,7 +150,7 @@ def _address(source: str, file: WeightFile) -> str:
         # Finds whatever else an address may lack, and opens no connection.
         return requests.Request("GET", parts.geturl()).prepare().url or ""
     except ValueError as error:  # those of requests among them
-        raise ValueError(
+        raise InputError(
             f"'{_without_password(source)}' is no address of a mirror; give one that "
             "begins with http:// or https:// and names a host"
         ) from error
@@ -168,7 +169,7 @@ def _try_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot write to the cache folder {folder}: {error.strerror}; set "
             f"{CACHE_VARIABLE} to a folder that can be written"
         ) from error
@@ -179,7 +180,7 @@ def _copy(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"cannot read {path}: {error.strerror}; check the path"
         ) from error
 

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ase_l2h._internal.cache import cache_folder
+from ase_l2h.errors import InputError, RunError
 
 __all__ = [
     "DEFAULT_WEIGHTS",
@@ -45,7 +46,7 @@ MAX_BYTES = 5_000_000
 PORTFOLIO = "+"
 
 
-class NotDownloaded(ValueError):
+class NotDownloaded(InputError):
     """A released file that is not bundled and not in the cache."""
 
 
@@ -78,7 +79,7 @@ class WeightFile(NamedTuple):
         ------
         NotDownloaded
             When the file has to be downloaded first.
-        ValueError
+        InputError
             For a file that cannot be read, is too large, or, of a released one, has
             another size or hash than the manifest says.
         """
@@ -92,17 +93,17 @@ class WeightFile(NamedTuple):
                 raise NotDownloaded(
                     f"the weights '{self.name}' are not on this machine; {self._remedy}"
                 ) from error
-            raise ValueError(
+            raise InputError(
                 f"cannot read the weights {self.path}: {error.strerror}; {self._remedy}"
             ) from error
         if len(content) > MAX_BYTES:
-            raise ValueError(
+            raise InputError(
                 f"{self.path} is larger than any weight file ({MAX_BYTES} bytes); "
                 f"{self._remedy}"
             )
         fault = self.fault(content)
         if fault is not None:
-            raise ValueError(
+            raise InputError(
                 f"{self.path} is not the file that was released ({fault}); "
                 f"{self._remedy}"
             )
@@ -130,7 +131,7 @@ class WeightFile(NamedTuple):
 
         Raises
         ------
-        ValueError
+        InputError
             For a bundled file that is not what was released, since the installation is
             broken then, and for one's own file that cannot be read.
         """
@@ -162,7 +163,7 @@ def pretrained_folder() -> Path:
     for folder in (package / "pretrained", package.parent / "pretrained"):
         if (folder / "manifest.json").is_file():
             return folder
-    raise FileNotFoundError(
+    raise RunError(
         "the bundled weights are missing from this installation; reinstall ase_l2h"
     )
 
@@ -182,14 +183,14 @@ def released(name: str) -> WeightFile:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown name.
     """
     known = manifest()
     name = known["default"].split(PORTFOLIO)[0] if name == DEFAULT_WEIGHTS else name
     entry = known["weights"].get(name)
     if entry is None:
-        raise ValueError(
+        raise InputError(
             f"no weights named '{name}'; choose one of "
             f"{', '.join(sorted(known['weights']))}, or give the path of a "
             ".safetensors file"
@@ -206,7 +207,7 @@ def find_weight_file(name: str | Path) -> WeightFile:
 
     Raises
     ------
-    ValueError
+    InputError
         For what is neither.
     """
     path = Path(name)
@@ -231,7 +232,7 @@ def unpack(content: bytes, path: Path) -> tuple[dict[str, Any], Header]:
 
     Raises
     ------
-    ValueError
+    InputError
         For anything but an intact weight file.
     """
     try:
@@ -239,10 +240,10 @@ def unpack(content: bytes, path: Path) -> tuple[dict[str, Any], Header]:
         length = int.from_bytes(content[:8], "little")
         text = json.loads(content[8 : 8 + length])["__metadata__"]
         if text["format"] != FORMAT:
-            raise ValueError(f"its format is '{text['format']}', not '{FORMAT}'")
+            raise InputError(f"its format is '{text['format']}', not '{FORMAT}'")
         features = json.loads(text["features"])
         if not isinstance(features, dict):
-            raise ValueError("its features are no table")
+            raise InputError("its features are no table")
         metadata = json.loads(text["metadata"])
         check_metadata(metadata)
         return arrays, Header(text["architecture"], features, metadata)
@@ -250,9 +251,9 @@ def unpack(content: bytes, path: Path) -> tuple[dict[str, Any], Header]:
         raise not_intact(path, error) from error
 
 
-def not_intact(path: Path, error: Exception) -> ValueError:
+def not_intact(path: Path, error: Exception) -> InputError:
     """The sentence about a file that is no weight file, or no longer."""
-    return ValueError(
+    return InputError(
         f"{path} is not an intact weight file ({error}); download or train it anew"
     )
 
@@ -262,13 +263,13 @@ def check_metadata(metadata: Any) -> None:
 
     Raises
     ------
-    ValueError
+    InputError
         Where it does not.
     """
     if not isinstance(metadata, dict):
-        raise ValueError("its metadata is no table")
+        raise InputError("its metadata is no table")
     horizon, tasks = metadata.get("horizon"), metadata.get("tasks")
     if type(horizon) is not int or horizon < 1:
-        raise ValueError(f"its horizon is {horizon!r}, not a number of steps")
+        raise InputError(f"its horizon is {horizon!r}, not a number of steps")
     if not isinstance(tasks, list) or not all(isinstance(t, str) for t in tasks):
-        raise ValueError(f"its tasks are {tasks!r}, not a list of names")
+        raise InputError(f"its tasks are {tasks!r}, not a list of names")

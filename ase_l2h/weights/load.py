@@ -21,6 +21,7 @@ from safetensors.numpy import save
 
 from ase_l2h._internal.files import write_atomically
 from ase_l2h._internal.pytree import replace
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.rules.learned import RULES
 from ase_l2h.weights.files import (
     DEFAULT_WEIGHTS,
@@ -71,11 +72,11 @@ class Weights(NamedTuple):
 
         Raises
         ------
-        ValueError
+        InputError
             For less than one step.
         """
         if horizon < 1:
-            raise ValueError(f"the horizon is {horizon} steps; give at least 1")
+            raise InputError(f"the horizon is {horizon} steps; give at least 1")
 
         def compressed(rule: Any) -> Any:
             scale = jnp.float32(rule.reference_horizon / horizon)
@@ -94,15 +95,15 @@ def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
 
     Raises
     ------
-    TypeError
+    InputTypeError
         When the rule has nothing learned.
-    ValueError
+    InputError
         When the file could not be loaded again: without horizon or tasks, or with
         numbers that are not finite.
     """
     names = {cls: name for name, cls in RULES.items()}
     if type(rule) not in names:
-        raise TypeError(
+        raise InputTypeError(
             f"a {type(rule).__name__} has no weights; save one of {', '.join(RULES)}"
         )
     check_metadata(metadata)
@@ -114,7 +115,7 @@ def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
     }
     arrays = {k: np.asarray(v, np.float32, order="C") for k, v in rule.theta.items()}
     if not all(np.all(np.isfinite(array)) for array in arrays.values()):
-        raise ValueError("the weights hold numbers that are not finite; train anew")
+        raise InputError("the weights hold numbers that are not finite; train anew")
     write_atomically(Path(path), save(arrays, text))
 
 
@@ -130,7 +131,7 @@ def load_weights(name: str | Path | None = None) -> Weights:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown name, for one that has to be downloaded first, and for a file
         that cannot be read, is truncated, tampered with, pickled or too large, or
         whose arrays do not have the names, shapes and type of its architecture.
@@ -183,12 +184,12 @@ def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
         wrong = sorted(
             name for name in expected | found if expected.get(name) != found.get(name)
         )
-        raise ValueError(
+        raise InputError(
             f"{path} has arrays of the wrong name, shape or type ({', '.join(wrong)}); "
             "download or train it anew"
         )
     if not all(np.all(np.isfinite(array)) for array in arrays.values()):
-        raise ValueError(f"{path} holds numbers that are not finite; train it anew")
+        raise InputError(f"{path} holds numbers that are not finite; train it anew")
     theta = {name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}
     scale = jnp.float32(architecture.reference_horizon / header.metadata["horizon"])
     metadata = header.metadata | {"architecture": header.architecture}

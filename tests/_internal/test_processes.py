@@ -11,6 +11,7 @@ import pytest
 
 from ase_l2h._internal import processes as _processes
 from ase_l2h._internal.processes import joint, local_devices
+from ase_l2h.errors import InputError
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_everybody_learns_what_everybody_did(both):
 @pytest.mark.parametrize(
     ("own", "others", "said"),
     [
-        (ValueError("no such pair"), ValueError, "^no such pair$"),
+        (InputError("no such pair"), InputError, "^no such pair$"),
         (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
         (MemoryError("no room"), RuntimeError, "^process 1 failed: no room$"),
     ],

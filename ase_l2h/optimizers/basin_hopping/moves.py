@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.system import System
 
 __all__ = [
@@ -223,11 +224,11 @@ class Moves:
 
         Raises
         ------
-        ValueError
+        InputError
             For an unknown kick.
         """
         if self.kick not in KICKS:
-            raise ValueError(
+            raise InputError(
                 f"no kick named '{self.kick}'; choose one of {', '.join(KICKS)}"
             )
 

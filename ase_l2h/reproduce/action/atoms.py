@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h._internal.records import Lines, Records, markdown_table
+from ase_l2h.errors import InputError
 from ase_l2h.landscapes.clusters import cluster_landscape
 from ase_l2h.landscapes.minimise import ActionSettings, minimise
 from ase_l2h.reproduce.learn2hop.pages import RECORDS, write_exhibit
@@ -125,11 +126,11 @@ def binary_lj(
 
     Raises
     ------
-    ValueError
+    InputError
         When a dimension is asked for: 100 atoms have 300.
     """
     if dimension is not None:
-        raise ValueError("binary-lj is a glass of 100 atoms; leave out --dimension")
+        raise InputError("binary-lj is a glass of 100 atoms; leave out --dimension")
     size = BUDGETS[budget]
     lines = binary_lines(Records(folder / RECORDS), size, seed, progress)
     left_out = (

@@ -58,7 +58,7 @@ def running_on(backend: str) -> Iterator[None]:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown backend, and for one that cannot run here.
     """
     token = _BACKEND.set(resolve_backend(backend))

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.base import Observation
 from ase_l2h.system import System
@@ -36,7 +37,7 @@ class Adam4pStart:
 
     Raises
     ------
-    ValueError
+    InputError
         For a rate that is not a number above 0.
     """
 
@@ -45,7 +46,7 @@ class Adam4pStart:
     def __post_init__(self) -> None:
         number = isinstance(self.rate, (int, float)) and not isinstance(self.rate, bool)
         if not number or not 0 < self.rate < math.inf:
-            raise ValueError(f"rate is {self.rate!r}; give a number above 0")
+            raise InputError(f"rate is {self.rate!r}; give a number above 0")
 
 
 @pytree_dataclass
