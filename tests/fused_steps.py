@@ -13,7 +13,7 @@ import numpy as np
 from ase_l2h.rollout.batch import _advance, _initialise
 from ase_l2h.rollout.kernels import layout as fused
 from ase_l2h.rollout.kernels import native
-from ase_l2h.search.multistart import make_starts
+from ase_l2h.starts.random import make_starts
 
 KEY = jax.random.key(5)
 # Structures, odd in number: the last lanes are empty.

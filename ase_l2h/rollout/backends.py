@@ -78,9 +78,21 @@ def choose_backend(
     double: bool,
     platform: str,
 ) -> str:
-    """The backend that will run a search.
+    """The backend that will run a search: chosen once, and reported with its results.
 
-    ``"auto"`` is ``cuda`` on a GPU where that can run the search, else ``scan``.
+    ``"auto"`` is ``cuda`` on a GPU and ``native`` elsewhere where that can run the
+    search, else ``scan``.
+
+    Parameters
+    ----------
+    backend
+        One of ``BACKENDS``.
+    optimizers, potential, system
+        What is to be run.
+    double
+        Whether in double precision.
+    platform
+        Of the device that it is to run on, ``"cpu"`` or ``"gpu"``.
 
     Raises
     ------
@@ -88,15 +100,16 @@ def choose_backend(
         When the one asked for cannot run this search; the sentence says why.
     """
     chosen = resolve_backend(backend)
-    if chosen == "scan" or (chosen == "auto" and platform != "gpu"):
+    if chosen == "scan":
         return "scan"
-    kernels = KERNELS["cuda" if chosen == "auto" else chosen]
+    fastest = "cuda" if platform == "gpu" else "native"
+    kernels = KERNELS[fastest if chosen == "auto" else chosen]
     reasons = [kernels.supports(o, potential, system, double) for o in optimizers]
     if chosen == "cuda" and platform != "gpu":
         reasons.append("the search is to run on another device; leave out --device")
     reason = next((r for r in reasons if r is not None), None)
     if chosen == "auto":
-        return "scan" if reason else "cuda"
+        return "scan" if reason else fastest
     if reason is not None:
         raise ValueError(
             f"the backend '{backend}' cannot run this search: {reason}, or choose "

@@ -14,14 +14,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.compression import Compression
 from ase_l2h.optimizers.basin_hopping.moves import Moves
 from ase_l2h.optimizers.basin_hopping.restarts import Restarts
 from ase_l2h.optimizers.basin_hopping.state import (
+    SHARING,
     HopOptions,
     HoppingState,
     Verdict,
@@ -123,21 +125,39 @@ class BasinHopping:
 
         Raises
         ------
-        ValueError
+        InputError
+            For surface moves with a potential that has no atom energies.
+        """
+        keys = jax.random.bits(key, (2, *positions.shape[2:]), jnp.uint32)
+        return self.init_with_keys(keys, positions, system, potential)
+
+    def init_with_keys(
+        self,
+        keys: UInt32[Array, "2 *batch"],
+        positions: Float[Array, "3 n *batch"],
+        system: System,
+        potential: Potential,
+    ) -> SearchState:
+        """:meth:`init` with the keys given: a structure draws from its own alone.
+
+        Raises
+        ------
+        InputError
             For surface moves with a potential that has no atom energies.
         """
         batch, dtype = positions.shape[2:], positions.dtype
         length = jnp.asarray(system.length_scale, dtype)
         infinite = jnp.full(batch, jnp.inf, dtype)
         zero = jnp.zeros(batch, jnp.int32)
-        keying, sharing = jax.random.split(key)
         compressed = jnp.zeros(batch, bool)
         if self.compression is not None and self.compresses(system):
-            compressed = jax.random.uniform(sharing, batch) < self.compression.share
+            drawn = jax.vmap(_share_of_first_stage, in_axes=-1)
+            shares = drawn(keys.reshape((2, -1))).reshape(batch)
+            compressed = shares < self.compression.share
         inner = HoppingState(
             quench=self.quench.init(reduced_system(system), positions / length),
             stage=None if self.restarts is None else self.restarts.init(infinite),
-            keys=jax.random.bits(keying, (2, *batch), jnp.uint32),
+            keys=keys,
             current_positions=positions,
             current_energy=infinite,
             current_atoms=self._room_for_atoms(positions, system, potential),
@@ -194,7 +214,7 @@ class BasinHopping:
             return None
         told = jax.eval_shape(energy_and_gradient, potential, positions, system)
         if told.atom_energies is None:
-            raise ValueError(
+            raise InputError(
                 "surface moves need the energy of every atom, which this potential "
                 "does not tell; leave them out: Moves(surface=None)"
             )
@@ -332,6 +352,12 @@ class BasinHopping:
             lowest_evaluations=jnp.where(lower, evaluations, inner.lowest_evaluations),
             lowest_quenches=jnp.where(lower, quenches, inner.lowest_quenches),
         )
+
+
+def _share_of_first_stage(key: Array) -> Array:
+    """Uniform in [0, 1), as at the beginning of later stages, of a hop number 0."""
+    hop = jax.random.fold_in(jax.random.wrap_key_data(key, impl="threefry2x32"), 0)
+    return jax.random.uniform(jax.random.split(hop, 4)[SHARING], (), jnp.float32)
 
 
 def paper_basin_hopping(

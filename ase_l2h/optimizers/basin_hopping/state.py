@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.basin_hopping.groups import apply_where
 from ase_l2h.optimizers.basin_hopping.moves import Moves, random_structure
 from ase_l2h.optimizers.basin_hopping.restarts import RestartState
@@ -16,9 +17,11 @@ from ase_l2h.optimizers.rule_steps import reduced_system
 from ase_l2h.rules.base import Rule, RuleState
 from ase_l2h.system import System
 
-__all__ = ["HopOptions", "HoppingState", "Verdict", "hop", "restarted"]
+__all__ = ["SHARING", "HopOptions", "HoppingState", "Verdict", "hop", "restarted"]
 
 Number = float | Float[Array | np.ndarray, ""]
+# Of the four keys of a hop, the one for whether its stage is compressed.
+SHARING = 3
 
 
 class HoppingState(NamedTuple):
@@ -223,7 +226,7 @@ def restarted(
 
     Raises
     ------
-    ValueError
+    InputError
         For a rule whose memory is not kept structure by structure.
     """
     own = getattr(rule, "restarted", None)
@@ -234,7 +237,7 @@ def restarted(
 
     def choose(new: Any, old: Any) -> Array:
         if jnp.shape(old)[jnp.ndim(old) - where.ndim :] != where.shape:
-            raise ValueError(
+            raise InputError(
                 f"{type(rule).__name__} cannot quench in basin hopping: its memory is "
                 "shared by the structures of a batch, which start their quenches at "
                 "different times"

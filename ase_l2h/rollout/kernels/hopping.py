@@ -8,16 +8,27 @@ import numpy as np
 
 from ase_l2h.optimizers.basin_hopping.moves import KICKS, packed_radius
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
-from ase_l2h.optimizers.basin_hopping.state import HoppingState
+from ase_l2h.optimizers.basin_hopping.restarts import RestartState
+from ase_l2h.optimizers.basin_hopping.state import SHARING, HoppingState
+from ase_l2h.rollout.kernels.threefry import children, uniforms
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.fire import Fire
 from ase_l2h.rules.lbfgs import Lbfgs
 from ase_l2h.system import System
 
-__all__ = ["CHAIN", "OPTIONS", "chain_arrays", "missing", "numbers", "rebuilt"]
+__all__ = [
+    "CHAIN",
+    "NONE",
+    "OPTIONS",
+    "chain_arrays",
+    "initial",
+    "missing",
+    "numbers",
+    "rebuilt",
+]
 
 QUENCHES = (Lbfgs, Adam, Fire)
-# What the kernels change, in the order of `struct Arguments` in kernels/arguments.h.
+# What the kernels change, in the order of `struct Arguments` in cpp/arguments.h.
 CHAIN: dict[str, Any] = {
     "current_positions": np.float32,
     "current_energy": np.float32,
@@ -55,6 +66,8 @@ OPTIONS = np.dtype(
     ],
     align=True,
 )
+# For searches that do not hop.
+NONE = np.zeros((), OPTIONS)
 
 
 def missing(optimizer: BasinHopping) -> str | None:
@@ -95,10 +108,61 @@ def numbers(optimizer: BasinHopping, system: System) -> np.ndarray:
     if pull is not None and optimizer.compresses(system):
         values |= {"share": pull.share, "strength": pull.strength}
         values["pull_fmax"] = pull.fmax
-    block = np.zeros((), OPTIONS)
-    for name, value in values.items():
-        block[name] = np.asarray(value)
-    return block
+    names = OPTIONS.names or ()
+    return np.array(tuple(np.asarray(values.get(k, 0)).item() for k in names), OPTIONS)
+
+
+def initial(
+    optimizer: BasinHopping,
+    system: System,
+    positions: np.ndarray,
+    keys: np.ndarray,
+    memory: Any,
+) -> HoppingState:
+    """Chains before their first evaluation; ``memory`` is that of the quench's rule.
+
+    As :meth:`BasinHopping.init_with_keys` has them.
+    """
+    batch, dtype = positions.shape[2:], positions.dtype
+
+    def infinite() -> np.ndarray:
+        return np.full(batch, np.inf, dtype)
+
+    def zero() -> np.ndarray:
+        return np.zeros(batch, np.int32)
+
+    compressed = np.zeros(batch, bool)
+    pull, stages = optimizer.compression, optimizer.restarts
+    if pull is not None and optimizer.compresses(system):
+        drawing = children(children(keys, 0), SHARING)
+        compressed = uniforms(drawing) < np.asarray(pull.share)
+    stage = None
+    if stages is not None:
+        known = np.full((stages.n_known, *batch), np.inf, dtype)
+        stage = RestartState(infinite(), zero(), known, zero())
+    atoms = optimizer.moves.needs_atom_energies(system)
+    return HoppingState(
+        quench=memory,
+        stage=stage,
+        keys=np.array(keys, np.uint32),
+        current_positions=positions.copy(),
+        current_energy=infinite(),
+        current_atoms=np.zeros_like(positions[0]) if atoms else None,
+        acceptance_bound=infinite(),
+        size=np.full(batch, np.asarray(optimizer.moves.size), dtype),
+        compressed=compressed,
+        pulling=compressed.copy(),
+        quench_evaluations=zero(),
+        reached=infinite(),
+        looked=infinite(),
+        quenches=zero(),
+        accepted=zero(),
+        abandoned=zero(),
+        lately_accepted=zero(),
+        lowest=infinite(),
+        lowest_evaluations=zero(),
+        lowest_quenches=zero(),
+    )
 
 
 def _field(inner: HoppingState, name: str) -> Any:
@@ -116,11 +180,11 @@ def chain_arrays(inner: HoppingState) -> dict[str, Any]:
 
 def rebuilt(inner: HoppingState, memory: Any, held: dict[str, Any]) -> HoppingState:
     """The state after a launch: ``memory`` of the rule, arrays that were changed."""
-    new = {
-        name: held[name].astype(_field(inner, name).dtype)
-        for name in CHAIN
-        if name in held
-    }
+    new = {}
+    for name in CHAIN:
+        if name in held:
+            array, kind = held[name], _field(inner, name).dtype
+            new[name] = array if array.dtype == kind else array.astype(kind)
     begun = {k: a for k, a in new.items() if k.startswith("stage_")}
     own = {k: a for k, a in new.items() if k not in begun}
     stage = inner.stage

@@ -1,9 +1,10 @@
-"""What the kernels in ``kernels/`` take: macros, flat arrays, one block of pointers.
+"""What the kernels in ``cpp/`` take: macros, flat arrays, one block of pointers.
 
 One C++ source runs whole searches, on a GPU (:mod:`.cuda`) and on the host
 (:mod:`.native`). Everything that both need is here: which searches the source covers,
 what it is compiled for, and how a :class:`~ase_l2h.optimizers.base.SearchState` becomes
-pointers and comes back.
+pointers and comes back. Nothing here calls JAX: a launch must cost no more than the
+copies of its arrays.
 """
 
 from __future__ import annotations
@@ -13,72 +14,62 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.basin_hopping.state import HoppingState
-from ase_l2h.optimizers.rule_steps import reduced_system
-from ase_l2h.potentials.gupta import Gupta
-from ase_l2h.potentials.lennard_jones import LennardJones
-from ase_l2h.potentials.stillinger_weber import StillingerWeber
-from ase_l2h.rollout.kernels import hopping as fused_hopping
-from ase_l2h.rollout.kernels.adapters import (
-    RULES,
-    Parts,
-    parts,
-    rule_of,
-    rule_rows,
-    theta,
-)
-from ase_l2h.rules.lbfgs import Lbfgs
-from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
+from ase_l2h.rollout.kernels import hopping as chains
+from ase_l2h.rollout.kernels.potentials import POTENTIALS, potential_adapter
+from ase_l2h.rollout.kernels.rules import RULES, Parts, rule_adapter, rule_of
 from ase_l2h.system import System
 
 __all__ = [
     "CHANGED",
     "KERNELS",
     "POINTERS",
+    "begins",
     "definitions",
+    "initial_state",
     "launch",
     "macros_as_options",
     "missing",
     "number_type",
     "on_chip_bytes",
     "row_count",
+    "search_state",
 ]
 
 KERNELS = Path(__file__).parent / "cpp"
-POTENTIALS = {LennardJones: 1, Gupta: 2, StillingerWeber: 3}
-SCRATCH_ROWS = {LennardJones: 0, Gupta: 1, StillingerWeber: 10}
 HIDDEN, STEP_ROWS = 32, 15
-# Of `struct Arguments` in kernels/arguments.h.
+# Of `struct Arguments` in cpp/arguments.h.
 CHANGED = (
     *("positions", "energy", "force", "best_positions", "best_energy"),
     *("row_0", "row_1", "row_2", "row_3"),
     *("whole_0", "whole_1", "whole_2", "whole_3"),
-    *("evaluations", "active", *fused_hopping.CHAIN),
+    *("evaluations", "active", *chains.CHAIN),
 )
 POINTERS = (
     *CHANGED,
-    *("keys", "species", "length_scale", "energy_scale", "atom_scales"),
+    *("keys", "steps_taken"),
+    *("species", "length_scale", "energy_scale", "atom_scales"),
     *("potential", "theta", "cell", "images", "feature_cell", "feature_images"),
 )
 NUMBERS = (
-    *("n", "batch", "steps", "first_step"),
-    *("species_stride", "n_images", "n_feature_images"),
+    *("n", "batch", "steps"),
+    *("species_stride", "n_images", "n_feature_images", "only_evaluate"),
 )
 ARGUMENTS = np.dtype(
     [(name, np.uint64) for name in POINTERS]
     + [(name, np.int32) for name in NUMBERS]
-    + [("fmax", np.float32), ("hopping", fused_hopping.OPTIONS)],
+    + [("fmax", np.float32), ("hopping", chains.OPTIONS)],
     align=True,
 )
 # Everything else is in single precision.
-NUMBER_TYPES = fused_hopping.CHAIN | {
+NUMBER_TYPES = chains.CHAIN | {
     "evaluations": np.int32,
     "active": np.uint8,
+    "steps_taken": np.int32,
     "species": np.int32,
     "keys": np.uint32,
 }
@@ -90,7 +81,7 @@ def missing(
     """Why the kernels cannot run this search; None when they can."""
     rule = rule_of(optimizer)
     if isinstance(optimizer, BasinHopping):
-        reason = fused_hopping.missing(optimizer)
+        reason = chains.missing(optimizer)
         if reason is not None:
             return reason
     if type(rule) not in RULES:
@@ -108,71 +99,74 @@ def missing(
         return "they work in single precision; give positions in float32"
     if system.free is not None:
         return "they move all atoms; this system has fixed ones"
-    if isinstance(potential, (LennardJones, Gupta)) and potential.rc is not None:
-        return "their Lennard-Jones and Gupta potentials have no cut-off"
-    if isinstance(potential, StillingerWeber) and (potential.p, potential.q) != (4, 0):
-        return "their Stillinger-Weber exponents are 4 and 0"
-    if isinstance(potential, Gupta) and np.ndim(potential.A) != 2:
-        return "they take one set of Gupta parameters"
-    if isinstance(rule, CoordinatewiseRule) and rule.features.species_slots > 1:
-        slots = rule.features.species_slots
-        if int(np.max(np.asarray(system.species))) >= slots:
-            return f"this rule tells {slots} species apart, and the system has more"
-    return None
+    if system.cell is not None and np.ndim(system.length_scale):
+        return "a periodic batch must share one length scale"
+    reason = potential_adapter(potential).reject_reason(potential)
+    return reason or rule_adapter(rule).reject_reason(rule, system)
 
 
 def definitions(optimizer: Any, potential: Any, system: System) -> dict[str, int | str]:
     """Macros that the source is compiled with."""
     rule = rule_of(optimizer)
-    symbols = getattr(potential, "A", np.ones((1, 1)))
-    macros: dict[str, int | str] = {
-        "POTENTIAL": POTENTIALS[type(potential)],
-        "RULE": RULES[type(rule)],
+    adapter = rule_adapter(rule)
+    return {
+        "POTENTIAL": potential_adapter(potential).number,
+        "RULE": adapter.number,
         "HOPPING": int(isinstance(optimizer, BasinHopping)),
         "PERIODIC": int(system.cell is not None),
         "RECENTRED": int(system.recentred),
-        "SPECIES_COUNT": np.shape(symbols)[0] if isinstance(potential, Gupta) else 1,
         "ARGUMENTS_BYTES": ARGUMENTS.itemsize,
         "ROW_COUNT": row_count(optimizer, potential),
-        "THETA_FLOATS": int(theta(rule).size),
+        "THETA_FLOATS": sum(int(np.size(v)) for v in adapter.parameters(rule)),
+        **potential_adapter(potential).macros(potential),
+        **adapter.macros(rule),
     }
-    if isinstance(rule, Lbfgs):
-        macros["HISTORY"] = rule.memory
-    if isinstance(rule, EquivariantRule):
-        names = ("step", "progress", "atom_energies", "memory", "species")
-        macros |= {n.upper(): int(getattr(rule.features, n)) for n in names}
-    elif isinstance(rule, CoordinatewiseRule):
-        features = rule.features
-        names = ("gradients", "positions", "adam_like", "singular", "step", "radial")
-        macros |= {n.upper(): int(getattr(features, n)) for n in names}
-        macros |= {
-            "DECAYED": int(features.decays),
-            "SLOTS": features.species_slots,
-            "HOT": features.n_species,
-        }
-    return macros
 
 
 def row_count(optimizer: Any, potential: Any) -> int:
     """Numbers per atom that a structure keeps on the chip."""
-    hopping = isinstance(optimizer, BasinHopping)
-    own = rule_rows(rule_of(optimizer), hopping)
-    return 14 + SCRATCH_ROWS[type(potential)] + own
+    rule, hopping = rule_of(optimizer), isinstance(optimizer, BasinHopping)
+    scratch = potential_adapter(potential).scratch_rows
+    return 14 + scratch + rule_adapter(rule).rows(rule, hopping)
 
 
-def _parameters(potential: Any) -> np.ndarray:
-    """Numbers of a potential in the order that potentials.h reads them."""
-    if isinstance(potential, LennardJones):
-        epsilon, sigma = np.float64(potential.epsilon), np.float64(potential.sigma)
-        values: Any = [2 * epsilon, 48 * epsilon / sigma, 1 / sigma]
-    elif isinstance(potential, Gupta):
-        names = ("p", "q", "r0", "xi", "A")
-        p, q, r0, xi, a = (np.asarray(getattr(potential, n), float) for n in names)
-        values = [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0]
-    else:
-        names = ("epsilon", "sigma", "A", "B", "lam", "gamma", "a", "cos_theta0")
-        values = [np.float64(getattr(potential, name)) for name in names]
-    return np.ravel(np.asarray(values, np.float32))
+def _flat(values: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([np.ravel(np.asarray(v, np.float32)) for v in values])
+
+
+def begins(optimizer: Any, potential: Any) -> bool:
+    """Whether :func:`initial_state` knows an optimizer, whatever will step it."""
+    if isinstance(optimizer, BasinHopping) and optimizer.moves.surface is not None:
+        # Others may have no atom energies, which is found out by trying.
+        return type(potential) in POTENTIALS and type(optimizer.quench) in RULES
+    return type(rule_of(optimizer)) in RULES
+
+
+def initial_state(
+    optimizer: Any, potential: Any, system: System, positions: np.ndarray, keys: Any
+) -> SearchState:
+    """What the optimizer's ``init`` gives, in NumPy and with a key per structure."""
+    rule = rule_of(optimizer)
+    length = np.asarray(system.length_scale).astype(positions.dtype)
+    inner = rule_adapter(rule).initial(rule, positions / length)
+    if isinstance(optimizer, BasinHopping):
+        inner = chains.initial(optimizer, system, positions, keys, inner)
+    return search_state(positions, inner)
+
+
+def search_state(positions: np.ndarray, inner: Any) -> SearchState:
+    """Nothing evaluated yet."""
+    batch, dtype = positions.shape[2:], positions.dtype
+    return SearchState(
+        positions=positions,
+        energy=np.full(batch, np.inf, dtype),
+        force=np.full(batch, np.inf, dtype),
+        best_positions=positions.copy(),
+        best_energy=np.full(batch, np.inf, dtype),
+        evaluations=np.zeros(batch, np.int32),
+        active=np.ones(batch, bool),
+        inner=inner,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,33 +181,32 @@ class Launch:
     arrays: dict[str, Any]
     numbers: dict[str, Any]
     state: SearchState
-    parts: Parts
+    parts: Parts | None
+    rule: Any
 
     def block(self, address: Callable[[Any], int], held: dict[str, Any]) -> np.ndarray:
         """``struct Arguments`` with the addresses of ``held``."""
-        block = np.zeros((), ARGUMENTS)
-        for name, array in held.items():
-            block[name] = address(array)
-        for name, number in self.numbers.items():
-            block[name] = number
-        return block
+        values = [address(held[name]) if name in held else 0 for name in POINTERS]
+        values += [self.numbers[name] for name in (*NUMBERS, "fmax", "hopping")]
+        return np.array(tuple(values), ARGUMENTS)
 
     def finish(self, held: dict[str, Any], steps: int) -> SearchState:
-        """The state out of arrays (JAX or numpy) that a kernel has changed."""
+        """The state out of arrays (JAX or NumPy) that a kernel has changed."""
+        fields = ("positions", "energy", "force", "best_positions", "best_energy")
+        changed = {name: held[name] for name in fields}
+        changed |= {
+            "evaluations": held["evaluations"],
+            "active": held["active"].astype(bool),
+        }
+        if self.parts is None:
+            return self.state._replace(**changed)
         rows = [held[f"row_{k}"] for k in range(len(self.parts.rows))]
         whole = [held[f"whole_{k}"] for k in range(len(self.parts.whole))]
-        inner = self.parts.rebuild(rows, whole, steps)
-        if isinstance(self.state.inner, HoppingState):
-            inner = fused_hopping.rebuilt(self.state.inner, inner, held)
-        fields = ("positions", "energy", "force", "best_positions", "best_energy")
-        state = self.state._replace(
-            **{name: held[name] for name in fields},
-            evaluations=held["evaluations"],
-            active=held["active"].astype(bool),
-            inner=inner,
-        )
-        # All at once: one by one takes longer than a thousand steps of a small cluster.
-        return jax.device_put(state)
+        inner, hopping = self.state.inner, isinstance(self.state.inner, HoppingState)
+        before = inner.quench if hopping else inner
+        after = rule_adapter(self.rule).unpack(before, rows, whole, steps)
+        inner = chains.rebuilt(inner, after, held) if hopping else after
+        return self.state._replace(**changed, inner=inner)
 
 
 def number_type(name: str) -> Any:
@@ -222,63 +215,86 @@ def number_type(name: str) -> Any:
 
 
 def launch(
-    optimizer: Any, potential: Any, system: System, state: SearchState, steps: int
+    optimizer: Any,
+    potential: Any,
+    system: System,
+    state: SearchState,
+    steps: int,
+    only_evaluate: bool = False,
 ) -> Launch:
-    """Collect what a launch needs; scales are spread over the batch."""
+    """Collect what a launch needs; scales are spread over the batch.
+
+    ``only_evaluate``: one evaluation where it stands; the state of the rule, whatever
+    it is, stays out of it.
+    """
     n, batch = state.positions.shape[1:]
     rule, inner = rule_of(optimizer), state.inner
-    hopping = isinstance(inner, HoppingState)
-    own = parts(rule, inner.quench if hopping else inner)
-    single: list[str] = ["positions", "energy", "force"]
-    single += ["best_positions", "best_energy"]
-    arrays: dict[str, Any] = {name: getattr(state, name) for name in single}
-    arrays |= {f"row_{k}": a for k, a in enumerate(own.rows)}
-    arrays |= {f"whole_{k}": a for k, a in enumerate(own.whole)}
-    arrays |= fused_hopping.chain_arrays(inner) if hopping else {}
+    fields = ("positions", "energy", "force", "best_positions", "best_energy")
+    arrays: dict[str, Any] = {name: getattr(state, name) for name in fields}
     arrays |= {"evaluations": state.evaluations, "active": state.active}
+    own, taken, hopping = None, 0, chains.NONE
+    if not only_evaluate:
+        if isinstance(inner, HoppingState):
+            arrays |= chains.chain_arrays(inner)
+            hopping = chains.numbers(optimizer, system)
+            inner = inner.quench
+        own = rule_adapter(rule).pack(inner)
+        arrays |= {f"row_{k}": a for k, a in enumerate(own.rows)}
+        arrays |= {f"whole_{k}": a for k, a in enumerate(own.whole)}
+        taken = own.steps
+    arrays["steps_taken"] = np.array(np.broadcast_to(np.asarray(taken), (batch,)))
+    arrays["potential"] = _flat(potential_adapter(potential).parameters(potential))
+    arrays["theta"] = _flat(rule_adapter(rule).parameters(rule))
     species = np.asarray(system.species, np.int32)
     stride = n if species.ndim == 2 else 0
     arrays["species"] = np.ascontiguousarray(species.T) if stride else species
     for name in ("length_scale", "energy_scale"):
         scale = np.asarray(getattr(system, name), np.float32)
         arrays[name] = np.array(np.broadcast_to(scale, (batch,)))
-    seen = getattr(rule, "features", None)
-    if system.atom_scales is not None and getattr(seen, "species", False):
+    if system.atom_scales is not None and getattr(
+        getattr(rule, "features", None), "species", False
+    ):
         scales = np.asarray(system.atom_scales, np.float32)
         scales = scales.reshape(scales.shape + (1,) * (3 - scales.ndim))
         arrays["atom_scales"] = np.array(np.broadcast_to(scales, (2, n, batch)))
-    arrays["potential"] = _parameters(potential)
-    arrays["theta"] = theta(rule)
-    counts = {"n_images": 0, "n_feature_images": 0}
-    if system.cell is not None:
-        reduced = reduced_system(system)
-        for prefix, cell, images in (
-            ("", system.cell, system.images),
-            ("feature_", reduced.cell, reduced.feature_images),
-        ):
-            rows = np.asarray(cell, np.float64)
-            both = np.concatenate([rows.ravel(), np.linalg.inv(rows).ravel()])
-            arrays[f"{prefix}cell"] = both.astype(np.float32)
-            arrays[f"{prefix}images"] = np.asarray(images, np.float32)
-            counts[f"n_{prefix}images"] = len(arrays[f"{prefix}images"])
+    counts = _lattices(system, arrays)
     numbers: dict[str, Any] = {
         "n": n,
         "batch": batch,
         "steps": steps,
-        "first_step": own.step,
         "species_stride": stride,
+        "only_evaluate": int(only_evaluate),
         "fmax": float(np.asarray(optimizer.fmax)),
+        "hopping": hopping,
     } | counts
-    if hopping:
-        numbers["hopping"] = fused_hopping.numbers(optimizer, system)
-    return Launch(arrays, numbers, state, own)
+    return Launch(arrays, numbers, state, own, rule)
+
+
+def _lattices(system: System, arrays: dict[str, Any]) -> dict[str, int]:
+    """Add cells and images, of the potential and, in reduced units, of the rule."""
+    counts = {"n_images": 0, "n_feature_images": 0}
+    if system.cell is None:
+        return counts
+    length = float(np.asarray(system.length_scale))
+    for prefix, unit, images in (
+        ("", 1.0, system.images),
+        ("feature_", length, system.feature_images),
+    ):
+        rows = np.asarray(system.cell, np.float64) / unit
+        both = np.concatenate([rows.ravel(), np.linalg.inv(rows).ravel()])
+        arrays[f"{prefix}cell"] = both.astype(np.float32)
+        shifts = np.asarray(images, np.float64) / unit
+        arrays[f"{prefix}images"] = shifts.astype(np.float32)
+        counts[f"n_{prefix}images"] = len(shifts)
+    return counts
 
 
 def on_chip_bytes(optimizer: Any, potential: Any, n_atoms: int) -> int:
-    """Shared memory of a block: weights, step table, rows, first layer."""
-    small = -(-(theta(rule_of(optimizer)).size + STEP_ROWS) // 4) * 4
+    """Shared memory of a block: weights, rows, first layer, step table."""
+    rule = rule_of(optimizer)
+    weights = sum(int(np.size(v)) for v in rule_adapter(rule).parameters(rule))
     rows = row_count(optimizer, potential)
-    return 4 * (small + rows * n_atoms + HIDDEN)
+    return 4 * (-(-weights // 4) * 4 + rows * n_atoms + HIDDEN + STEP_ROWS)
 
 
 def macros_as_options(macros: dict[str, int | str]) -> Sequence[str]:

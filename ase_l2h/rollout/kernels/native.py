@@ -24,12 +24,17 @@ import numpy as np
 
 from ase_l2h._internal.cache import cache_folder
 from ase_l2h.optimizers.base import SearchState
+from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
+from ase_l2h.rollout.kernels.threads import share_out
+from ase_l2h.rules.lbfgs import Lbfgs
 from ase_l2h.system import System
 
-__all__ = ["advance", "build", "compiler", "supports"]
+__all__ = ["EVALUATOR", "advance", "build", "compiler", "evaluate", "supports"]
 
 LANES = 16
+# Single points need no rule: they use the library that quenches need as well.
+EVALUATOR = RuleOptimizer(Lbfgs())
 FLAGS = (
     *("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared"),
     *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
@@ -116,6 +121,12 @@ def _built(macros: tuple[tuple[str, int | str], ...], folder: Path) -> Any:
     return load(build(dict(macros), folder))
 
 
+def library_function(optimizer: Any, potential: Any, system: System) -> Any:
+    """The compiled function for a search; built when it is asked for first."""
+    macros = fused.definitions(optimizer, potential, system)
+    return _built(tuple(macros.items()), cache_folder() / "native")
+
+
 def advance(
     optimizer: Any,
     potential: Any,
@@ -123,20 +134,62 @@ def advance(
     state: SearchState,
     n_steps: int,
     function: Any = None,
+    threads: int | None = None,
 ) -> SearchState:
     """Take ``n_steps`` steps; the interpreter lock is released meanwhile.
 
-    ``function`` is what :func:`load` gives; compiled here when None.
+    Every structure is worked on alone, in a vector lane of its own: what it does is the
+    same to the bit whatever else is in the batch, and whichever thread has it.
+
+    Parameters
+    ----------
+    optimizer, potential, system, state, n_steps
+        See :func:`ase_l2h.rollout.trajectories.advance`; leaves may be JAX arrays.
+    function
+        What :func:`load` gives; compiled here when None.
+    threads
+        As many as there are processors when None.
+
+    Returns
+    -------
+    SearchState
+        Of NumPy arrays.
     """
     if function is None:
-        macros = fused.definitions(optimizer, potential, system)
-        function = _built(tuple(macros.items()), cache_folder() / "native")
+        function = library_function(optimizer, potential, system)
     work = fused.launch(optimizer, potential, system, state, n_steps)
-    held = {
-        name: np.array(array, fused.number_type(name), order="C")
-        for name, array in work.arrays.items()
-    }
-    block = work.block(lambda array: array.ctypes.data, held)
-    if not function(block.ctypes.data, 0, work.numbers["batch"]):
-        raise MemoryError("no memory for the state of the structures")
+    return _run(function, work, n_steps, threads)
+
+
+def evaluate(
+    potential: Any,
+    system: System,
+    state: SearchState,
+    function: Any = None,
+    threads: int | None = None,
+) -> SearchState:
+    """Energy and force where it stands; see :func:`.trajectories.evaluate`."""
+    if function is None:
+        function = library_function(EVALUATOR, potential, system)
+    work = fused.launch(EVALUATOR, potential, system, state, 1, only_evaluate=True)
+    return _run(function, work, 0, threads)
+
+
+def _run(
+    function: Any, work: fused.Launch, n_steps: int, threads: int | None
+) -> SearchState:
+    held = {}
+    for name, array in work.arrays.items():
+        kind = fused.number_type(name)
+        if name in fused.CHANGED:
+            held[name] = np.array(array, kind, order="C")
+        else:
+            held[name] = np.ascontiguousarray(array, kind)
+    # As bytes: NumPy would describe the fields to the address's reader every time.
+    block = work.block(_address, held).reshape(1).view(np.uint8)
+    share_out(function, _address(block), work.numbers["batch"], threads)
     return work.finish(held, n_steps)
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]

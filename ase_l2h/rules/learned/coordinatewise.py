@@ -39,9 +39,12 @@ __all__ = ["CoordinatewiseRule", "LearnedState"]
 
 
 class LearnedState(NamedTuple):
-    """Steps taken and the gradient's running averages."""
+    """Steps taken and the gradient's running averages.
 
-    step: Int[Array, ""]
+    ``step`` is one clock for all, or ``(*batch)``: a clock for each.
+    """
+
+    step: Int[Array, "*count"]
     moments: Moments
 
 
@@ -150,7 +153,8 @@ class CoordinatewiseRule:
         if features.step:
             shared.append(step_sines(scaled_time(step, self.time_scale, dtype)))
         if features.singular:
-            shared.append(jnp.full((1,), n / 100, dtype))
+            shared.append(jnp.full((1, *step.shape), n / 100, dtype))
         if shared:
-            blocks.append(jnp.concatenate(shared).reshape((-1, 1, 1, *batch_ones)))
+            clock = step.shape or batch_ones
+            blocks.append(jnp.concatenate(shared).reshape((-1, 1, 1, *clock)))
         return tuple(blocks)

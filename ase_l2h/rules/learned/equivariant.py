@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import over_neighbours
 from ase_l2h.rules.base import Observation
 from ase_l2h.rules.learned.features import (
@@ -120,10 +121,11 @@ class EquivariantFeatures:
 class EquivariantState(NamedTuple):
     """Steps, averages of the gradient, and progress of each structure.
 
+    ``step`` is one clock for all, or ``(*batch)``: a clock for each.
     ``best_positions`` is None unless the rule remembers them.
     """
 
-    step: Int[Array, ""]
+    step: Int[Array, "*count"]
     first: Float[Array, "decays 3 n *batch"]
     second: Float[Array, "decays n *batch"]
     best_energy: Float[Array, "*batch"]
@@ -314,7 +316,7 @@ class EquivariantRule:
         ]
         if self.features.atom_energies:
             if observation.atom_energies is None:
-                raise ValueError(
+                raise InputError(
                     "these weights need each atom's energy, which this potential does "
                     "not give; use weights trained without it"
                 )
@@ -335,13 +337,17 @@ class EquivariantRule:
             per_structure.append(jnp.log1p(since)[None] / LOG_RANGE)
         if home is not None:
             per_structure.append(jnp.mean(_log(away), axis=0, keepdims=True))
-        shared = [jnp.asarray([n / 100, n ** (-1 / 3)], dtype)]
+        sizes = jnp.asarray([n / 100, n ** (-1 / 3)], dtype)
+        shared = [
+            jnp.broadcast_to(sizes.reshape((2, *[1] * step.ndim)), (2, *step.shape))
+        ]
         if self.features.step:
             shared.append(step_sines(scaled_time(step, self.time_scale, dtype)))
+        clock = step.shape or ones
         blocks = (
             jnp.concatenate(per_atom),
             jnp.stack(per_structure),
-            jnp.concatenate(shared).reshape((-1, 1, *ones)),
+            jnp.concatenate(shared).reshape((-1, 1, *clock)),
         )
 
         coefficients = self._coefficients(blocks, dtype)
@@ -373,13 +379,13 @@ class EquivariantRule:
 
         Raises
         ------
-        ValueError
+        InputError
             When inputs the weights rely on would be dropped.
         """
         old = self.features
         gone = {*old.inputs, *old.vectors} - {*features.inputs, *features.vectors}
         if gone:
-            raise ValueError(
+            raise InputError(
                 f"the weights use {', '.join(sorted(gone))}; switch these features on"
             )
         theta = dict(self.theta)

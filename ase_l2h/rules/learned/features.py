@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import over_neighbours
 from ase_l2h.system import System
 
@@ -55,7 +56,7 @@ def check_switches(features: Any) -> None:
     for field in dataclasses.fields(features):
         value = getattr(features, field.name)
         if isinstance(field.default, bool) and not isinstance(value, bool):
-            raise ValueError(f"feature '{field.name}' is {value!r}; give true or false")
+            raise InputError(f"feature '{field.name}' is {value!r}; give true or false")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ class FeatureSet:
 
     Raises
     ------
-    ValueError
+    InputError
         For switches that are neither true nor false, a number of slots below 1, and
         when everything is switched off.
     """
@@ -86,9 +87,9 @@ class FeatureSet:
         check_switches(self)
         slots = self.species_slots
         if type(slots) is not int or slots < 1:
-            raise ValueError(f"species_slots is {slots!r}; give a whole number from 1")
+            raise InputError(f"species_slots is {slots!r}; give a whole number from 1")
         if self.n_inputs == 0:
-            raise ValueError("every group of inputs is off; switch at least one on")
+            raise InputError("every group of inputs is off; switch at least one on")
 
     @property
     def n_coordinate(self) -> int:
@@ -165,7 +166,7 @@ def coordinate_features(
     positions: Float[Array, "3 n *batch"],
     gradient: Float[Array, "3 n *batch"],
     moments: Moments,
-    step: Int[Array, ""],
+    step: Int[Array, "*count"],
 ) -> Float[Array, "inputs 3 n *batch"]:
     """The inputs that differ between coordinates, before the log map.
 
@@ -264,20 +265,23 @@ def radial_functions(
 
 
 def scaled_time(
-    step: Int[Array, ""], time_scale: float | Float[Array | np.ndarray, ""], dtype: Any
-) -> Float[Array, ""]:
+    step: Int[Array, "*count"],
+    time_scale: float | Float[Array | np.ndarray, ""],
+    dtype: Any,
+) -> Float[Array, "*count"]:
     """The clock that the sines see: ``step * time_scale``."""
     return step.astype(dtype) * jnp.asarray(time_scale, dtype)
 
 
-def step_sines(time: Float[Array, ""]) -> Float[Array, "9"]:
-    """``sin(t / tau)`` for tau = 1, 3, 10, ..., 10000.
+def step_sines(time: Float[Array, "*count"]) -> Float[Array, "9 *count"]:
+    """``sin(t / tau)`` for tau = 1, 3, 10, ..., 10000; of one clock, or of each's own.
 
     The angle is reduced with 2 pi split in three, because single-precision sines of
     50,000 rad are wrong on some devices. What remains is the rounding of ``t / tau``
     itself (or of t times a rounded 1 / tau, as XLA likes it): up to 3e-3 at 16,667 rad.
     """
-    angle = time / jnp.asarray(STEP_PERIODS, time.dtype)
+    periods = jnp.asarray(STEP_PERIODS, time.dtype)
+    angle = time / periods.reshape((-1,) + (1,) * time.ndim)
     turns = jnp.round(angle / (2 * math.pi))
     for part in (6.28125, 0.0019350051879882812, 3.0199159795e-07):
         angle = angle - turns * np.asarray(part, time.dtype)

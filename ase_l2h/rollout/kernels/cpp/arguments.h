@@ -1,4 +1,5 @@
-// What a launch is handed by ase_l2h/rollout/kernels/layout.py: pointers first, then numbers.
+// What a launch is handed by ase_l2h/rollout/kernels/layout.py:
+// pointers first, then numbers.
 
 #pragma once
 
@@ -44,13 +45,15 @@ struct Arguments {
   float* stage_known;
   int* stage_begun;
   // Only read.
-  const unsigned* keys;  // (2, batch)
+  const unsigned* keys;    // (2, batch)
+  const int* steps_taken;  // (batch), what the clock of a learned rule shows
   const int* species;    // (n) for all, or one after the other: (batch, n)
   const float *length_scale, *energy_scale;  // (batch)
   const float* atom_scales;                  // (2, n, batch) or null
   const float *potential, *theta;
   const float *cell, *images, *feature_cell, *feature_images;
-  int n, batch, steps, first_step, species_stride, n_images, n_feature_images;
+  int n, batch, steps, species_stride, n_images, n_feature_images;
+  int only_evaluate;  // 1: one evaluation, without a rule and without a step
   float fmax;
   HopOptions hopping;
 };

@@ -2,17 +2,17 @@
 
 #include "trajectory.h"
 
-static_assert(sizeof(Arguments) == ARGUMENTS_BYTES, "fused.py has another layout");
-static_assert(ROWS == ROW_COUNT, "fused.py counts rows differently");
-static_assert(THETA_COUNT == THETA_FLOATS, "fused.py packs other weights");
+static_assert(sizeof(Arguments) == ARGUMENTS_BYTES, "layout.py has another layout");
+static_assert(ROWS == ROW_COUNT, "layout.py counts rows differently");
+static_assert(THETA_COUNT == THETA_FLOATS, "layout.py packs other weights");
 
 extern "C" __global__ void __launch_bounds__(BLOCK) advance(const Arguments* arguments) {
   extern __shared__ float4 on_chip[];
   const Arguments a = *arguments;
-  float* small = reinterpret_cast<float*>(on_chip);
+  float* theta = reinterpret_cast<float*>(on_chip);
   // Weights are read as groups of four: what follows them stays aligned.
-  real* memory = small + (SMALL_COUNT + 3) / 4 * 4;
-  EACH(k, THETA_COUNT) small[k] = a.theta[k];
+  real* memory = theta + (THETA_COUNT + 3) / 4 * 4;
+  EACH(k, THETA_COUNT) theta[k] = a.theta[k];
   barrier();
-  trajectory(a, blockIdx.x, 1, memory, small);
+  trajectory(a, blockIdx.x, 1, memory, theta);
 }

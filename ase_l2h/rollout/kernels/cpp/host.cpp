@@ -14,19 +14,17 @@ int thread_index() { return own_index; }
 void barrier() { meeting->arrive_and_wait(); }
 #endif
 
-static_assert(sizeof(Arguments) == ARGUMENTS_BYTES, "fused.py has another layout");
-static_assert(ROWS - HOST_ROWS == ROW_COUNT, "fused.py counts rows differently");
-static_assert(THETA_COUNT == THETA_FLOATS, "fused.py packs other weights");
+static_assert(sizeof(Arguments) == ARGUMENTS_BYTES, "layout.py has another layout");
+static_assert(ROWS - HOST_ROWS == ROW_COUNT, "layout.py counts rows differently");
+static_assert(THETA_COUNT == THETA_FLOATS, "layout.py packs other weights");
 
 // Structures first to last; false where memory is short.
 extern "C" bool advance(const Arguments* a, int first, int last) {
   const size_t n = a->n;
   const size_t pairs = PAIR_NUMBERS * n * (n - 1) / 2;
-  const size_t bytes = (ROWS * n + HIDDEN + pairs) * sizeof(real);
+  const size_t bytes = (ROWS * n + SHARED_COUNT + pairs) * sizeof(real);
   real* memory = static_cast<real*>(aligned_alloc(64, (bytes + 63) / 64 * 64));
   if (!memory) return false;
-  float small[SMALL_COUNT];
-  memcpy(small, a->theta, THETA_COUNT * sizeof(float));
   for (int b = first; b < last; b += LANES) {
     const int count = last - b < LANES ? last - b : LANES;
 #ifdef THREADS
@@ -36,11 +34,11 @@ extern "C" bool advance(const Arguments* a, int first, int last) {
     for (int k = 0; k < THREADS; ++k)
       threads.emplace_back([&, k] {
         own_index = k;
-        trajectory(*a, b, count, memory, small);
+        trajectory(*a, b, count, memory, a->theta);
       });
     for (auto& thread : threads) thread.join();
 #else
-    trajectory(*a, b, count, memory, small);
+    trajectory(*a, b, count, memory, a->theta);
 #endif
   }
   free(memory);

@@ -69,21 +69,29 @@ TABLE PERIODS[PERIOD_COUNT] = {1.0f,   3.0f,    10.0f,   30.0f,   100.0f,
 // What is the same for all atoms at one step: bias corrections and sines.
 #define STEP_ROWS (DECAY_COUNT + PERIOD_COUNT)
 
-FUNCTION void fill_step_table(float* table, int step, float time_scale) {
 #if LEARNED
+FUNCTION float step_entry(int k, float step, float time_scale) {
+  if (k < DECAY_COUNT) return -1.0f / expm1f(step * LOG_DECAYS[k]);
+  // 2 pi in three parts: single-precision sines of large angles are wrong on some
+  // devices.
+  float angle = step * time_scale / PERIODS[k - DECAY_COUNT];
+  const float turns = rintf(angle / 6.283185307179586f);
+  angle = angle - turns * 6.28125f;
+  angle = angle - turns * 0.0019350051879882812f;
+  angle = angle - turns * 3.0199159795e-07f;
+  return sinf(angle);
+}
+#endif
+
+// Structures in the lanes may have taken different numbers of steps.
+FUNCTION void fill_step_table(real* table, real step, float time_scale) {
+#if LEARNED
+  const bool same = !any_lane(step != lane(step, 0));
   EACH(k, STEP_ROWS) {
-    if (k < DECAY_COUNT) {
-      table[k] = -1.0f / expm1f((float)step * LOG_DECAYS[k]);
-    } else {
-      // 2 pi in three parts: single-precision sines of large angles are wrong on some
-      // devices.
-      float angle = (float)step * time_scale / PERIODS[k - DECAY_COUNT];
-      float turns = rintf(angle / 6.283185307179586f);
-      angle = angle - turns * 6.28125f;
-      angle = angle - turns * 0.0019350051879882812f;
-      angle = angle - turns * 3.0199159795e-07f;
-      table[k] = sinf(angle);
-    }
+    real value = real{} + step_entry(k, lane(step, 0), time_scale);
+    for (int l = 1; l < LANES && !same; ++l)
+      lane(value, l) = step_entry(k, lane(step, l), time_scale);
+    table[k] = value;
   }
 #else
   (void)table;
@@ -94,10 +102,10 @@ FUNCTION void fill_step_table(float* table, int step, float time_scale) {
 
 // Everything a rule sees of one structure.
 struct Sight {
-  int n, step;
+  int n;
   const int* species;
   const float* theta;       // the network and its scalars, or the parameters of the rule
-  const float* table;       // fill_step_table
+  const real* table;        // fill_step_table
   const real* positions;    // (3, n), in the units of the potential
   const real* gradient;     // (3, n), reduced and clipped
   const real* energies;     // (n), in the units of the potential

@@ -14,12 +14,13 @@
 // Rows of (n) that a structure needs: positions, following, best, gradient; energy and
 // force of each atom; and what potential and rule need.
 #define ROWS (14 + SCRATCH_ROWS + MOMENT_ROWS + POOLED_ROWS)
-#define SMALL_COUNT (THETA_COUNT + STEP_ROWS)
+// And of numbers of the whole structure: the first layer's sums, the step table.
+#define SHARED_COUNT (HIDDEN + STEP_ROWS)
 #define GRADIENT_CLIP 1e5f
 
-// memory: ROWS n + HIDDEN numbers; small: theta, then the step table.
+// memory: ROWS n + SHARED_COUNT numbers.
 FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
-                         float* small) {
+                         const float* theta) {
   const int n = a.n, batch = a.batch;
   real* positions = memory;
   real* following = positions + 3 * n;
@@ -30,8 +31,8 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   real* state = forces + n;
   real* pooled = state + MOMENT_ROWS * n;
   real* base = pooled + POOLED_ROWS * n;
-  real* scratch = base + HIDDEN;
-  float* table = small + THETA_COUNT;
+  real* table = base + HIDDEN;
+  real* scratch = table + STEP_ROWS;
 
   EACH(i, n) {
     for (int c = 0; c < 3; ++c) {
@@ -39,7 +40,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       best[c * n + i] = load(a.best_positions + (c * n + i) * batch + b, count);
     }
     int row = 0;
-    for (int part = 0; part < PARTS; ++part)
+    for (int part = 0; part < PARTS && !a.only_evaluate; ++part)
       for (int k = 0; k < PART_ROWS(part); ++k, ++row)
         state[row * n + i] = load(a.rows[part] + (k * n + i) * batch + b, count);
   }
@@ -53,7 +54,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   if (a.whole[1]) whole.b = load(a.whole[1] + b, count);
   if (a.whole[2]) whole.c = load(a.whole[2] + b, count);
 #if RULE == LBFGS
-  for (int k = 0; k < HISTORY; ++k)
+  for (int k = 0; k < HISTORY && !a.only_evaluate; ++k)
     whole.rho[k] = load(a.whole[3] + k * batch + b, count);
 #endif
 #if HOPPING
@@ -70,7 +71,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   Sight s;
   s.n = n;
   s.species = species;
-  s.theta = small;
+  s.theta = theta;
   s.table = table;
   s.positions = positions;
   s.gradient = gradient;
@@ -84,14 +85,14 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   s.surroundings.images = a.feature_images;
   s.surroundings.n_images = a.n_feature_images;
 
-  fill_step_table(table, a.first_step + 1, small[CLOCK]);
+  real step = load(a.steps_taken + b, count) + 1.0f;
+  fill_step_table(table, step, theta[CLOCK]);
   barrier();
 #if RULE == LBFGS
-  recall(s, whole, state);
+  if (!a.only_evaluate) recall(s, whole, state);
 #endif
   for (int t = 0; t < a.steps; ++t) {
     if (!any_lane(active)) break;
-    s.step = a.first_step + t + 1;
     evaluate(positions, n, species, a.potential, lattice, scratch, energies, gradient);
     for (int c = 0; c < 3; ++c)
       s.centre[c] = RECENTRED ? sum_over(positions + c * n, n) / (float)n / length
@@ -121,7 +122,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       if (any_lane(released)) forget(s, whole, state, released);
     }
 #endif
-    remember(s, state, pooled);
+    if (!a.only_evaluate) remember(s, state, pooled);
     barrier();
 
     real value = sum_over(energies, n);
@@ -136,11 +137,12 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     best_energy = select(better, energy, best_energy);
     charged = charged + select(active, real{} + 1.0f, real{});
 #if !HOPPING
-    active = active & (pull >= a.fmax);
+    if (!a.only_evaluate) active = active & (pull >= a.fmax);
 #endif
     EACH(i, n)
     for (int c = 0; c < 3; ++c)
       best[c * n + i] = select(better, positions[c * n + i], best[c * n + i]);
+    if (a.only_evaluate) break;
     prepare(s, whole, state, pooled, base);
     barrier();
     mask moving = active;
@@ -178,7 +180,8 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
         mean[c] = select(moving, sum_over(following + c * n, n) / (float)n, real{});
     EACH(i, n)
     for (int c = 0; c < 3; ++c) positions[c * n + i] = following[c * n + i] - mean[c];
-    fill_step_table(table, s.step + 1, small[CLOCK]);
+    step = step + 1.0f;
+    fill_step_table(table, step, theta[CLOCK]);
     barrier();
   }
 
@@ -188,7 +191,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       store(a.best_positions + (c * n + i) * batch + b, best[c * n + i], count);
     }
     int row = 0;
-    for (int part = 0; part < PARTS; ++part)
+    for (int part = 0; part < PARTS && !a.only_evaluate; ++part)
       for (int k = 0; k < PART_ROWS(part); ++k, ++row)
         store(a.rows[part] + (k * n + i) * batch + b, state[row * n + i], count);
   }
@@ -200,7 +203,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     if (a.whole[1]) store(a.whole[1] + b, whole.b, count);
     if (a.whole[2]) store(a.whole[2] + b, whole.c, count);
 #if RULE == LBFGS
-    for (int k = 0; k < HISTORY; ++k)
+    for (int k = 0; k < HISTORY && !a.only_evaluate; ++k)
       store(a.whole[3] + k * batch + b, whole.rho[k], count);
 #endif
 #if HOPPING

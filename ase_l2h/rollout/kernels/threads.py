@@ -1,0 +1,67 @@
+"""Share the structures of a batch out among the cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["default_threads", "share_out", "workers"]
+
+# Structures that are worked on together, a multiple of every number of lanes.
+GROUP = 16
+_pools: dict[int, ThreadPoolExecutor] = {}
+_guard = threading.Lock()
+
+
+def default_threads() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def workers() -> ThreadPoolExecutor:
+    """The one pool of this process.
+
+    A forked child has a copy of the pool, but none of its threads: it makes its own.
+    """
+    process = os.getpid()
+    with _guard:
+        if process not in _pools:
+            _pools[process] = ThreadPoolExecutor(default_threads(), "ase_l2h")
+        return _pools[process]
+
+
+def share_out(
+    function: Callable[[int, int, int], bool],
+    block: int,
+    batch: int,
+    threads: int | None = None,
+) -> None:
+    """Call ``function(block, first, last)`` until all structures are done.
+
+    Each thread takes the next group when it is done with one: some structures converge
+    early. The caller's thread works as well.
+
+    Raises
+    ------
+    MemoryError
+        When there is no memory for the state of a group.
+    """
+    groups = -(-batch // GROUP)
+    count = min(groups, default_threads() if threads is None else threads)
+    waiting = iter(range(0, batch, GROUP))
+
+    def work() -> bool:
+        done = True
+        # `next` on a range's iterator is one operation under the interpreter's lock.
+        for first in waiting:
+            done = function(block, first, min(first + GROUP, batch)) and done
+        return done
+
+    others = [workers().submit(work) for _ in range(count - 1)]
+    done = [work(), *(other.result() for other in others)]
+    if not all(done):
+        raise MemoryError("no memory for the state of the structures")
