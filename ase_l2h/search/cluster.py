@@ -19,7 +19,7 @@ from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.units import species_units
 from ase_l2h.rollout.batch import Device, Status, resolve_devices
 from ase_l2h.search.hull.search import DEFAULT_WEIGHTS, ordered_packings
-from ase_l2h.search.multistart import (
+from ase_l2h.search.old_multistart import (
     Minimum,
     SearchResult,
     check_limits,

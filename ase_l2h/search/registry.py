@@ -1,35 +1,37 @@
-"""Names of search methods: what ``--method`` and ``search(method=...)`` understand."""
+"""From a method's name to the method."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers import (
     BasinHopping,
     Compression,
     Moves,
-    Optimizer,
     Restarts,
     paper_basin_hopping,
 )
-from ase_l2h.optimizers.rule_steps import rule_optimizers
+from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.rules import Adam, Fire, GradientDescent
+from ase_l2h.search.hopping import Hopping
+from ase_l2h.search.method import Method
+from ase_l2h.search.multistart import Multistart
+from ase_l2h.search.names import METHODS, POPULATIONS, WITH_WEIGHTS
+from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = [
-    "HOPPING",
-    "METHODS",
+    "CLASSICAL",
     "default_steps",
-    "make_optimizer",
+    "make_method",
     "method_weights",
     "strong_basin_hopping",
 ]
 
-METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
 # No rate of the paper's grid does better on LJ13 beyond its error; see docs.
 CLASSICAL: dict[str, Any] = {
     "adam": Adam(rate=0.01),
@@ -37,22 +39,36 @@ CLASSICAL: dict[str, Any] = {
     "gd": GradientDescent(rate=0.002),
 }
 CLASSICAL_STEPS = 1000
-# Methods that hop, and their steps: about a hundred hops; the paper's ten.
-HOPPING = {"bh": 10_000, "bh-paper": 50_000}
+# Structures of one search side by side: two cores with vectors of sixteen.
+WIDTH = 32
+# Inner steps of a learned start where every one of them costs a calculator's call.
+CALCULATOR_STEPS = 300
 
 
-def strong_basin_hopping(system: System) -> BasinHopping:
-    """Basin hopping with settings that serve clusters of many sizes.
+def strong_basin_hopping(system: System, atom_energies: bool = True) -> BasinHopping:
+    """Basin hopping with settings that serve structures of many sizes.
 
-    Half of the stages compress, because compression finds compact clusters many times
-    faster and hinders others. Alloys exchange unlike atoms in half of the hops.
+    Half of the restarts compress, because compression finds compact clusters many times
+    faster and hinders others. Alloys exchange unlike atoms in half of the hops. Where
+    nobody tells the energies of the atoms, no loosely bound ones are moved.
     """
     alloy = len(np.unique(np.asarray(system.species))) > 1
     return BasinHopping(
-        moves=Moves(surface=0.5, swap=0.5 if alloy else None),
+        moves=Moves(
+            surface=0.5 if atom_energies else None, swap=0.5 if alloy else None
+        ),
         compression=Compression(strength=40.0, share=0.5),
         restarts=Restarts(stall=20),
     )
+
+
+def _strong(problem: Problem) -> BasinHopping:
+    told = not isinstance(problem.potential, FunctionPotential | type(None))
+    return strong_basin_hopping(problem.system, told)
+
+
+def _paper(problem: Problem) -> BasinHopping:
+    return paper_basin_hopping()
 
 
 def method_weights(method: str, weights: str | None) -> Weights | None:
@@ -60,57 +76,114 @@ def method_weights(method: str, weights: str | None) -> Weights | None:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown method, weights that are not found, or weights given to a method
         that has none.
     """
-    if method == "learned":
-        return load_weights(weights)
     if method not in METHODS:
-        raise ValueError(
+        raise InputError(
             f"no method named '{method}'; choose one of {', '.join(METHODS)}"
         )
+    if method not in WITH_WEIGHTS:
+        if weights is not None:
+            raise InputError(
+                f"method '{method}' uses no weights; leave them out or choose 'learned'"
+            )
+        return None
+    if weights is None and method != "learned":
+        return None
+    return load_weights(weights)
+
+
+def default_steps(
+    method: str, weights: Weights | None, problem: Problem | None = None
+) -> int | None:
+    """Steps per start when nobody asks for others; None of methods that go on."""
     if weights is not None:
-        raise ValueError(
-            f"method '{method}' uses no weights; leave them out or choose 'learned'"
-        )
-    return None
+        steps = weights.horizon
+        calls = problem is not None and problem.measure is not None
+        return min(steps, CALCULATOR_STEPS) if calls else steps
+    return CLASSICAL_STEPS if method in CLASSICAL else None
 
 
-def default_steps(method: str, weights: Weights | None) -> int:
-    """Steps per start when nobody asks for others."""
-    if weights is not None:
-        return weights.horizon
-    return HOPPING.get(method, CLASSICAL_STEPS)
-
-
-def make_optimizer(
-    method: str,
-    weights: Weights | None,
-    n_steps: int,
-    system: System,
-    target_energy: float | None = None,
-) -> Optimizer | Sequence[Optimizer]:
-    """The optimizer of a method, or several that the starts take in turn.
+def make_method(
+    name: str,
+    problem: Problem,
+    *,
+    weights: str | Weights | None = None,
+    steps: int | None = None,
+    starts: int | None = None,
+    width: int | None = None,
+) -> Method:
+    """The method of a name, ready for a problem.
 
     Parameters
     ----------
-    method, weights
-        As :func:`method_weights` has checked and found them.
-    n_steps
-        The clock of a learned rule is compressed or stretched to these.
-    system
-        Basin hopping looks whether it is an alloy.
-    target_energy
-        Methods that hop stop there (the potential's unit).
+    name
+        One of :data:`~ase_l2h.search.names.METHODS`.
+    problem
+        What is to be searched.
+    weights
+        Of the learned optimizer: a name, a path, several joined by ``+``, or loaded
+        ones; the default when None.
+    steps
+        Inner steps of every start, or evaluations of every chain.
+    starts
+        Starts after which the search is done; None goes on until a limit.
+    width
+        Structures side by side in one search; 32 when None, and one at a time where
+        each costs a call of a calculator.
+
+    Raises
+    ------
+    InputError
+        For what the method does not take; the sentence says what to do.
     """
-    if weights is not None:
-        return rule_optimizers(weights.for_horizon(n_steps).rule)
-    if method not in HOPPING:
-        return rule_optimizers(CLASSICAL[method])
-    hopping = paper_basin_hopping()
-    if method == "bh":
-        hopping = strong_basin_hopping(system)
-    if target_energy is None:
-        return hopping
-    return hopping.towards(target_energy, system)
+    for label, count in (("steps", steps), ("starts", starts), ("width", width)):
+        if count is not None and not 1 <= count <= 10_000_000:
+            raise InputError(f"{label} is {count}; give 1 to 10000000")
+    loaded = weights
+    if not isinstance(weights, Weights):
+        loaded = method_weights(name, weights)
+    calls = problem.measure is not None
+    if width is None:
+        width = 1 if calls else WIDTH
+    if name in POPULATIONS:
+        return _population(name, problem, loaded, steps, starts)
+    if name in ("bh", "bh-paper"):
+        if starts is not None:
+            width, steps = starts, steps or (10_000 if name == "bh" else 50_000)
+        settings = _strong if name == "bh" else _paper
+        return Hopping(name, settings, width=width, n_steps=steps)
+    count = default_steps(name, loaded, problem) if steps is None else steps
+    assert count is not None
+    if loaded is None:
+        rules, settings_of = (CLASSICAL[name],), {}
+    else:
+        chosen = loaded.for_horizon(count)
+        rules = chosen.rule if isinstance(chosen.rule, tuple) else (chosen.rule,)
+        settings_of = {"weights": loaded.name, "weights_sha256": loaded.sha256}
+    if starts is not None:
+        width = min(max(width, WIDTH), starts)
+    return Multistart(
+        name, rules, count, width=width, n_starts=starts, settings=settings_of
+    )
+
+
+def _population(
+    name: str,
+    problem: Problem,
+    weights: Weights | None,
+    steps: int | None,
+    starts: int | None,
+) -> Method:
+    from ase_l2h.search.population.method import make_population
+
+    if steps is not None or starts is not None:
+        raise InputError(
+            f"the method '{name}' takes no steps or starts; give it evaluations"
+        )
+    return make_population(name, problem, weights)
+
+
+from ase_l2h.search.old_registry import HOPPING, make_optimizer  # noqa: E402, F401

@@ -12,13 +12,21 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import replace
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.rollout.scan import advance, initialise_state
 from ase_l2h.rules.gradient_descent import GradientDescent
-from ase_l2h.system import System
+from ase_l2h.system import System, take_batch
 
-__all__ = ["make_starts", "random_rotations", "random_starts", "start_box"]
+__all__ = [
+    "make_starts",
+    "random_rotations",
+    "random_starts",
+    "spread",
+    "start_box",
+    "uniform_points",
+]
 
 BOX_EDGE = 3.0
 # The paper's cube serves up to this size; beyond it the density is kept.
@@ -78,11 +86,11 @@ def random_starts(
 
     Raises
     ------
-    ValueError
+    InputError
         For systems with fixed atoms, whose places only the caller knows.
     """
     if system.free is not None:
-        raise ValueError(
+        raise InputError(
             "random starts would move the fixed atoms; give starts of your own"
         )
     n = system.n_atoms
@@ -95,20 +103,62 @@ def random_starts(
     else:
         cell = jnp.asarray(system.cell, dtype)
         positions = jnp.einsum("ka,k...->a...", cell, uniform)
-    spheres = SoftSphere()
-    # Their energy is a pure number: the potential's unit must not change the rate.
-    system = replace(system, energy_scale=1.0)
-    optimizer = RuleOptimizer(
-        GradientDescent(RATE),
-        fmax=OVERLAP / jnp.max(jnp.asarray(system.length_scale, dtype)),
-    )
-    state = initialise_state(optimizer, spheres, system, positions, stepping)
-    state = advance(optimizer, spheres, system, state, stepping, 0, MAX_STEPS)
-    positions = state.positions
+    positions = _apart(system, positions, stepping)
     if rotate and system.cell is None:
         rotations = random_rotations(turning, count).astype(dtype)
         positions = jnp.einsum("abc,bnc->anc", rotations, positions)
     return positions
+
+
+def _apart(
+    system: System, positions: Float[Array, "3 n count"], key: Array
+) -> Float[Array, "3 n count"]:
+    """Gradient descent on soft spheres until none overlap."""
+    spheres = SoftSphere()
+    # Their energy is a pure number: the potential's unit must not change the rate.
+    system = replace(system, energy_scale=1.0)
+    length = jnp.max(jnp.asarray(system.length_scale, positions.dtype))
+    optimizer = RuleOptimizer(GradientDescent(RATE), fmax=OVERLAP / length)
+    state = initialise_state(optimizer, spheres, system, positions, key)
+    state = advance(optimizer, spheres, system, state, key, 0, MAX_STEPS)
+    return state.positions
+
+
+_jit_apart = jax.jit(_apart)
+
+
+def uniform_points(system: System, count: int, rng: np.random.Generator) -> np.ndarray:
+    """``(3, n, count)`` uniform in the starting cube, or in the cell; they overlap."""
+    n = system.n_atoms
+    points = rng.uniform(size=(3, n, count))
+    if system.cell is not None:
+        return np.einsum("ka,knc->anc", np.asarray(system.cell, float), points)
+    return (points - 0.5) * (start_box(n) * np.asarray(system.length_scale, float))
+
+
+def spread(system: System, positions: np.ndarray) -> np.ndarray:
+    """Move atoms apart until none are nearer than a length scale.
+
+    Parameters
+    ----------
+    system
+        Scales, cell, and what may move; its scales may be given per structure.
+    positions
+        ``(3, n, count)``. What becomes of a structure does not depend on the others.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(3, n, count)`` in single precision.
+    """
+    count = positions.shape[-1]
+    key = jax.random.key(0)  # gradient descent draws nothing
+    parts = []
+    for first in range(0, count, GROUP):
+        index = np.minimum(np.arange(first, first + GROUP), count - 1)
+        part = take_batch(system, index).astype(np.float32)
+        parts.append(_jit_apart(part, positions[..., index].astype(np.float32), key))
+    return np.concatenate([np.asarray(p) for p in parts], axis=-1)[..., :count]
 
 
 _jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
@@ -130,7 +180,7 @@ def make_starts(
 
     Raises
     ------
-    ValueError
+    InputError
         When random starts are needed for a system with fixed atoms.
     """
     if given is not None and given.shape[-1] >= first + count:

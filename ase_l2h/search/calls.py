@@ -1,0 +1,177 @@
+"""Requests on a calculator: one call for each structure and step.
+
+The optimizers are the same as in the kernels; only energy and gradient come from
+outside. A call that fails costs its charge and that structure, never the search.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ase_l2h.errors import RunError
+from ase_l2h.optimizers import BasinHopping
+from ase_l2h.optimizers.base import SearchState
+from ase_l2h.rollout.calculator import PointPotential
+from ase_l2h.search.evaluator import Advance, Begin, Points, Request, Spread
+from ase_l2h.search.problem import Problem
+from ase_l2h.starts.random import spread
+
+__all__ = ["CalculatorEngine"]
+
+logger = logging.getLogger(__name__)
+# Failed calls in a row after which the calculator is taken to be broken.
+MOST_FAILURES = 20
+
+# Positions of several structures to energy and gradient of each.
+MeasureMany = Callable[[Sequence[np.ndarray]], Iterable[tuple[float, np.ndarray]]]
+
+
+@jax.jit
+def _begin(
+    optimizer: Any, potential: Any, system: Any, positions: Any, keys: Any
+) -> SearchState:
+    if isinstance(optimizer, BasinHopping):
+        return optimizer.init_with_keys(keys, positions, system, potential)
+    return optimizer.init(jax.random.key(0), positions, system, potential)
+
+
+@jax.jit
+def _step(
+    optimizer: Any, measured: Any, system: Any, state: SearchState
+) -> SearchState:
+    # Hops have keys of their own, and rules draw nothing.
+    return optimizer.step(jax.random.key(0), state, system, measured)
+
+
+class CalculatorEngine:
+    """Requests on the calculator of a problem.
+
+    Parameters
+    ----------
+    problem
+        Its ``measure`` is called once for every evaluation.
+    measure_many
+        Calls several at once, in their order; one after the other when None.
+
+    Attributes
+    ----------
+    calls, failures
+        Calls made, and how many of them failed.
+    """
+
+    # One step of a structure at a time, so that a stop is noticed between two calls.
+    launch = 1.0
+    backend = "calculator"
+
+    def __init__(
+        self, problem: Problem, measure_many: MeasureMany | None = None
+    ) -> None:
+        self.problem = problem
+        self.measure_many = measure_many
+        self.calls = self.failures = 0
+        self._in_a_row = 0
+
+    def execute(self, requests: Sequence[Request]) -> list[Any]:
+        """The answers, in order."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Request) -> Any:
+        if isinstance(request, Begin):
+            return self._begin(request)
+        if isinstance(request, Spread):
+            return spread(request.problem.system, request.positions).astype(float)
+        if isinstance(request, Points):
+            return self._points(request)
+        return self._advance(request)
+
+    def _begin(self, request: Begin) -> SearchState:
+        # In double precision: here a step costs nothing beside the call.
+        positions = np.asarray(request.positions, np.float64)
+        nothing = PointPotential(np.zeros(positions.shape[2]), np.zeros_like(positions))
+        system = request.problem.system
+        with jax.enable_x64(True):
+            state = _begin(
+                request.optimizer, nothing, system, positions, jnp.asarray(request.keys)
+            )
+            return jax.tree.map(np.asarray, state)
+
+    def _points(self, request: Points) -> np.ndarray:
+        if request.species is not None:
+            raise RunError("a calculator is not asked for other atoms than its own")
+        count = request.positions.shape[2]
+        energies, _ = self._measured(request.positions, np.arange(count))
+        return energies
+
+    def _advance(self, request: Advance) -> SearchState:
+        state = request.state
+        for _ in range(request.n_steps):
+            active = np.flatnonzero(state.active)
+            if active.size == 0:
+                break
+            energies, gradients = self._measured(np.asarray(state.positions), active)
+            with jax.enable_x64(True):
+                state = jax.tree.map(
+                    np.asarray,
+                    _step(
+                        request.optimizer,
+                        PointPotential(energies, gradients),
+                        request.problem.system,
+                        state,
+                    ),
+                )
+        return state
+
+    def _measured(
+        self, positions: np.ndarray, which: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Energies and gradients; ``+inf`` and zero where a call failed."""
+        energies = np.full(positions.shape[2], np.inf)
+        gradients = np.zeros_like(positions)
+        places = [positions[..., b] for b in which]
+        if self.measure_many is not None:
+            results: Iterable[Any] = self.measure_many(places)
+        else:
+            results = (self._one(place) for place in places)
+        for b, result in zip(which, results, strict=True):
+            self.calls += 1
+            reason = self._fault(result, positions.shape[:2])
+            if reason is None:
+                energies[b], gradients[..., b] = result
+                self._in_a_row = 0
+                continue
+            self.failures += 1
+            self._in_a_row += 1
+            logger.warning(
+                "a call of the calculator failed (%s); that structure is given up",
+                reason,
+            )
+            if self._in_a_row >= MOST_FAILURES:
+                raise RunError(
+                    f"{MOST_FAILURES} calls of the calculator in a row failed, the "
+                    f"last with: {reason}; check the calculator"
+                )
+        return energies, gradients
+
+    def _one(self, place: np.ndarray) -> Any:
+        assert self.problem.measure is not None
+        try:
+            return self.problem.measure(place)
+        except Exception as error:
+            return error
+
+    def _fault(self, result: Any, shape: tuple[int, ...]) -> str | None:
+        if isinstance(result, Exception):
+            lines = str(result).splitlines() or [""]
+            return f"{type(result).__name__}: {lines[0]}"
+        energy, gradient = result
+        if np.shape(gradient) != shape:
+            return f"its forces have shape {np.shape(gradient)[::-1]}"
+        if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
+            return "its energy or forces are not finite"
+        return None

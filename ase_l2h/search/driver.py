@@ -1,0 +1,192 @@
+"""One call from a problem to a result: engine, method, limits, checkpoint, loop."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ase_l2h._internal.checkpoint import Checkpoint
+from ase_l2h.errors import InputError
+from ase_l2h.search.calls import CalculatorEngine
+from ase_l2h.search.engine import Engine, KernelEngine
+from ase_l2h.search.limits import Limits, checked_seed
+from ase_l2h.search.method import Method, SearchRun, run
+from ase_l2h.search.names import DEFAULT_METHOD
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.registry import make_method
+from ase_l2h.search.result import SearchResult
+from ase_l2h.search.stored import from_arrays, to_arrays
+
+__all__ = ["DEFAULT_EVALUATIONS", "engine_for", "search_problem", "start_run"]
+
+# Of each search, where nobody limits it; and where each is a call of a calculator.
+DEFAULT_EVALUATIONS = 200_000
+DEFAULT_CALLS = 10_000
+MOST_SEARCHES = 100_000
+
+
+def engine_for(problem: Problem, backend: str = "auto", device: Any = None) -> Engine:
+    """What evaluates a problem.
+
+    Raises
+    ------
+    InputError
+        For an unknown backend or device, and for a backend asked of a calculator.
+    """
+    if problem.measure is None:
+        return KernelEngine(problem.potential, backend, device)
+    if backend not in ("auto", "calculator"):
+        raise InputError(
+            f"a calculator is called one structure at a time, so the backend "
+            f"'{backend}' cannot run it; leave the backend out"
+        )
+    return CalculatorEngine(problem)
+
+
+def start_run(
+    problem: Problem,
+    method: Method,
+    limits: Limits,
+    *,
+    seed: int = 0,
+    searches: int = 1,
+    engine: Engine | None = None,
+    **options: Any,
+) -> SearchRun:
+    """Searches of one problem, ready to be advanced.
+
+    Parameters
+    ----------
+    problem, method, limits
+        What, how, and how much.
+    seed, searches
+        Search k follows from ``(seed, k)`` alone, whatever runs beside it.
+    engine
+        See :func:`engine_for`.
+    **options
+        Of :class:`~ase_l2h.search.method.SearchRun`.
+    """
+    seed = checked_seed(seed)
+    if searches != int(searches) or not 1 <= searches <= MOST_SEARCHES:
+        raise InputError(f"{searches} searches are asked for; give 1 to 100000")
+    return SearchRun(
+        method,
+        [problem] * searches,
+        [(seed, k) for k in range(searches)],
+        limits,
+        engine_for(problem) if engine is None else engine,
+        **options,
+    )
+
+
+def search_problem(
+    problem: Problem,
+    *,
+    method: str | Method = DEFAULT_METHOD,
+    limits: Limits | None = None,
+    seed: int = 0,
+    searches: int = 1,
+    weights: Any = None,
+    steps: int | None = None,
+    starts: int | None = None,
+    width: int | None = None,
+    backend: str = "auto",
+    device: Any = None,
+    folder: str | Path | None = None,
+    stop_together: bool = True,
+    interrupted: Callable[[], bool] = lambda: False,
+    on_charge: Callable[[int], Any] | None = None,
+    on_round: Callable[[SearchRun], Any] | None = None,
+) -> SearchResult:
+    """Search a problem for its lowest minimum.
+
+    Parameters
+    ----------
+    problem
+        What is minimised.
+    method
+        A name of :data:`~ase_l2h.search.names.METHODS`, or a method.
+    limits
+        When to stop; 200,000 evaluations of each search, or 10,000 calls of a
+        calculator, where nothing else is said.
+    seed, searches
+        Search k follows from ``(seed, k)`` alone.
+    weights, steps, starts, width
+        See :func:`~ase_l2h.search.registry.make_method`.
+    backend, device
+        ``"auto"``, ``"native"``, ``"scan"`` or ``"cuda"``, and a JAX device.
+    folder
+        Everything is kept there every few seconds; what is there is continued, to the
+        same end as without the break.
+    stop_together
+        Whether all searches end when one has met the target energy.
+    interrupted
+        Asked before every evaluation; True ends all searches with what they have.
+    on_charge, on_round
+        Called with every charge, and with the run after every round.
+
+    Returns
+    -------
+    SearchResult
+        Also after Ctrl-C.
+
+    Raises
+    ------
+    InputError
+        For anything impossible; one sentence says what to do, and nothing is lost.
+    """
+    if isinstance(method, str):
+        method = make_method(
+            method, problem, weights=weights, steps=steps, starts=starts, width=width
+        )
+    limits = _limited(Limits() if limits is None else limits, problem, starts)
+    engine = engine_for(problem, backend, device)
+    progress = start_run(
+        problem,
+        method,
+        limits,
+        seed=seed,
+        searches=searches,
+        engine=engine,
+        stop_together=stop_together,
+        interrupted=interrupted,
+        on_charge=on_charge,
+    )
+    save = None
+    if folder is not None:
+        kept = Checkpoint(Path(folder), _identity(progress, seed))
+        stored = kept.load()
+        if stored is not None:
+            progress.restore(from_arrays(*stored))
+            progress.reopen(limits)
+
+        def save(current: SearchRun) -> None:
+            arrays, metadata = to_arrays(current.stored())
+            kept.save(arrays, metadata)
+
+    run(progress, save=save, on_round=on_round)
+    return progress.result(seed=seed)
+
+
+def _limited(limits: Limits, problem: Problem, starts: int | None) -> Limits:
+    if limits.evaluations is not None or limits.seconds is not None:
+        return limits
+    if starts is not None:
+        return limits
+    calls = problem.measure is not None
+    count = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS
+    return dataclasses.replace(limits, evaluations=count)
+
+
+def _identity(progress: SearchRun, seed: int) -> dict[str, Any]:
+    """What a folder and a search must have in common."""
+    return {
+        "kind": "search",
+        "problem": progress.searches[0].problem.fingerprint(),
+        "method": progress.method.name,
+        "settings": progress.method.describe(),
+        "seed": seed,
+        "searches": len(progress.searches),
+    }

@@ -1,0 +1,515 @@
+"""The only door to energies: every evaluation of a search is charged here.
+
+A method is written for one search and asks an :class:`Evaluator`. What is asked becomes
+a :class:`Request`, which an engine (:mod:`ase_l2h.search.engine`) carries out, alone or
+together with those of other searches. Charges are exact and stay within the limit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ase_l2h.optimizers import BasinHopping, Optimizer, RuleOptimizer, SearchState
+from ase_l2h.rollout.quench import QUENCH_FMAX
+from ase_l2h.rules import Lbfgs
+from ase_l2h.search.problem import Problem
+
+__all__ = [
+    "HIT",
+    "Advance",
+    "Begin",
+    "Evaluator",
+    "Points",
+    "Relaxed",
+    "Request",
+    "Spread",
+    "Stopped",
+    "joined",
+    "joined_states",
+    "random_keys",
+]
+
+# A target counts as reached within this many energy scales.
+HIT = 1e-4
+# Force (reduced) at which a relaxation on the way ends, and its longest.
+LOOSE_FMAX = 5e-3
+LOOSE_STEPS = 150
+# Evaluations of a relaxation to the last digits.
+POLISH_STEPS = 1000
+# Relative error of a single-precision energy, and how far above a minimum of its basin
+# a loosely relaxed one may lie (energy scales).
+SINGLE = 4 * float(np.finfo(np.float32).eps)
+LOOSE_ENERGY = 1e-3
+# Of the limit, kept for relaxing the best in the end, and the most of it.
+RESERVE = 0.1
+MOST_RESERVE = 200
+
+
+class Stopped(Exception):
+    """The search has to end now; what it found is kept.
+
+    ``reason`` is ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``;
+    ``state`` that of the rollout under way, where there is one.
+    """
+
+    def __init__(self, reason: str, state: SearchState | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.state = reason, state
+
+
+class Begin(NamedTuple):
+    """States of an optimizer before its first evaluation; costs nothing."""
+
+    problem: Problem
+    optimizer: Optimizer
+    positions: np.ndarray
+    keys: np.ndarray
+
+
+class Advance(NamedTuple):
+    """At most ``n_steps`` evaluations for each active structure of ``state``."""
+
+    problem: Problem
+    optimizer: Optimizer
+    state: SearchState
+    n_steps: int
+
+
+class Spread(NamedTuple):
+    """Positions ``(3, n, batch)`` moved apart until no atoms overlap; costs nothing."""
+
+    problem: Problem
+    positions: np.ndarray
+
+
+class Points(NamedTuple):
+    """Energies at ``positions`` ``(3, n, batch)``.
+
+    ``species`` ``(n, batch)`` where the atoms are others than the problem's.
+    """
+
+    problem: Problem
+    positions: np.ndarray
+    species: np.ndarray | None
+
+
+Request = Begin | Advance | Spread | Points
+Submit = Callable[[Request], Any]
+
+
+class Relaxed(NamedTuple):
+    """Structures after a relaxation, the batch last.
+
+    ``energy`` is ``+inf`` where there is no finite one; ``converged`` whether forces
+    ended below what was asked for; ``evaluations`` what each was charged.
+    """
+
+    positions: np.ndarray
+    energy: np.ndarray
+    converged: np.ndarray
+    evaluations: np.ndarray
+
+    @classmethod
+    def none(cls, n_atoms: int) -> Relaxed:
+        """No structures at all."""
+        count = np.zeros(0)
+        return cls(
+            np.zeros((3, n_atoms, 0)), count, count.astype(bool), count.astype(int)
+        )
+
+    def take(self, index: Any) -> Relaxed:
+        """Some of them."""
+        return Relaxed(*(array[..., index] for array in self))
+
+
+def joined(parts: list[Relaxed]) -> Relaxed:
+    """Several batches as one."""
+    return Relaxed(*(np.concatenate(arrays, axis=-1) for arrays in zip(*parts)))
+
+
+def random_keys(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Random keys of ``count`` structures, uint32 ``(2, count)``."""
+    return rng.integers(0, 2**32, size=(2, count), dtype=np.uint32)
+
+
+@dataclasses.dataclass
+class Ledger:
+    """What a search has been charged, and the best it has seen.
+
+    ``course`` has a pair (charged evaluations, lowest energy) for every fall.
+    """
+
+    charged: int = 0
+    energy: float = math.inf
+    positions: np.ndarray | None = None
+    relaxed: bool = False
+    course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+
+
+class Evaluator:
+    """Energies and relaxations of one search.
+
+    Parameters
+    ----------
+    problem
+        What is minimised.
+    submit
+        Carries out a request.
+    limit
+        Charged evaluations that may be spent; None without a limit.
+    target_energy
+        The search stops at a relaxed energy within 1e-4 energy scales of it, or below.
+    deadline
+        Time of ``time.monotonic`` at which the search stops.
+    interrupted
+        Asked before every request whether somebody wants it to stop.
+    on_charge
+        Called with every charge.
+    launch
+        The most structure-steps of ``n^2`` work in one request, so that a stop is
+        noticed soon.
+    ledger
+        Of the part of the search that is done already.
+
+    Notes
+    -----
+    Every method raises :class:`Stopped` when the search has to end.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        submit: Submit,
+        *,
+        limit: int | None = None,
+        target_energy: float | None = None,
+        deadline: float | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+        on_charge: Callable[[int], Any] | None = None,
+        launch: float = 1e9,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.problem, self._submit = problem, submit
+        self.ledger = Ledger() if ledger is None else ledger
+        self._limit = math.inf if limit is None else limit
+        reserve = 0.0 if limit is None else min(RESERVE * limit, MOST_RESERVE)
+        self._reserve = int(reserve)
+        self._reached = -math.inf
+        if target_energy is not None:
+            self._reached = target_energy + HIT * problem.energy_unit
+        self.target_energy = target_energy
+        self._deadline = math.inf if deadline is None else deadline
+        self._interrupted, self._on_charge = interrupted, on_charge
+        self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
+        fmax = LOOSE_FMAX * problem.force_unit
+        self._loose = RuleOptimizer(Lbfgs(), fmax=fmax)
+        tight = problem.fmax
+        self.fmax = QUENCH_FMAX * problem.force_unit if tight is None else tight
+        self._tight = RuleOptimizer(Lbfgs(), fmax=self.fmax)
+
+    @property
+    def charged(self) -> int:
+        """Charged evaluations so far."""
+        return self.ledger.charged
+
+    @property
+    def left(self) -> float:
+        """Evaluations that may still be spent, ``inf`` without a limit."""
+        return self._limit - self._reserve - self.ledger.charged
+
+    def check(self, state: SearchState | None = None, needed: int = 1) -> None:
+        """Raise :class:`Stopped` where the search has to end.
+
+        That is also where fewer than ``needed`` evaluations are left.
+        """
+        if self._interrupted():
+            raise Stopped("interrupted", state)
+        if time.monotonic() > self._deadline:
+            raise Stopped("time", state)
+        if self.left < needed:
+            raise Stopped("evaluations", state)
+
+    def _charge(self, count: int) -> None:
+        self.ledger.charged += count
+        if self._on_charge is not None and count:
+            self._on_charge(count)
+
+    def note(self, energy: float, positions: np.ndarray, relaxed: bool = True) -> None:
+        """Remember the best structure seen; a relaxed one beats one that is not."""
+        ledger = self.ledger
+        if not np.isfinite(energy) or (ledger.relaxed and not relaxed):
+            return
+        if energy < ledger.energy or (relaxed and not ledger.relaxed):
+            ledger.energy, ledger.positions = float(energy), np.array(positions)
+            ledger.relaxed = relaxed
+            if relaxed:
+                ledger.course.append((ledger.charged, ledger.energy))
+
+    def begin(
+        self,
+        optimizer: Optimizer,
+        positions: np.ndarray,
+        keys: np.ndarray,
+        double: bool = False,
+    ) -> SearchState:
+        """The state of an optimizer at ``positions`` ``(3, n, batch)``.
+
+        ``keys`` ``(2, batch)`` decide what is drawn for each structure.
+        """
+        dtype = np.float64 if double else np.float32
+        return self._submit(
+            Begin(self.problem, optimizer, np.asarray(positions, dtype), keys)
+        )
+
+    def spread(self, positions: np.ndarray) -> np.ndarray:
+        """Structures ``(3, n, batch)`` whose atoms no longer overlap; costs nothing."""
+        if positions.shape[2] == 0:
+            return positions
+        return self._submit(Spread(self.problem, positions))
+
+    def resumed(
+        self, optimizer: Optimizer, rollout: SearchState | list[np.ndarray]
+    ) -> SearchState:
+        """A rollout's state, also from the leaves that a checkpoint has kept."""
+        if isinstance(rollout, SearchState):
+            return rollout
+        positions = np.asarray(rollout[0])
+        double = positions.dtype == np.float64
+        empty = self.begin(optimizer, positions, _no_keys(positions), double)
+        return jax.tree.unflatten(jax.tree.structure(empty), rollout)
+
+    def advance(
+        self, optimizer: Optimizer, state: SearchState, n_steps: int
+    ) -> SearchState:
+        """Take up to ``n_steps`` steps with every active structure."""
+        while n_steps > 0:
+            active = int(np.count_nonzero(state.active))
+            if active == 0:
+                break
+            self.check(state, active)
+            taken = int(min(n_steps, self.left // active))
+            taken = min(taken, max(1, self._launch // active))
+            before = int(np.sum(state.evaluations))
+            state = self._submit(Advance(self.problem, optimizer, state, taken))
+            self._charge(int(np.sum(state.evaluations)) - before)
+            n_steps -= taken
+        return state
+
+    def energies(
+        self, positions: np.ndarray, species: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Energies at ``(3, n, batch)``, ``+inf`` where not finite.
+
+        Of other atoms where ``species`` ``(n, batch)`` says so.
+        """
+        count = positions.shape[2]
+        if count == 0:
+            return np.zeros(0)
+        self.check(needed=count)
+        values = self._submit(Points(self.problem, positions, species))
+        self._charge(count)
+        return values
+
+    def relax(
+        self,
+        positions: np.ndarray,
+        *,
+        fmax: float | None = None,
+        limit: int = LOOSE_STEPS,
+    ) -> Relaxed:
+        """Relax ``(3, n, batch)`` by L-BFGS in single precision.
+
+        Down to ``fmax`` (5e-3 reduced units when None), at most ``limit`` evaluations.
+        What comes near the target is relaxed further, to see whether it is met.
+        """
+        if positions.shape[2] == 0:
+            return Relaxed.none(self.problem.n_atoms)
+        optimizer = self._loose
+        if fmax is not None:
+            optimizer = RuleOptimizer(Lbfgs(), fmax=fmax)
+        state = self.begin(optimizer, positions, _no_keys(positions))
+        state = self.advanced(optimizer, state, limit)
+        relaxed = self._outcome(state, positions)
+        self._look_closer(relaxed)
+        return relaxed
+
+    def advanced(self, optimizer: Any, state: SearchState, steps: int) -> SearchState:
+        """As :meth:`advance`; the lowest point of what is cut short is remembered."""
+        try:
+            return self.advance(optimizer, state, steps)
+        except Stopped as stop:
+            if stop.state is not None:
+                self.note_lowest(stop.state)
+            raise
+
+    def note_lowest(self, state: SearchState) -> None:
+        """Remember the lowest point of a rollout, which is not relaxed."""
+        energy = np.where(np.isfinite(state.best_energy), state.best_energy, np.inf)
+        lowest = int(np.argmin(energy))
+        self.note(
+            float(energy[lowest]), np.asarray(state.best_positions)[..., lowest], False
+        )
+
+    def _outcome(self, state: SearchState, start: np.ndarray) -> Relaxed:
+        """Where a relaxation ended: its last point, or its lowest."""
+        active = np.asarray(state.active)
+        positions = np.where(active, state.best_positions, state.positions)
+        energy = np.where(active, state.best_energy, state.energy).astype(float)
+        positions = self.with_fixed(positions.astype(float), start)
+        finite = np.isfinite(energy)
+        return Relaxed(
+            positions,
+            np.where(finite, energy, np.inf),
+            finite & ~active,
+            np.asarray(state.evaluations),
+        )
+
+    def with_fixed(self, positions: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Fixed coordinates as they were, not as single precision rounds them."""
+        free = self.problem.free
+        return (
+            positions if free is None else np.where(free[..., None], positions, start)
+        )
+
+    def _look_closer(self, relaxed: Relaxed) -> None:
+        if self._reached == -math.inf or relaxed.energy.size == 0:
+            return
+        lowest = int(np.argmin(relaxed.energy))
+        energy = relaxed.energy[lowest]
+        noise = SINGLE * abs(energy) + LOOSE_ENERGY * self.problem.energy_unit
+        if energy <= self._reached + noise:
+            self.polish(relaxed.positions[..., lowest : lowest + 1])
+
+    def polish(self, positions: np.ndarray) -> Relaxed:
+        """Relax ``(3, n, batch)`` to the last digits, in double precision.
+
+        The best is remembered; raises :class:`Stopped` where it meets the target.
+        """
+        if positions.shape[2] == 0:
+            return Relaxed.none(self.problem.n_atoms)
+        state = self.begin(self._tight, positions, _no_keys(positions), double=True)
+        state = self.advanced(self._tight, state, POLISH_STEPS)
+        relaxed = self._outcome(state, positions)
+        if relaxed.energy.size and np.any(np.isfinite(relaxed.energy)):
+            lowest = int(np.argmin(relaxed.energy))
+            self.note(relaxed.energy[lowest], relaxed.positions[..., lowest])
+            if relaxed.energy[lowest] <= self._reached:
+                raise Stopped("target")
+        return relaxed
+
+    def follow(
+        self, rule: Any, positions: np.ndarray, n_steps: int, keys: np.ndarray
+    ) -> Relaxed:
+        """Steps of a learned rule from ``(3, n, batch)``, then relaxation.
+
+        ``rule`` is one, or a tuple which the structures take in turn. Of a structure's
+        last and lowest point, the one that leads to the lower minimum.
+        """
+        rules = rule if isinstance(rule, tuple) else (rule,)
+        count = positions.shape[2]
+        last, lowest = np.array(positions), np.array(positions)
+        spent = np.zeros(count, int)
+        for k, each in enumerate(rules):
+            index = np.arange(k, count, len(rules))
+            if index.size == 0:
+                continue
+            optimizer = RuleOptimizer(each)
+            state = self.begin(optimizer, positions[..., index], keys[:, index])
+            state = self.advanced(optimizer, state, n_steps)
+            last[..., index] = state.positions
+            lowest[..., index] = state.best_positions
+            spent[index] = state.evaluations
+        last, lowest = (self.with_fixed(x, positions) for x in (last, lowest))
+        both = self.relax(np.concatenate([last, lowest], axis=-1))
+        a, b = both.take(slice(0, count)), both.take(slice(count, None))
+        lower = b.energy < a.energy
+        chosen = Relaxed(*(np.where(lower, y, x) for x, y in zip(a, b, strict=True)))
+        return chosen._replace(evaluations=spent + a.evaluations + b.evaluations)
+
+    def settle(
+        self, state: SearchState, start: np.ndarray, last: bool = True
+    ) -> Relaxed:
+        """Relax where rollouts ended to the last digits, or their lowest points.
+
+        The last point is relaxed; where the rollout had been below the result, its
+        lowest point is, too. ``last=False``: the lowest point only.
+        """
+        spent = np.asarray(state.evaluations)
+        exact = lambda x: self.with_fixed(np.asarray(x, float), start)
+        lowest = np.asarray(state.best_energy, float)
+        if not last:
+            relaxed = self.polish(exact(state.best_positions))
+            return relaxed._replace(evaluations=spent + relaxed.evaluations)
+        relaxed = self.polish(exact(state.positions))
+        noise = SINGLE * np.abs(lowest) + HIT * self.problem.energy_unit
+        missed = np.flatnonzero(lowest + noise < relaxed.energy)
+        spent = spent + relaxed.evaluations
+        if missed.size:
+            second = self.polish(exact(state.best_positions)[..., missed])
+            spent[missed] += second.evaluations
+            arrays = [np.array(array) for array in relaxed]
+            lower = second.energy < relaxed.energy[missed]
+            for old, new in zip(arrays, second, strict=True):
+                old[..., missed[lower]] = new[..., lower]
+            relaxed = Relaxed(*arrays)
+        return relaxed._replace(evaluations=spent)
+
+    def hop(
+        self, settings: BasinHopping, positions: np.ndarray, n_steps: int, keys: Any
+    ) -> Relaxed:
+        """A short basin hopping from each of ``(3, n, batch)``; its lowest points."""
+        settings = self.aimed(settings)
+        state = self.begin(settings, positions, keys)
+        state = self.advanced(settings, state, n_steps)
+        return self.hopped(state, positions)
+
+    def aimed(self, settings: BasinHopping) -> BasinHopping:
+        """The same with this search's target, which chains stop at."""
+        if self.target_energy is None:
+            return settings
+        return settings.towards(self.target_energy, self.problem.system)
+
+    def hopped(self, state: SearchState, start: np.ndarray) -> Relaxed:
+        """The lowest points of chains, and a closer look where one met the target."""
+        positions = self.with_fixed(np.asarray(state.best_positions, float), start)
+        energy = np.asarray(state.best_energy, float)
+        finite = np.isfinite(energy)
+        energy = np.where(finite, energy, np.inf)
+        found = Relaxed(positions, energy, finite, np.asarray(state.evaluations))
+        self._look_closer(found)
+        return found
+
+    def finish(self) -> None:
+        """Relax the best, where that has not been done; within the whole limit."""
+        ledger = self.ledger
+        if ledger.positions is None or ledger.relaxed:
+            return
+        self._reserve, self._deadline = 0, math.inf
+        self._interrupted = lambda: False
+        try:
+            self.polish(ledger.positions[..., None])
+        except Stopped:
+            return
+
+
+def _no_keys(positions: np.ndarray) -> np.ndarray:
+    """Of optimizers that draw nothing."""
+    return np.zeros((2, positions.shape[-1]), np.uint32)
+
+
+def joined_states(states: list[SearchState]) -> SearchState:
+    """States of several batches as one; what is no batch is that of the first."""
+
+    def join(*leaves: Any) -> Any:
+        if np.ndim(leaves[0]) == 0:
+            return leaves[0]
+        return np.concatenate(leaves, axis=-1)
+
+    return jax.tree.map(join, *states)

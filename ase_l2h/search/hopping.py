@@ -1,0 +1,119 @@
+"""Basin hopping as a method: chains that go on from minimum to minimum."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.optimizers import BasinHopping
+from ase_l2h.search.evaluator import Evaluator, random_keys
+from ase_l2h.search.method import Found, State
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.starting import first_structures
+
+__all__ = ["Hopping"]
+
+# Evaluations of a chain in one round.
+BLOCK = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Hopping:
+    """Chains of basin hopping side by side.
+
+    Parameters
+    ----------
+    name
+        For tables.
+    settings
+        The chain's settings for a problem.
+    width
+        Chains side by side, each from a start of its own.
+    n_steps
+        Evaluations of each chain, after which it is done; None goes on.
+    """
+
+    name: str
+    settings: Callable[[Problem], BasinHopping]
+    width: int = 32
+    n_steps: int | None = None
+
+    def refuse(self, problem: Problem) -> str | None:
+        """Nothing: every atom can be kicked."""
+        return None
+
+    def init(self, problem: Problem, seed: Sequence[int]) -> State:
+        """Chains that have not begun."""
+        return {
+            "seed": list(seed),
+            "steps": 0,
+            "starts": None,
+            "rollouts": None,
+            "polished": np.full(self.width, np.inf),
+            "energies": np.full(self.width, np.inf),
+            "positions": np.zeros((3, problem.n_atoms, self.width)),
+            "evaluations": np.zeros(self.width, int),
+            "converged": np.zeros(self.width, bool),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Width and steps of the chains."""
+        return {"width": self.width, "steps": self.n_steps}
+
+    def finished(self, state: State) -> bool:
+        """Whether the chains have taken all their steps."""
+        return self.n_steps is not None and state["steps"] >= self.n_steps
+
+    def minima(self, state: State) -> Found:
+        """The lowest minimum of every chain."""
+        sound = state["converged"]
+        return Found(state["energies"][sound], state["positions"][..., sound])
+
+    def advance(self, state: State, evaluator: Evaluator) -> State:
+        """Some steps of every chain; lowest minima that are new are relaxed."""
+        settings = evaluator.aimed(self.settings(evaluator.problem))
+        state = dict(state)
+        if state["rollouts"] is None:
+            rng = np.random.default_rng(state["seed"])
+            state["starts"] = first_structures(evaluator, rng, self.width)
+            keys = random_keys(rng, self.width)
+            rollout = evaluator.begin(settings, state["starts"], keys)
+        else:
+            rollout = evaluator.resumed(settings, state["rollouts"][0])
+        taken = BLOCK
+        if self.n_steps is not None:
+            taken = min(taken, self.n_steps - state["steps"])
+        before = np.array(rollout.evaluations)
+        rollout = evaluator.advanced(settings, rollout, taken)
+        evaluator.hopped(rollout, state["starts"])
+        state["steps"] += taken
+        state["rollouts"] = [rollout]
+        spent = np.asarray(rollout.evaluations) - before
+        return self._polished(state, evaluator, rollout, spent)
+
+    def _polished(
+        self, state: State, evaluator: Evaluator, rollout: Any, spent: np.ndarray
+    ) -> State:
+        """The lowest minima of the chains relaxed to the last digits."""
+        lowest = np.asarray(rollout.inner.lowest, float)
+        fell = np.flatnonzero(lowest < state["polished"])
+        evaluations = state["evaluations"] + spent
+        state["polished"] = np.minimum(lowest, state["polished"])
+        if fell.size:
+            best = np.asarray(rollout.best_positions, float)[..., fell]
+            best = evaluator.with_fixed(best, state["starts"][..., fell])
+            relaxed = evaluator.polish(best)
+            evaluations[fell] += relaxed.evaluations
+            for name, new in (
+                ("energies", relaxed.energy),
+                ("positions", relaxed.positions),
+                ("converged", relaxed.converged),
+            ):
+                array = np.array(state[name])
+                array[..., fell] = new
+                state[name] = array
+        state["evaluations"] = evaluations
+        return state

@@ -1,0 +1,60 @@
+"""How much a search may spend, and when it is done."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from ase_l2h.errors import InputError
+
+__all__ = ["Limits", "checked_seed"]
+
+MOST_EVALUATIONS = 10**12
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When a search ends; None is no limit.
+
+    Parameters
+    ----------
+    evaluations
+        Charged evaluations of each search. Never exceeded.
+    seconds
+        Wall time of all searches together.
+    target_energy
+        End at a relaxed energy within 1e-4 energy scales of this, or below.
+
+    Raises
+    ------
+    InputError
+        For numbers that are no limits.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+    target_energy: float | None = None
+
+    def __post_init__(self) -> None:
+        count = self.evaluations
+        if count is not None and not (
+            count == int(count) and 1 <= count <= MOST_EVALUATIONS
+        ):
+            raise InputError(f"{count} evaluations are asked for; give 1 to 10^12")
+        if self.seconds is not None and not self.seconds > 0:
+            raise InputError(f"the time is {self.seconds} s; give a time above 0")
+        if self.target_energy is not None and math.isnan(self.target_energy):
+            raise InputError("target_energy is not a number; give an energy")
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, where it is one.
+
+    Raises
+    ------
+    InputError
+        For anything but 0 to 2^32 - 1.
+    """
+    if seed != int(seed) or not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
+    return int(seed)

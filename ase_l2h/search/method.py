@@ -1,0 +1,322 @@
+"""The contract of a search method, and the one loop that drives them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ase_l2h.errors import InputError
+from ase_l2h.search.coordinator import side_by_side
+from ase_l2h.search.engine import Engine
+from ase_l2h.search.evaluator import Evaluator, Ledger, Stopped, Submit
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.result import SearchResult, Trace, result_of
+
+__all__ = ["Found", "Method", "SearchRun", "State", "run"]
+
+# Nested dicts and lists of arrays, numbers, strings and rollout states.
+State = dict[str, Any]
+# Seconds between two checkpoints.
+CHECKPOINT_SECONDS = 2.0
+
+
+class Found(NamedTuple):
+    """Relaxed structures of a search: ``energies`` ``(k,)``, ``positions`` ``(3, n, k)``."""
+
+    energies: np.ndarray
+    positions: np.ndarray
+
+
+class Method(Protocol):
+    """Decides which structures of a search are stepped next.
+
+    A method is an immutable object; what it knows of a search is its state. A round
+    asks the evaluator for energies and relaxations and returns the new state; the old
+    one is left as it was, so that a round that is cut short never was.
+    """
+
+    name: str
+
+    def refuse(self, problem: Problem) -> str | None:
+        """Why this method cannot search a problem; None where it can."""
+        ...
+
+    def init(self, problem: Problem, seed: Sequence[int]) -> State:
+        """The state before the first round; nothing is evaluated."""
+        ...
+
+    def advance(self, state: State, evaluator: Evaluator) -> State:
+        """One round."""
+        ...
+
+    def finished(self, state: State) -> bool:
+        """Whether there is nothing left to do."""
+        ...
+
+    def minima(self, state: State) -> Found:
+        """What has been found and relaxed."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """What the results depend on, JSON-able."""
+        ...
+
+
+@dataclasses.dataclass
+class _Search:
+    """One search on its way: ``stopped`` says why it has ended, None until then."""
+
+    problem: Problem
+    state: State
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    stopped: str | None = None
+    rounds: int = 0
+    # What was charged and seen in a round that was cut short.
+    tail: Ledger | None = None
+
+    @property
+    def present(self) -> Ledger:
+        """All that has been charged and seen."""
+        return self.ledger if self.tail is None else self.tail
+
+
+class SearchRun:
+    """Searches that are advanced round by round, side by side.
+
+    Parameters
+    ----------
+    method
+        What every search does.
+    problems
+        One for each search; all on one engine.
+    seeds
+        What everything random in a search follows from, one for each.
+    limits
+        Evaluations and target of each search; the time is that of all.
+    engine
+        Carries out what they ask for.
+    stop_together
+        Whether all end when one has met the target energy.
+    interrupted
+        Asked before every request whether to stop.
+    on_charge
+        Called with every charge.
+    between
+        Called with all states after a round of all searches, and returns them: where
+        searches learn from each other.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        problems: Sequence[Problem],
+        seeds: Sequence[Sequence[int]],
+        limits: Limits,
+        engine: Engine,
+        *,
+        stop_together: bool = True,
+        interrupted: Callable[[], bool] = lambda: False,
+        on_charge: Callable[[int], Any] | None = None,
+        between: Callable[[list[State]], list[State]] | None = None,
+    ) -> None:
+        for problem in problems:
+            reason = method.refuse(problem)
+            if reason is not None:
+                raise InputError(f"the method '{method.name}' {reason}")
+        self.method, self.limits, self.engine = method, limits, engine
+        self.stop_together = stop_together
+        self.interrupted, self.on_charge = interrupted, on_charge
+        self.between = between
+        self.searches = [
+            _Search(problem, method.init(problem, seed))
+            for problem, seed in zip(problems, seeds, strict=True)
+        ]
+        self.seconds = 0.0
+        self.rounds = 0
+        self._deadline = math.inf
+
+    @property
+    def stopped(self) -> str | None:
+        """Why all searches have ended; None while one has not."""
+        reasons = [search.stopped for search in self.searches]
+        if None in reasons:
+            return None
+        for reason in ("interrupted", "time", "target"):
+            if reason in reasons:
+                return reason
+        return "evaluations" if "evaluations" in reasons else "done"
+
+    @property
+    def charged(self) -> int:
+        """Charged evaluations of all searches."""
+        return sum(search.present.charged for search in self.searches)
+
+    @property
+    def energy(self) -> float:
+        """The lowest energy that any search has seen."""
+        return min(search.present.energy for search in self.searches)
+
+    def reopen(self, limits: Limits) -> None:
+        """Go on with other limits, after what was interrupted or used up."""
+        self.limits = limits
+        for search in self.searches:
+            if search.stopped in ("interrupted", "time", "evaluations"):
+                search.stopped, search.tail = None, None
+
+    def advance(self, seconds: float = math.inf) -> None:
+        """One round of every search that has not ended, within ``seconds``."""
+        begun = time.monotonic()
+        self._deadline = begun + seconds
+        going = [search for search in self.searches if search.stopped is None]
+        tasks = [lambda submit, s=search: self._round(s, submit) for search in going]
+        try:
+            outcomes = side_by_side(self.engine, tasks)
+        except KeyboardInterrupt:
+            outcomes = [Stopped("interrupted")] * len(going)
+        for search, outcome in zip(going, outcomes, strict=True):
+            self._conclude(search, outcome)
+        self.rounds += 1
+        if any(s.stopped == "interrupted" for s in going):
+            self._end_all("interrupted")
+        elif self.stop_together and any(s.stopped == "target" for s in going):
+            self._end_all("target")
+        elif self.between is not None:
+            states = self.between([search.state for search in self.searches])
+            for search, state in zip(self.searches, states, strict=True):
+                search.state = state
+        self.seconds += time.monotonic() - begun
+
+    def _round(self, search: _Search, submit: Submit) -> State:
+        """A round on a copy of the ledger: what is cut short leaves it as it was."""
+        tail = dataclasses.replace(search.ledger, course=list(search.ledger.course))
+        search.tail = tail
+        evaluator = Evaluator(
+            search.problem,
+            submit,
+            limit=self.limits.evaluations,
+            target_energy=self.limits.target_energy,
+            deadline=self._deadline,
+            interrupted=self.interrupted,
+            on_charge=self.on_charge,
+            launch=self.engine.launch,
+            ledger=tail,
+        )
+        try:
+            return self.method.advance(search.state, evaluator)
+        except Stopped:
+            evaluator.finish()
+            raise
+
+    def _conclude(self, search: _Search, outcome: Any) -> None:
+        if isinstance(outcome, Stopped):
+            search.stopped = outcome.reason
+        elif isinstance(outcome, Exception):
+            raise outcome
+        else:
+            assert search.tail is not None
+            search.state, search.ledger, search.tail = outcome, search.tail, None
+            search.rounds += 1
+            if self.method.finished(outcome):
+                search.stopped = "done"
+
+    def _end_all(self, reason: str) -> None:
+        for search in self.searches:
+            if search.stopped is None:
+                search.stopped = reason
+
+    def result(self, **facts: Any) -> SearchResult:
+        """What has been found, with ``facts`` about where it comes from."""
+        traces, found = [], []
+        for k, search in enumerate(self.searches):
+            ledger = search.present
+            minima = self.method.minima(search.state)
+            found.append((k, ledger, minima))
+            traces.append(
+                Trace(
+                    charged=ledger.charged,
+                    energy=ledger.energy,
+                    stopped=search.stopped or "running",
+                    course=tuple(ledger.course),
+                )
+            )
+        return result_of(
+            self.searches[0].problem,
+            traces,
+            [
+                (k, ledger, minima.energies, minima.positions)
+                for k, ledger, minima in found
+            ],
+            method=self.method.name,
+            settings=self.method.describe(),
+            backend=self.engine.backend,
+            stopped=self.stopped or "running",
+            seconds=self.seconds,
+            states=[search.state for search in self.searches],
+            **facts,
+        )
+
+    def stored(self) -> State:
+        """Everything that :meth:`restore` needs."""
+        return {
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "searches": [
+                {
+                    "state": search.state,
+                    "rounds": search.rounds,
+                    "stopped": search.stopped if search.tail is None else None,
+                    "ledger": dataclasses.asdict(search.ledger),
+                }
+                for search in self.searches
+            ],
+        }
+
+    def restore(self, stored: Mapping[str, Any]) -> None:
+        """Go on where :meth:`stored` was taken, bit for bit."""
+        self.rounds, self.seconds = stored["rounds"], stored["seconds"]
+        for search, kept in zip(self.searches, stored["searches"], strict=True):
+            search.state, search.rounds = kept["state"], kept["rounds"]
+            search.stopped, search.tail = kept["stopped"], None
+            ledger = dict(kept["ledger"])
+            ledger["course"] = [(int(c), float(e)) for c, e in ledger["course"]]
+            search.ledger = Ledger(**ledger)
+
+
+def run(
+    search: SearchRun,
+    *,
+    save: Callable[[SearchRun], Any] | None = None,
+    on_round: Callable[[SearchRun], Any] | None = None,
+) -> SearchRun:
+    """The loop of all searches: rounds until every search has ended.
+
+    Parameters
+    ----------
+    search
+        What is advanced.
+    save
+        Keeps it, every few seconds and in the end.
+    on_round
+        Called after every round.
+    """
+    limit = search.limits.seconds
+    begun = time.monotonic()
+    kept = begun
+    while search.stopped is None:
+        seconds = math.inf if limit is None else limit - (time.monotonic() - begun)
+        search.advance(seconds)
+        if on_round is not None:
+            on_round(search)
+        now = time.monotonic()
+        if save is not None and now - kept > CHECKPOINT_SECONDS:
+            save(search)
+            kept = time.monotonic()
+    if save is not None:
+        save(search)
+    return search

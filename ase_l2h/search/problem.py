@@ -1,0 +1,237 @@
+"""What a search minimises, what may move in it, and what the user already has."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ase_l2h.errors import InputError
+from ase_l2h.potentials.base import Potential
+from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.system import System, make_system
+from ase_l2h.targets import Target, named_target
+
+__all__ = ["Measure", "Problem"]
+
+# Positions (3, n) to energy and gradient (3, n), in double precision.
+Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """An energy to be minimised over the positions of given atoms.
+
+    Parameters
+    ----------
+    potential
+        What acts between the atoms; None where only ``measure`` knows.
+    system
+        Species ``(n,)``, cell, mask of what may move, units.
+    given
+        Structures that the user has, ``(3, n, m)``; every method begins with them.
+    name
+        For tables and files.
+    symbols
+        Chemical symbol of each atom; empty where nobody has told.
+    reference
+        Energy of the lowest known minimum, or None.
+    measure
+        One calculator call: positions ``(3, n)`` to energy and gradient ``(3, n)``.
+    fmax
+        Largest force on an atom of a reported minimum, in the units of the problem;
+        None for 1e-6 reduced units, which single calls cannot afford.
+    common_force
+        The unit of forces where problems that share batches must agree on one.
+    identity
+        What tells two problems apart that are not known to ``potential``; JSON-able.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to minimise, or structures of another shape are given.
+    """
+
+    potential: Potential | None
+    system: System
+    given: np.ndarray | None = None
+    name: str = "structure"
+    symbols: tuple[str, ...] = ()
+    reference: float | None = None
+    measure: Measure | None = None
+    fmax: float | None = None
+    common_force: float | None = None
+    identity: Any = None
+
+    def __post_init__(self) -> None:
+        if (self.potential is None) == (self.measure is None):
+            raise InputError("a problem takes a potential or a calculator, one of them")
+        given = self.given
+        given = np.zeros((3, self.n_atoms, 0)) if given is None else given
+        given = np.array(given, dtype=np.float64)
+        if given.ndim == 2:
+            given = given[..., None]
+        if given.ndim != 3 or given.shape[:2] != (3, self.n_atoms):
+            raise InputError(
+                f"structures of shape {given.shape} are given; give (3, "
+                f"{self.n_atoms}, m)"
+            )
+        if not np.all(np.isfinite(given)):
+            raise InputError("a given structure contains non-finite positions")
+        if self.system.recentred:
+            given = given - np.mean(given, axis=1, keepdims=True)
+        given.flags.writeable = False
+        object.__setattr__(self, "given", given)
+
+    @classmethod
+    def of(cls, target: Target | str, parameters: str | None = None) -> Problem:
+        """The problem that a target, or its name such as ``"LJ38"``, stands for.
+
+        Raises
+        ------
+        InputError
+            For a name that is no target.
+        """
+        if isinstance(target, str):
+            target = named_target(target, parameters)
+        return cls(
+            target.potential,
+            target.system,
+            name=target.name,
+            symbols=target.symbols,
+            reference=target.reference,
+        )
+
+    @classmethod
+    def from_function(
+        cls,
+        energy: Callable[..., Any],
+        numbers: Sequence[int],
+        *,
+        length_scale: float,
+        energy_scale: float,
+        parameters: dict[str, Any] | None = None,
+        cell: np.ndarray | None = None,
+        cutoff: float = float("inf"),
+        free: np.ndarray | None = None,
+        given: np.ndarray | None = None,
+        name: str = "function",
+        reference: float | None = None,
+    ) -> Problem:
+        """A user's JAX energy of positions ``(n, 3)`` of one structure.
+
+        Parameters
+        ----------
+        energy
+            ``energy(positions, **parameters)`` to a scalar, made of JAX operations.
+        numbers
+            Atomic number of each atom, ``(n,)``; like atoms are exchangeable.
+        length_scale, energy_scale
+            A typical distance of neighbours, and a typical strength of one bond, in
+            the units of ``energy``: what every method measures its steps in.
+        parameters
+            Further arguments of ``energy``; new values do not compile anew.
+        cell, cutoff
+            Lattice vectors as rows and the range of ``energy``, of a periodic cell.
+        free
+            Mask ``(3, n)`` of movable coordinates; None when all may move.
+        given
+            Structures to begin with, ``(n, 3)``, or several, ``(m, n, 3)``.
+        name, reference
+            As for the class.
+
+        Raises
+        ------
+        InputError
+            For numbers that are no atoms, and scales that are not positive.
+        """
+        kinds = np.asarray(numbers)
+        if kinds.ndim != 1 or kinds.size == 0 or not np.all(np.mod(kinds, 1) == 0):
+            raise InputError("numbers must be one atomic number for each atom")
+        _, species = np.unique(kinds.astype(int), return_inverse=True)
+        for label, scale in (("length", length_scale), ("energy", energy_scale)):
+            if not (np.isscalar(scale) and 0 < float(scale) < np.inf):
+                raise InputError(f"{label}_scale is {scale}; give a positive number")
+        if given is not None:
+            given = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
+        return cls(
+            FunctionPotential(energy, parameters, cutoff=cutoff),
+            make_system(
+                species,
+                cell=cell,
+                cutoff=None if cell is None else cutoff,
+                free=free,
+                length_scale=float(length_scale),
+                energy_scale=float(energy_scale),
+            ),
+            given=given,
+            name=name,
+            reference=reference,
+        )
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.system.n_atoms
+
+    @property
+    def species(self) -> np.ndarray:
+        """Species index of each atom, ``(n,)``."""
+        return np.asarray(self.system.species)
+
+    @property
+    def n_species(self) -> int:
+        """How many kinds of atoms there are."""
+        return len(np.unique(self.species))
+
+    @property
+    def length(self) -> float:
+        """A bond's length, the unit of lengths."""
+        return float(np.asarray(self.system.length_scale))
+
+    @property
+    def energy_unit(self) -> float:
+        """The unit of energies."""
+        return float(np.asarray(self.system.energy_scale))
+
+    @property
+    def force_unit(self) -> float:
+        """The unit of forces."""
+        if self.common_force is not None:
+            return self.common_force
+        return self.energy_unit / self.length
+
+    @property
+    def cell(self) -> np.ndarray | None:
+        """Lattice vectors as rows, None of a free cluster."""
+        return None if self.system.cell is None else np.asarray(self.system.cell, float)
+
+    @property
+    def free(self) -> np.ndarray | None:
+        """Mask ``(3, n)`` of what may move; None when all may."""
+        return None if self.system.free is None else np.asarray(self.system.free)
+
+    @property
+    def movable(self) -> np.ndarray:
+        """Atoms of which all coordinates may move, mask ``(n,)``."""
+        free = self.free
+        return np.ones(self.n_atoms, bool) if free is None else free.all(axis=0)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What results depend on, JSON-able: two searches can be told apart by it."""
+        digest = hashlib.sha256()
+        for leaf in jax.tree.leaves((self.system, self.potential)):
+            array = np.asarray(leaf)
+            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        digest.update(np.ascontiguousarray(self.given).tobytes())
+        kind = type(self.potential).__name__ if self.measure is None else "calculator"
+        return {
+            "n_atoms": self.n_atoms,
+            "potential": kind,
+            "numbers_sha256": digest.hexdigest()[:16],
+            "identity": self.identity,
+        }

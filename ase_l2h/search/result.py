@@ -1,0 +1,125 @@
+"""What a search has found."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.search.evaluator import Ledger
+from ase_l2h.search.minima import Minimum, distinct_minima
+from ase_l2h.search.problem import Problem
+
+__all__ = ["SearchResult", "Trace", "result_of"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """One search: its charge, its lowest energy, why it ended.
+
+    ``course`` has a pair (charged evaluations, lowest energy) for every fall.
+    """
+
+    charged: int
+    energy: float
+    stopped: str
+    course: tuple[tuple[int, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """Outcome of one or more searches of a problem.
+
+    Parameters
+    ----------
+    problem
+        What was searched.
+    method, settings, backend
+        How, and what ran.
+    seed
+        Everything random follows from it.
+    minima
+        Distinct relaxed minima of all searches, lowest first.
+    searches
+        One entry per search.
+    stopped
+        ``"done"``, ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``.
+    wall_seconds
+        Of all searches together.
+    states
+        Of the method in the end, one per search.
+    """
+
+    problem: Problem
+    method: str
+    settings: dict[str, Any]
+    backend: str
+    seed: int
+    minima: list[Minimum]
+    searches: list[Trace]
+    stopped: str
+    wall_seconds: float
+    states: list[Any] = dataclasses.field(repr=False)
+
+    @property
+    def best(self) -> Minimum | None:
+        """The lowest minimum; None where nothing had a finite energy."""
+        return self.minima[0] if self.minima else None
+
+    @property
+    def best_energy(self) -> float:
+        """Its energy, ``inf`` where there is none."""
+        return self.minima[0].energy if self.minima else math.inf
+
+    @property
+    def charged_evaluations(self) -> int:
+        """Of all searches."""
+        return sum(search.charged for search in self.searches)
+
+
+def result_of(
+    problem: Problem,
+    traces: list[Trace],
+    found: Sequence[tuple[int, Ledger, np.ndarray, np.ndarray]],
+    *,
+    seconds: float,
+    seed: int = 0,
+    **facts: Any,
+) -> SearchResult:
+    """Join what searches have found; of each number, ledger, energies, positions."""
+    energies, positions, owners, unrelaxed = [], [], [], []
+    for k, ledger, values, places in found:
+        energies.append(np.asarray(values, float))
+        positions.append(np.asarray(places, float))
+        owners.append(np.full(len(values), k))
+        if ledger.positions is None:
+            continue
+        if ledger.relaxed:
+            energies.append(np.array([ledger.energy]))
+            positions.append(ledger.positions[..., None])
+            owners.append(np.array([k]))
+        else:
+            structure = np.array(ledger.positions, float).T
+            unrelaxed.append(Minimum(ledger.energy, structure, first=k, relaxed=False))
+    owner = np.concatenate(owners)
+    minima = [
+        dataclasses.replace(minimum, first=int(owner[minimum.first]))
+        for minimum in distinct_minima(
+            np.concatenate(energies),
+            np.concatenate(positions, axis=-1),
+            problem.system,
+        )
+    ]
+    if not minima:
+        minima = sorted(unrelaxed, key=lambda minimum: minimum.energy)[:1]
+    return SearchResult(
+        problem=problem,
+        seed=seed,
+        minima=minima,
+        searches=traces,
+        wall_seconds=seconds,
+        **facts,
+    )
