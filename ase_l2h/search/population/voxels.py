@@ -1,0 +1,85 @@
+"""Which places are taken by atoms: space cut into voxels that are marked beforehand.
+
+A voxel is marked where every point of it is taken by one atom, so that a place is found
+taken by looking up one voxel instead of measuring the distances to all atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+__all__ = ["taken_voxels"]
+
+# Edge of a voxel, and the most of them from the middle of a cluster along an axis.
+VOXEL = 0.2
+MOST_VOXELS = 64
+
+
+def taken_voxels(
+    points: np.ndarray, cell: np.ndarray | None, blocks: np.ndarray, radius: float
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A cheap test, of structures ``(s,)`` and places ``(3, s)``, for taken ones.
+
+    Those that pass it may still be taken, near the border of what an atom takes.
+
+    Parameters
+    ----------
+    points
+        Atoms ``(3, b, n)`` in bond lengths and single precision; those of clusters
+        around a middle of each.
+    cell
+        Lattice vectors as rows, None for clusters.
+    blocks
+        Atoms that take places, ``(b, n)``.
+    radius
+        How far around them.
+    """
+    b = points.shape[1]
+    if cell is None:
+        # An atom in it does not mark beyond it.
+        half = np.ceil(np.max(np.abs(points), axis=(1, 2)) / VOXEL).astype(int) + 5
+        shape = 2 * np.minimum(half, MOST_VOXELS)
+        edges = VOXEL * np.eye(3)
+    else:
+        shape = np.ceil(np.linalg.norm(cell, axis=1) / VOXEL).astype(int)
+        edges = cell / shape[:, None]
+    inverse = np.linalg.inv(edges).T.astype(np.float32)
+    nx, ny, nz = shape.tolist()
+    outside = b * nx * ny * nz
+
+    def voxel(owner: np.ndarray, places: np.ndarray, margin: int = 0) -> np.ndarray:
+        """Numbers of voxels; the last one is that of all places outside."""
+        at = np.floor(inverse @ places.reshape(3, -1)).astype(np.int32)
+        if cell is not None:
+            x, y, z = np.mod(at, shape[:, None].astype(np.int32))
+            return ((owner * nx + x) * ny + y) * nz + z
+        x, y, z = at + (shape[:, None] // 2).astype(np.int32)
+        inside = np.minimum(np.minimum(x, y), z) >= margin
+        inside &= (x < nx - margin) & (y < ny - margin) & (z < nz - margin)
+        return np.where(inside, ((owner * nx + x) * ny + y) * nz + z, outside)
+
+    marked = np.zeros(outside + 1, bool)
+    steps = _steps(tuple(edges.ravel().tolist()), radius)
+    owner, atom = np.nonzero(blocks)
+    if cell is None:
+        centre = voxel(owner, points[:, owner, atom], 4)
+        centre = centre[centre < outside]
+        marked[centre[:, None] + (steps[0] * ny + steps[1]) * nz + steps[2]] = True
+    else:
+        places = points[:, owner, atom][:, :, None] + (edges.T @ steps)[:, None]
+        marked[voxel(np.repeat(owner, steps.shape[1]), places)] = True
+    return lambda owner, places: marked[voxel(owner, places)]
+
+
+@lru_cache(maxsize=64)
+def _steps(edges: tuple[float, ...], radius: float) -> np.ndarray:
+    """Steps ``(3, m)`` from the voxel of an atom to those that it takes altogether."""
+    sides = np.reshape(edges, (3, 3))
+    steps = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3)).reshape(3, -1)
+    # Two points of voxels so many steps apart are at most one step more apart.
+    corners = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1)
+    ends = np.einsum("ka,kmc->amc", sides, steps[:, :, None] + corners[:, None])
+    return steps[:, np.max(np.sum(ends**2, axis=0), axis=1) < radius**2]
