@@ -24,14 +24,12 @@ from ase_l2h.reproduce.action.atoms import (
     cluster_lines,
     cluster_table,
 )
+from ase_l2h.reproduce.action.figures import course_figure, loss_figure
+from ase_l2h.reproduce.action.lines import Budget, function_lines
 from ase_l2h.reproduce.action.tables import (
     COLUMNS,
-    Budget,
     cost_table,
-    course_figure,
-    function_lines,
     function_table,
-    loss_figure,
     ordering_table,
 )
 from benchmarks.render import replace_between
@@ -97,8 +95,8 @@ def main() -> None:
         else:
             dimensions = tuple(map(int, arguments.dimensions.split(",")))
             size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)
-            for name in arguments.functions.split(","):
-                function_lines(records, name, size, SEED, show)
+            names = arguments.functions.split(",")
+            function_lines(records, names, size, SEED, show)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from ase_l2h.comparison.report import (
 )
 from ase_l2h.report.figures import save_figure
 from ase_l2h.reproduce.learn2hop.searches import running_on
-from ase_l2h.reproduce.registry import EXHIBITS
+from ase_l2h.reproduce.registry import TABLES_AND_FIGURES
 from ase_l2h.targets import named_target
 from benchmarks import comparison, peers_page
 from benchmarks.render import replace_between
@@ -103,11 +103,12 @@ def _exhibits(
         for exhibit in exhibits:
             try:
                 with reading_only():
-                    EXHIBITS[exhibit].load()(folder, budget, SEED, lambda *_: None)
+                    make = TABLES_AND_FIGURES[exhibit].load()
+                    make(folder, budget, SEED, lambda *_: None)
                 text = (folder / f"{exhibit}.md").read_text()
                 page += [_embedded(text, prefix, deeper), ""]
             except LookupError:
-                what = f"{exhibit}: {EXHIBITS[exhibit].shows}"
+                what = f"{exhibit}: {TABLES_AND_FIGURES[exhibit].shows}"
                 page += [f"##{deeper} {what}", "", "Not in the records yet.", ""]
         for picture in sorted(folder.glob("*.png")):
             shutil.copyfile(picture, DOCS / "images" / f"{prefix}-{picture.name}")

@@ -6,56 +6,43 @@ A line that a killed run left half is dropped; what a line holds is never change
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-import os
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.machine import provenance
 from ase_l2h.errors import InputError
 
-__all__ = [
-    "Lines",
-    "Records",
-    "csv_text",
-    "machine_class",
-    "markdown_table",
-    "read_lines",
-    "reading_only",
-    "software",
-]
+__all__ = ["Lines", "Records", "read_lines", "reading_only", "write_lines"]
 
-PACKAGES = ("ase-l2h", "jax", "jaxlib", "flax", "numpy", "scipy")
+# Classes and fields in the settings of records of release 0.1.0, and their names now.
+FORMER_NAMES = {
+    "Descent": "RuleOptimizer",
+    "Stages": "Restarts",
+    "stages": "restarts",
+}
 
 Lines = list[dict[str, Any]]
 
 _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
-def machine_class() -> str:
-    """Processor and number of cores this process may use: ``AMD EPYC, 2 cores``."""
-    model = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    # What a scheduler or taskset leaves to this process, where the system tells.
-    allowed = getattr(os, "sched_getaffinity", None)
-    cores = (os.cpu_count() or 1) if allowed is None else len(allowed(0))
-    return f"{model}, {cores} core{'' if cores == 1 else 's'}"
+def _renamed(line: dict[str, Any]) -> dict[str, Any]:
+    """The line, with the settings of an older release in today's words.
 
-
-def software() -> dict[str, str]:
-    """Versions that numbers depend on."""
-    return {"python": platform.python_version()} | {n: version(n) for n in PACKAGES}
+    Settings are part of what a line is found by; renaming a class must not make old
+    results look like those of other settings.
+    """
+    settings = line.get("settings")
+    if isinstance(settings, str):
+        for former, name in FORMER_NAMES.items():
+            settings = re.sub(rf"\b{former}\b", name, settings)
+        line["settings"] = settings
+    return line
 
 
 def read_lines(path: Path) -> Lines:
@@ -71,14 +58,21 @@ def read_lines(path: Path) -> Lines:
     try:
         text = path.read_text(encoding="utf-8")
         # A killed run may have left half a line.
-        found = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        whole = text[: text.rfind("\n") + 1]
+        lines = [json.loads(line) for line in whole.splitlines()]
     except (UnicodeDecodeError, ValueError) as error:
         raise InputError(
             f"{path} is damaged ({error}); move it away to begin anew"
         ) from error
-    if not all(isinstance(line, dict) for line in found):
+    if not all(isinstance(line, dict) for line in lines):
         raise InputError(f"{path} is no record; move it away to begin anew")
-    return found
+    return [_renamed(line) for line in lines]
+
+
+def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a record file by these lines, written as densely as can be."""
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    write_atomically(path, text.encode())
 
 
 @contextlib.contextmanager
@@ -119,6 +113,7 @@ class Records:
     def append(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """Add a line; what cannot be written as JSON is an error."""
         text = json.dumps(line, allow_nan=False)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(text + "\n")
         kept = json.loads(text)
@@ -130,6 +125,13 @@ class Records:
     ) -> dict[str, Any]:
         """The line of ``key``, or one made now from ``key``, results and provenance.
 
+        Parameters
+        ----------
+        key
+            Entries that tell this line from all others.
+        make
+            Called when there is no such line; returns its other entries.
+
         Raises
         ------
         LookupError
@@ -140,23 +142,4 @@ class Records:
             return known
         if _reading.get():
             raise LookupError(f"{self.path} lacks the results of {dict(key)}")
-        origin = {"machine": machine_class(), "versions": software()}
-        return self.append({**key, **make(), **origin})
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table in Markdown; the first column is text, the others are numbers."""
-    lines = [f"| {' | '.join(header)} |"]
-    lines.append("|---|" + "---:|" * (len(header) - 1))
-    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return "\n".join(lines)
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows with the same entries as a file of comma-separated values."""
-    stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return stream.getvalue().encode()
+        return self.append({**key, **make(), **provenance()})

@@ -1,4 +1,4 @@
-"""``ase-l2h reproduce``: exhibits of the papers, from records."""
+"""``ase-l2h reproduce``: tables and figures of the papers, from records."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import click
 
 from ase_l2h.cli.common import Interrupted, Verb
 from ase_l2h.errors import InputError
-from ase_l2h.reproduce.registry import BUDGETS, EXHIBITS
+from ase_l2h.reproduce.registry import BUDGETS, TABLES_AND_FIGURES
 
 __all__ = ["reproduce"]
 
 ALL = "all"
-# The paper whose exhibits `all` makes.
+# The paper whose tables and figures `all` makes.
 PAPER = "Learn2Hop"
-# Exhibits made of searches, which other backends than `scan` can run.
+# Made of searches, which other backends than `scan` can run.
 SEARCHES = ("table2", "table6", "fig4", "fig5", "fig8")
 
-LIST = "\n".join(f"  {name:13}  {e.shows}" for name, e in EXHIBITS.items())
+LIST = "\n".join(
+    f"  {name:13}  {item.shows}" for name, item in TABLES_AND_FIGURES.items()
+)
 HELP = f"""Reproduce a table or figure of a paper, beside the paper's own numbers.
 
 \b
@@ -28,8 +30,8 @@ HELP = f"""Reproduce a table or figure of a paper, beside the paper's own number
 
 The folder receives records (JSON lines), a table (Markdown and CSV) and pictures (PNG
 and PDF). What is in the records already is not run again, so an interrupted run
-continues, and exhibits that share a folder share what they have in common. The Markdown
-says what the budget leaves out.
+continues, and tables and figures that share a folder share what they have in common.
+The Markdown says what the budget leaves out.
 
 \b
 Examples:
@@ -39,7 +41,7 @@ Examples:
 
 
 @click.command(cls=Verb, help=HELP)
-@click.argument("exhibit", type=click.Choice((*EXHIBITS, ALL)), metavar="EXHIBIT")
+@click.argument("name", type=click.Choice((*TABLES_AND_FIGURES, ALL)), metavar="NAME")
 @click.option(
     "--budget",
     type=click.Choice(BUDGETS),
@@ -58,7 +60,7 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the results.  [default: EXHIBIT-BUDGET]",
+    help="Folder of the results.  [default: NAME-BUDGET]",
 )
 @click.option(
     "--dimension",
@@ -74,7 +76,7 @@ Examples:
 )
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def reproduce(
-    exhibit: str,
+    name: str,
     budget: str,
     seed: int,
     out: Path | None,
@@ -87,35 +89,35 @@ def reproduce(
     from ase_l2h.reproduce.learn2hop.searches import running_on
 
     extra = {} if dimension is None else {"dimension": dimension}
-    if extra and (exhibit == ALL or EXHIBITS[exhibit].paper != "action"):
+    if extra and (name == ALL or TABLES_AND_FIGURES[name].paper != "action"):
         raise InputError(
-            f"{exhibit} has no dimension to choose; leave out --dimension, which the "
-            "exhibits of the action paper take"
+            f"{name} has no dimension to choose; leave out --dimension, which the "
+            "tables and figures of the action paper take"
         )
-    if backend != "auto" and exhibit not in (ALL, *SEARCHES):
+    if backend != "auto" and name not in (ALL, *SEARCHES):
         raise InputError(
-            f"{exhibit} has no backend to choose; leave out --backend, which "
+            f"{name} has no backend to choose; leave out --backend, which "
             f"{', '.join(SEARCHES)} take"
         )
-    folder = Path(f"{exhibit}-{budget}") if out is None else out
+    folder = Path(f"{name}-{budget}") if out is None else out
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write in the folder {folder} ({error.strerror}); choose another"
         ) from error
-    wanted = [exhibit]
-    if exhibit == ALL:
-        wanted = [name for name, e in EXHIBITS.items() if e.paper == PAPER]
+    wanted = [name]
+    if name == ALL:
+        wanted = [n for n, item in TABLES_AND_FIGURES.items() if item.paper == PAPER]
     try:
         with running_on(backend), interrupt_on_sigterm():
-            for name in wanted:
-                click.echo(_make(name, folder, budget, seed, quiet, extra))
+            for one in wanted:
+                click.echo(_make(one, folder, budget, seed, quiet, extra))
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; the same command continues in {folder}"
         ) from None
-    if exhibit == ALL:
+    if name == ALL:
         chosen = "" if backend == "auto" else f" --backend {backend}"
         _write_index(folder, wanted, f"--budget {budget} --seed {seed}{chosen}")
     click.echo(f"Results in {folder}.")
@@ -125,8 +127,10 @@ def _write_index(folder: Path, wanted: Sequence[str], options: str) -> None:
     """``README.md``: what is in the folder and how it was made."""
     from ase_l2h._internal.files import write_atomically
 
-    lines = [f"# Exhibits of the {PAPER} paper", ""]
-    lines += [f"* [{name}]({name}.md): {EXHIBITS[name].shows}" for name in wanted]
+    lines = [f"# Tables and figures of the {PAPER} paper", ""]
+    lines += [
+        f"* [{name}]({name}.md): {TABLES_AND_FIGURES[name].shows}" for name in wanted
+    ]
     lines += ["", f"`ase-l2h reproduce all {options}`", ""]
     write_atomically(folder / "README.md", "\n".join(lines).encode())
 
@@ -139,7 +143,7 @@ def _make(
     quiet: bool,
     extra: dict[str, int],
 ) -> str:
-    """One exhibit, with a progress bar; ``extra`` is what it alone understands."""
+    """Make a table or figure, with a progress bar; ``extra`` is for it alone."""
     from tqdm import tqdm
 
     # None switches the bar off where standard error is no terminal.
@@ -150,4 +154,4 @@ def _make(
             bar.set_postfix_str(what, refresh=False)
             bar.update(done - bar.n)
 
-        return EXHIBITS[name].load()(folder, budget, seed, show, **extra)
+        return TABLES_AND_FIGURES[name].load()(folder, budget, seed, show, **extra)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_l2h._internal.files import write_atomically
-from ase_l2h._internal.records import Lines, csv_text, markdown_table
+from ase_l2h._internal.records import Lines
 from ase_l2h.comparison.encounters import Encounters, Estimate, encounters_of
 from ase_l2h.comparison.protocol import Protocol
 from ase_l2h.report.figures import (
@@ -20,6 +20,7 @@ from ase_l2h.report.figures import (
     save_figure,
     tidy_axes,
 )
+from ase_l2h.report.pages import csv_text, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_l2h.errors import InputError
+from ase_l2h.report.statistics import running_mean
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -41,6 +42,8 @@ LINES = ("-", "--", "-.", ":")
 PAIRED = (BLUE, VERMILLION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Lines drawn at most; more are one grey area.
 TRACES_SHOWN = 60
+# Updates that a hit rate is the mean of.
+SMOOTH = 9
 
 
 def picture_format(path: Path) -> str:
@@ -63,14 +66,16 @@ def picture_format(path: Path) -> str:
     return form
 
 
-def save_figure(figure: Figure, path: Path, form: str) -> None:
+def save_figure(figure: Figure, path: Path, form: str, dpi: int = 150) -> None:
     """Write a figure in the given format, whole or not at all."""
     from io import BytesIO
 
     from ase_l2h._internal.files import write_atomically
 
+    # A date in the file would make equal pictures unlike.
+    metadata = {"CreationDate": None} if form == "pdf" else None
     content = BytesIO()
-    figure.savefig(content, format=form, dpi=150)
+    figure.savefig(content, format=form, dpi=dpi, metadata=metadata)
     write_atomically(path, content.getvalue())
 
 
@@ -134,13 +139,7 @@ def search_figure(
     curves.set_ylabel(f"energy above {origin} ({unit})", fontsize="small")
     top = max(float(np.max(above)), _typical_top(np.asarray(traces) - zero), 10 * width)
     for axes in (curves, column):
-        tidy_axes(axes)
-        axes.set_yscale("asinh", linear_width=width)
-        axes.set_ylim(-0.4 * width, 1.2 * top)
-        axes.axhline(0.0, color="black", linestyle="--", linewidth=1)
-        axes.set_yticks(_ticks(width, 1.2 * top))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
+        _scale_energies(axes, width, top)
     edges = np.linspace(-0.1, np.arcsinh(1.2 * top / width), 45)
     bins = width * np.sinh(edges)
     column.hist(above, bins=bins, color=BLUE, orientation="horizontal")
@@ -153,6 +152,17 @@ def search_figure(
     draw_structure(picture, best)
     picture.set_title(f"best: {lowest:.6f} {unit}", fontsize="medium")
     return figure
+
+
+def _scale_energies(axes: Axes, width: float, top: float) -> None:
+    """Energies above zero: linear up to ``width``, logarithmic up to ``top``."""
+    tidy_axes(axes)
+    axes.set_yscale("asinh", linear_width=width)
+    axes.set_ylim(-0.4 * width, 1.2 * top)
+    axes.axhline(0.0, color="black", linestyle="--", linewidth=1)
+    axes.set_yticks(_ticks(width, 1.2 * top))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
 
 
 def _draw_traces(
@@ -349,23 +359,15 @@ def training_figure(rows: Sequence[dict[str, Any]]) -> Figure:
         present = [row for row in rows if task in row["hits"]]
         hits.plot(
             [row["update"] for row in present],
-            _smooth([100 * row["hits"][task] for row in present]),
+            running_mean([100 * row["hits"][task] for row in present], SMOOTH),
             color=PAIRED[k % len(PAIRED)],
             linestyle=LINES[k % len(LINES)],
             label=task,
         )
     hits.set_ylim(-3, 103)
-    hits.set_ylabel("starts that reach the best (%),\nmean of up to 9 updates")
+    hits.set_ylabel(f"starts that reach the best (%),\nmean of up to {SMOOTH} updates")
     hits.set_xlabel("update")
     hits.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in (losses, hits):
         tidy_axes(axes)
     return figure
-
-
-def _smooth(values: Sequence[float], width: int = 9) -> np.ndarray:
-    """Running mean over the last ``width`` values."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(sums))
-    begins = np.maximum(0, ends - width)
-    return (sums[ends] - sums[begins]) / (ends - begins)

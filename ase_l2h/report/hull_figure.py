@@ -92,42 +92,40 @@ def hull_figure(
         When there is not one motif and structure for each energy, or a motif has no
         such name.
     """
-    from matplotlib.ticker import MaxNLocator
-
     _check(hull, motifs, structures, point_groups)
+    a, b = symbols[0], symbols[-1]
     pictured = _pictured(hull, structures)
     figure = new_figure(9.0, 7.6 if pictured else 5.8)
-    a, b = symbols[0], symbols[-1]
     figure.suptitle(title or f"{a}$_m${b}$_{{{hull.n_atoms}-m}}$", fontsize="large")
     rows = figure.add_gridspec(3, 1, height_ratios=(1.7 if pictured else 0.01, 4, 1.6))
     excess = figure.add_subplot(rows[1])
     second = figure.add_subplot(rows[2], sharex=excess)
-    for axes in (excess, second):
-        tidy_axes(axes)
     letters = dict(zip(pictured, string.ascii_lowercase, strict=False))
     _draw_excess(excess, hull, motifs, letters, unit)
     _draw_second(second, hull, unit)
     excess.tick_params(labelbottom=False)
     second.set_xlabel(f"number of {a} atoms, $m$")
-    second.set_xlim(-0.03 * hull.n_atoms - 0.3, 1.03 * hull.n_atoms + 0.3)
-    second.xaxis.set_major_locator(MaxNLocator(integer=True))
     if pictured:
         strip = rows[0].subgridspec(1, len(pictured))
         axes = [figure.add_subplot(strip[k]) for k in range(len(pictured))]
         numbers = _draw_structures(axes, [structures[k] for k in pictured], symbols)
+        groups = {} if point_groups is None else dict(enumerate(point_groups))
         for picture, (index, letter) in zip(axes, letters.items(), strict=True):
             label = rf"$\bf{{{letter}}}$  {_formula(a, b, hull, index)}"
-            if point_groups is not None:
-                label += f"\n{_group(point_groups[index])}"
-            picture.set_title(label, fontsize="small")
-        figure.legend(
-            handles=species_handles(numbers),
-            loc="upper right",
-            fontsize="small",
-            ncols=2,
-            frameon=False,
-        )
+            picture.set_title(label + _group(groups.get(index)), fontsize="small")
+        _add_legend(figure, numbers)
     return figure
+
+
+def _add_legend(figure: Figure, numbers: Sequence[int]) -> None:
+    """The elements of the pictures, above them."""
+    figure.legend(
+        handles=species_handles(numbers),
+        loc="upper right",
+        fontsize="small",
+        ncols=2,
+        frameon=False,
+    )
 
 
 def _check(
@@ -193,6 +191,7 @@ def _draw_excess(
     letters: dict[int, str],
     unit: str,
 ) -> None:
+    tidy_axes(axes)
     values, label = hull.excess_per_atom, "excess energy"
     if not np.all(np.isfinite(values)):
         values, label = hull.energies / hull.n_atoms, "energy"
@@ -232,10 +231,19 @@ def _draw_excess(
         label="vertex",
         zorder=3,
     )
+    _draw_letters(axes, hull.n_a, values, letters)
+    axes.margins(y=0.14)
+    axes.legend(fontsize="small", framealpha=0.9, loc="best")
+
+
+def _draw_letters(
+    axes: Axes, counts: np.ndarray, values: np.ndarray, letters: dict[int, str]
+) -> None:
+    """Which points are pictured above."""
     for k, letter in letters.items():
         axes.annotate(
             letter,
-            (hull.n_a[k], values[k]),
+            (counts[k], values[k]),
             xytext=(0, -11),
             textcoords="offset points",
             ha="center",
@@ -244,12 +252,13 @@ def _draw_excess(
             fontweight="bold",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
-    axes.margins(y=0.14)
-    axes.legend(fontsize="small", framealpha=0.9, loc="best")
 
 
 def _draw_second(axes: Axes, hull: Hull, unit: str) -> None:
     """Bars; those of vertices are filled."""
+    from matplotlib.ticker import MaxNLocator
+
+    tidy_axes(axes)
     # One bar for each composition, however many structures it has.
     _, first = np.unique(hull.n_a, return_index=True)
     vertex = np.isin(hull.n_a[first], hull.n_a[hull.on_hull])
@@ -275,6 +284,8 @@ def _draw_second(axes: Axes, hull: Hull, unit: str) -> None:
         axes.set_yticks([0.0])
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.set_ylabel(f"second\ndifference ({unit})")
+    axes.set_xlim(-0.03 * hull.n_atoms - 0.3, 1.03 * hull.n_atoms + 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _formula(a: str, b: str, hull: Hull, index: int) -> str:
@@ -286,8 +297,10 @@ def _formula(a: str, b: str, hull: Hull, index: int) -> str:
     )
 
 
-def _group(name: str) -> str:
-    """A Schoenflies symbol with its subscript: ``$C_{5v}$``."""
+def _group(name: str | None) -> str:
+    """A line with a Schoenflies symbol and its subscript, ``$C_{5v}$``, if any."""
+    if name is None:
+        return ""
     letter, rest = re.fullmatch(r"(.)(.*)", name).groups()  # pyright: ignore
     rest = rest.replace("*", r"\infty ")
-    return f"${letter}_{{{rest}}}$" if rest else f"${letter}$"
+    return f"\n${letter}_{{{rest}}}$" if rest else f"\n${letter}$"

@@ -7,17 +7,18 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ase.io
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.machine import versions
 from ase_l2h.analysis.bonds import unlike_bonds
 from ase_l2h.analysis.hull import Hull, composition_hull
 from ase_l2h.analysis.motif import motif
 from ase_l2h.analysis.symmetry import point_group
+from ase_l2h.report.pages import markdown_table
 from ase_l2h.search.hull.search import HullResult
 
 __all__ = ["COLUMNS", "hull_rows", "write_hull"]
@@ -34,6 +35,11 @@ COLUMNS = (
     "unlike_bonds",
     "motif",
     "point_group",
+)
+# Columns of the report, after the two elements.
+HEADINGS = (
+    *("energy", "excess", "per atom", "hull", "second difference"),
+    *("unlike bonds", "motif", "point group"),
 )
 
 
@@ -90,7 +96,6 @@ def _cell(value: Any) -> Any:
 def hull_record(result: HullResult, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Everything for machines."""
     settings = {k: v for k, v in result.settings.items() if k not in ("format",)}
-    packages = ("ase-l2h", "ase", "jax", "numpy", "spglib")
     return {
         "format": FORMAT,
         "system": result.system.name,
@@ -105,7 +110,7 @@ def hull_record(result: HullResult, rows: list[dict[str, Any]]) -> dict[str, Any
         "charged_evaluations_by_n_A": {str(k): v for k, v in result.charged.items()},
         "wall_seconds": round(result.seconds, 3),
         "rows": [{k: _number(v) for k, v in row.items()} for row in rows],
-        "versions": {name: version(name) for name in packages},
+        "versions": versions(("ase-l2h", "ase", "jax", "numpy", "spglib")),
     }
 
 
@@ -131,22 +136,24 @@ def hull_markdown(result: HullResult, rows: list[dict[str, Any]]) -> str:
         f"{system.unit}. The energies are the lowest found: upper bounds of the true "
         "minima.",
         "",
-        f"| {first} | {second} | energy | excess | per atom | hull | second difference "
-        "| unlike bonds | motif | point group |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        markdown_table((first, second, *HEADINGS), map(_cells, rows), numbers=False),
     ]
-    for row in rows:
-        number = lambda name, row=row: (
-            "-" if math.isnan(row[name]) else f"{round(row[name], 4) + 0.0:.4f}"
-        )
-        lines.append(
-            f"| {row['n_A']} | {row['n_B']} | {number('energy_eV')} | "
-            f"{number('excess_eV')} | {number('excess_per_atom_eV')} | "
-            f"{'vertex' if row['on_hull'] else ''} | "
-            f"{number('second_difference_eV')} | {row['unlike_bonds']} | "
-            f"{row['motif']} | {row['point_group']} |"
-        )
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict[str, Any]) -> list[Any]:
+    """A row of the report."""
+    number = lambda name: (
+        "-" if math.isnan(row[name]) else f"{round(row[name], 4) + 0.0:.4f}"
+    )
+    return [
+        row["n_A"],
+        row["n_B"],
+        *map(number, ("energy_eV", "excess_eV", "excess_per_atom_eV")),
+        "vertex" if row["on_hull"] else "",
+        number("second_difference_eV"),
+        *(row[name] for name in ("unlike_bonds", "motif", "point_group")),
+    ]
 
 
 def hull_structures(result: HullResult, rows: list[dict[str, Any]]) -> bytes:
@@ -175,6 +182,7 @@ def write_hull(result: HullResult, folder: Path) -> dict[str, Any]:
     OSError
         When a file cannot be written; the others are whole, old or new.
     """
+    from ase_l2h.report.figures import save_figure
     from ase_l2h.report.hull_figure import hull_figure
 
     rows = hull_rows(result)
@@ -196,11 +204,7 @@ def write_hull(result: HullResult, folder: Path) -> dict[str, Any]:
     for name, content in files.items():
         write_atomically(folder / name, content)
     for form in ("png", "pdf"):
-        picture = io.BytesIO()
-        # A date in the file would make equal pictures unlike.
-        metadata = {"CreationDate": None} if form == "pdf" else None
-        figure.savefig(picture, format=form, dpi=200, metadata=metadata)
-        write_atomically(folder / f"hull.{form}", picture.getvalue())
+        save_figure(figure, folder / f"hull.{form}", form, dpi=200)
     return record
 
 

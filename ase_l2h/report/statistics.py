@@ -1,10 +1,13 @@
-"""Statistics of hit rates."""
+"""Statistics of hit rates and of their course."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-__all__ = ["wilson_interval"]
+import numpy as np
+
+__all__ = ["running_mean", "wilson_interval"]
 
 Z95 = 1.959963984540054
 
@@ -30,3 +33,11 @@ def wilson_interval(hits: int, trials: int, z: float = Z95) -> tuple[float, floa
     low, high = centre - half, centre + half
     # Exact at the ends, where rounding would leave 1e-17.
     return (0.0 if hits == 0 else low), (1.0 if hits == trials else high)
+
+
+def running_mean(values: Sequence[float] | np.ndarray, width: int) -> np.ndarray:
+    """Means of the last ``width`` values, or of as many as there are, one for each."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(sums))
+    begins = np.maximum(0, ends - width)
+    return (sums[ends] - sums[begins]) / (ends - begins)

@@ -20,7 +20,8 @@ from typing import Any
 
 from settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
-from ase_l2h._internal.records import Records, machine_class, read_lines
+from ase_l2h._internal.machine import machine_class
+from ase_l2h._internal.records import Records, read_lines
 from ase_l2h.comparison.encounters import encounters_of
 from ase_l2h.comparison.protocol import Protocol, contender, goal, run_protocol
 from ase_l2h.targets import named_target

@@ -1,4 +1,4 @@
-"""``ase-l2h reproduce``: the registry of exhibits and what happens around them."""
+"""``ase-l2h reproduce``: the registry of tables and figures, and what is around it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 import pytest
 
 from ase_l2h.cli import reproduce
-from ase_l2h.reproduce import registry as exhibits
-from ase_l2h.reproduce.registry import BUDGETS, EXHIBITS, Exhibit
+from ase_l2h.reproduce import registry
+from ase_l2h.reproduce.registry import BUDGETS, TABLES_AND_FIGURES, Reproduction
 
 
 @pytest.fixture
 def made(monkeypatch) -> list[tuple]:
-    """Two exhibits that note how they were asked for."""
+    """A table and a figure that note how they were asked for."""
     calls: list[tuple] = []
 
     def make(folder, budget, seed, progress):
@@ -22,26 +22,26 @@ def made(monkeypatch) -> list[tuple]:
         progress(2, 2, "all")
         return f"number {len(calls)}"
 
-    monkeypatch.setattr(Exhibit, "load", lambda self: make)
-    kept = {name: EXHIBITS[name] for name in ("fig5", "fig7")}
-    foreign = Exhibit("another paper", "nowhere:nothing", "something else")
-    for where in (exhibits, reproduce):
-        monkeypatch.setattr(where, "EXHIBITS", {**kept, "other": foreign})
+    monkeypatch.setattr(Reproduction, "load", lambda self: make)
+    kept = {name: TABLES_AND_FIGURES[name] for name in ("fig5", "fig7")}
+    foreign = Reproduction("another paper", "nowhere:nothing", "something else")
+    for where in (registry, reproduce):
+        monkeypatch.setattr(where, "TABLES_AND_FIGURES", {**kept, "other": foreign})
     return calls
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
-def test_every_exhibit_is_there_to_be_made(name):
-    assert callable(EXHIBITS[name].load())
+@pytest.mark.parametrize("name", TABLES_AND_FIGURES)
+def test_every_table_and_figure_is_there_to_be_made(name):
+    assert callable(TABLES_AND_FIGURES[name].load())
 
 
 def test_help_lists_what_there_is(run):
     text = run("reproduce", "--help").stdout
-    for name, exhibit in EXHIBITS.items():
-        assert re.search(rf"{name} +{re.escape(exhibit.shows)}", text)
+    for name, item in TABLES_AND_FIGURES.items():
+        assert re.search(rf"{name} +{re.escape(item.shows)}", text)
 
 
-def test_all_makes_every_exhibit_of_the_paper_and_an_index(run, made, tmp_path):
+def test_all_makes_everything_of_the_paper_and_an_index(run, made, tmp_path):
     out = tmp_path / "results"
     result = run("reproduce", "all", "--out", out, "--seed", 7)
     assert result.exit_code == 0, result.output
@@ -53,7 +53,7 @@ def test_all_makes_every_exhibit_of_the_paper_and_an_index(run, made, tmp_path):
     assert "other" not in index
 
 
-def test_the_folder_is_named_after_exhibit_and_budget(run, made, tmp_path, monkeypatch):
+def test_the_folder_is_named_after_name_and_budget(run, made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("reproduce", "fig5", "--budget", "paper").exit_code == 0
     assert (tmp_path / "fig5-paper").is_dir()
@@ -86,7 +86,7 @@ def test_an_interruption_says_how_to_go_on(run, monkeypatch, tmp_path):
     def make(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Exhibit, "load", lambda self: make)
+    monkeypatch.setattr(Reproduction, "load", lambda self: make)
     result = run("reproduce", "fig5", "--out", tmp_path)
     assert result.exit_code == 130
     assert f"the same command continues in {tmp_path}" in result.stderr
@@ -103,7 +103,7 @@ def test_bad_input_is_refused(refused, tmp_path):
     assert "choose another" in refused("reproduce", "fig5", "--out", out)
 
 
-def test_budgets_are_known_to_all_exhibits():
+def test_budgets_are_known_to_all_tables_and_figures():
     from ase_l2h.reproduce.learn2hop import fig3, fig6, sizes, table2, table3
     from ase_l2h.reproduce.learn2hop import fig7 as nanoalloys
 

@@ -8,20 +8,25 @@ cut-off at 2.5 sigma that their LAMMPS input has.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h._internal.records import Lines, Records, markdown_table
+from ase_l2h._internal.records import Lines, Records
 from ase_l2h.errors import InputError
 from ase_l2h.landscapes.clusters import cluster_landscape
 from ase_l2h.landscapes.minimise import ActionSettings, minimise
-from ase_l2h.reproduce.learn2hop.pages import RECORDS, write_exhibit
-from ase_l2h.search.multistart import HIT, quench, search
+from ase_l2h.report.pages import markdown_table
+from ase_l2h.reproduce.output import RECORDS, Piece, collect, csv_rows, write_result
+from ase_l2h.reproduce.registry import Progress
+from ase_l2h.reproduce.searching import run_search
+from ase_l2h.rollout import quench
+from ase_l2h.search.multistart import HIT
 from ase_l2h.search.registry import default_steps, method_weights
 from ase_l2h.targets import Target, named_target
 
@@ -35,7 +40,6 @@ __all__ = [
     "cluster_table",
 ]
 
-Progress = Callable[[int, int, str], Any]
 BINARY = "KA100"
 TRUNCATION = "truncated"
 # Per atom: StriderNET's glass, cooled by molecular dynamics to T = 0.05 and not
@@ -66,8 +70,8 @@ def binary_lines(
 ) -> Lines:
     """Every method on the glass from the same starts; what is missing is run."""
     target = named_target(BINARY, TRUNCATION)
-    lines = []
-    for number, (name, method) in enumerate(METHODS.items(), 1):
+    pieces = []
+    for name, method in METHODS.items():
         key = {
             "record": "binary",
             "target": BINARY,
@@ -76,19 +80,19 @@ def binary_lines(
             "starts": size.starts,
             "steps": size.charged,
         }
-        lines.append(records.get(key, lambda m=method: _binary(target, m, size, seed)))
-        progress(number, len(METHODS), name)
-    return lines
+        run = functools.partial(_binary, target, method, size, seed)
+        pieces.append(Piece(key, run, name))
+    return collect(records, pieces, progress)
 
 
 def _binary(target: Target, method: str, size: Budget, seed: int) -> dict[str, Any]:
     begun, n = time.process_time(), target.n_atoms
-    result = search(
+    result = run_search(
         target.potential,
         target.system,
         method=method,
-        n_starts=size.starts,
-        n_steps=size.charged,
+        starts=size.starts,
+        steps=size.charged,
         seed=seed,
     )
     energies = result.energies[np.isfinite(result.energies)] / n
@@ -122,7 +126,7 @@ def binary_lj(
     progress: Progress,
     dimension: int | None = None,
 ) -> str:
-    """The exhibit ``binary-lj``, see :mod:`ase_l2h.reproduce.registry`.
+    """``binary-lj`` of :mod:`ase_l2h.reproduce.registry`.
 
     Raises
     ------
@@ -138,10 +142,9 @@ def binary_lj(
         f"before relaxation, seed {seed}. Energies per atom in epsilon of A-A. The "
         "weights of Learn2Hop were trained on other systems."
     )
-    hidden = ("machine", "versions", "record")
-    rows = [{k: v for k, v in line.items() if k not in hidden} for line in lines]
+    rows = csv_rows(lines)
     title = "The binary glass of 100 atoms"
-    return write_exhibit(
+    return write_result(
         folder, "binary-lj", title, binary_table(lines), rows, {}, left_out
     )
 
@@ -155,9 +158,8 @@ def cluster_lines(
 ) -> Lines:
     """Action functional and Learn2Hop on clusters; what is missing is run."""
     runs = {"action": _action_cluster, "Learn2Hop": _learned_cluster}
-    jobs = [(t, m, s) for t in targets for m in runs for s in seeds]
-    lines = []
-    for number, (target, method, seed) in enumerate(jobs, 1):
+    pieces = []
+    for target, method, seed in itertools.product(targets, runs, seeds):
         key = {
             "record": "cluster",
             "target": target,
@@ -165,10 +167,9 @@ def cluster_lines(
             "seed": seed,
             "budget": charged,
         }
-        run = lambda t=target, m=method, s=seed: runs[m](named_target(t), charged, s)
-        lines.append(records.get(key, run))
-        progress(number, len(jobs), f"{target} {method}")
-    return lines
+        run = functools.partial(runs[method], named_target(target), charged, seed)
+        pieces.append(Piece(key, run, f"{target} {method}"))
+    return collect(records, pieces, progress)
 
 
 def _action_cluster(target: Target, charged: int, seed: int) -> dict[str, Any]:
@@ -204,10 +205,10 @@ def _learned_cluster(target: Target, charged: int, seed: int) -> dict[str, Any]:
     """The default weights, as many starts as the budget holds."""
     begun = time.process_time()
     steps = default_steps("learned", method_weights("learned", None))
-    result = search(
+    result = run_search(
         target.potential,
         target.system,
-        n_starts=max(1, charged // (steps + RELAXATION)),
+        starts=max(1, charged // (steps + RELAXATION)),
         seed=seed,
     )
     return {

@@ -107,7 +107,7 @@ def _rolled(
     function: Any, optimizers: Sequence[Any], system: Any, starts: Any, steps: int
 ) -> Outcome:
     """Lowest points of rollouts of several optimizers from the same starts."""
-    found, energies, charged = [], [], 0
+    points, energies, charged = [], [], 0
     for optimizer in optimizers:
         out = rollout(
             optimizer,
@@ -117,11 +117,13 @@ def _rolled(
             key=jax.random.key(0),
             n_steps=steps,
         )
-        points = unfold(jnp.asarray(out.best_positions), function.dimension)
-        found.append(np.asarray(points))
+        best = unfold(jnp.asarray(out.best_positions), function.dimension)
+        points.append(np.asarray(best))
         energies.append(out.best_energy)
         charged += int(out.evaluations.sum())
-    return Outcome(np.concatenate(found, axis=1), np.concatenate(energies), charged, [])
+    return Outcome(
+        np.concatenate(points, axis=1), np.concatenate(energies), charged, []
+    )
 
 
 def _adam(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
@@ -207,30 +209,32 @@ def function_line(
     """
     function = function_copy(name, dimension, copy, seed)
     begun = time.process_time()
-    found = METHODS[method](function, budget, seed, rates)
+    outcome = METHODS[method](function, budget, seed, rates)
     seconds = time.process_time() - begun
     shift = np.asarray(function.shift, float)
-    distances = np.linalg.norm(found.points - shift[:, None], axis=0)
-    energies = np.where(np.isfinite(found.energies), found.energies, np.inf)
+    distances = np.linalg.norm(outcome.points - shift[:, None], axis=0)
+    energies = np.where(np.isfinite(outcome.energies), outcome.energies, np.inf)
     best = int(np.argmin(energies))
-    point = found.points[:, best]
+    point = outcome.points[:, best]
     line: dict[str, Any] = {
         "energy": _double(function, point),
         "distance": float(distances[best]),
         "least_distance": float(np.min(distances)),
         "to_zero": None,
-        "charged_evaluations": found.charged,
-        "points": found.points.shape[1],
+        "charged_evaluations": outcome.charged,
+        "points": outcome.points.shape[1],
         "cpu_seconds": round(seconds, 2),
     }
     if isinstance(function, Alpine1):
         apart = function.nearest_zero(point) - point
         line["to_zero"] = float(np.sqrt(np.mean(apart**2)))
-    if found.trace:
+    if outcome.trace:
         names = ("charged_evaluations", "energy", "loss")
-        line["trace"] = {k: [_short(entry[k]) for entry in found.trace] for k in names}
+        line["trace"] = {
+            k: [_short(entry[k]) for entry in outcome.trace] for k in names
+        }
         line["trace"]["distance"] = [_short(d) for d in distances]
-        line["trace"]["phase"] = [entry["phase"] for entry in found.trace]
+        line["trace"]["phase"] = [entry["phase"] for entry in outcome.trace]
     return line
 
 

@@ -6,6 +6,7 @@ see whose basin they are in; those quenches are a diagnosis and charged to nobod
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from ase_l2h.optimizers.rule_steps import (
     observe,
     reduced_system,
 )
-from ase_l2h.reproduce.learn2hop.searches import Entry
+from ase_l2h.reproduce.learn2hop.searches import MethodStyle
 from ase_l2h.rollout import Rollout, quench, relax_rollout
 from ase_l2h.search.multistart import HIT
 from ase_l2h.search.registry import make_optimizer, method_weights
@@ -34,6 +35,7 @@ __all__ = [
     "basin_kinds",
     "behaviour",
     "frozen_updates",
+    "random_cosines",
     "vertex_cosines",
 ]
 
@@ -42,6 +44,7 @@ __all__ = [
 HOPPED = 0.1
 # Energies of two minima that are the same agree within this, energy scales.
 SAME = 1e-4
+RANDOM_ORIENTATIONS = 20_000
 KINDS = ("the minimum's basin", "a basin seen before", "a new basin")
 
 
@@ -54,8 +57,10 @@ class Look(NamedTuple):
     snapshot_every: int
 
 
-def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, Any]:
-    """Traces, basins, hops and orientations of a method that makes rule_optimizers.
+def behaviour(
+    target: Target, style: MethodStyle, look: Look, seed: int
+) -> dict[str, Any]:
+    """Traces, basins, hops and orientations of a method that follows a rule.
 
     Returns
     -------
@@ -66,8 +71,8 @@ def behaviour(target: Target, entry: Entry, look: Look, seed: int) -> dict[str, 
         ends; ``rollout_evaluations`` and ``quench_evaluations``; ``cosines`` of
         :func:`vertex_cosines`.
     """
-    weights = method_weights(entry.method, entry.weights)
-    optimizer = make_optimizer(entry.method, weights, look.steps, target.system)
+    weights = method_weights(style.method, style.weights)
+    optimizer = make_optimizer(style.method, weights, look.steps, target.system)
     starts = make_starts(target.system, seed, 0, look.starts)
     run = Rollout(
         optimizer,
@@ -158,8 +163,21 @@ def vertex_cosines(
     return cosines
 
 
+@functools.lru_cache(maxsize=1)
+def random_cosines() -> np.ndarray:
+    """The same cosine for icosahedra in random orientations."""
+    golden = (1 + 5**0.5) / 2
+    corners = [
+        v for a in (1, -1) for v in ((0, a, golden), (a, golden, 0), (golden, 0, a))
+    ]
+    vertices = np.array(corners) / np.linalg.norm(corners[0])
+    turns = Rotation.random(RANDOM_ORIENTATIONS, rng=np.random.default_rng(0))
+    turned = np.einsum("rab,vb->rva", turns.as_matrix(), vertices)
+    return np.abs(turned).max(axis=(1, 2))
+
+
 def frozen_updates(
-    target: Target, entry: Entry, positions: np.ndarray, steps: int, seed: int
+    target: Target, style: MethodStyle, positions: np.ndarray, steps: int, seed: int
 ) -> list[float]:
     """Size of the displacement a rule wants at every step at a minimum, never moved.
 
@@ -168,7 +186,7 @@ def frozen_updates(
 
     Parameters
     ----------
-    target, entry
+    target, style
         Where and which rule.
     positions
         The minimum ``(3, n)``.
@@ -177,8 +195,8 @@ def frozen_updates(
     seed
         For rules that draw.
     """
-    weights = method_weights(entry.method, entry.weights)
-    optimizer = make_optimizer(entry.method, weights, steps, target.system)
+    weights = method_weights(style.method, style.weights)
+    optimizer = make_optimizer(style.method, weights, steps, target.system)
     assert isinstance(optimizer, RuleOptimizer), "one rule at a time is frozen"
     frozen = jnp.asarray(positions, jnp.float32)[..., None]
     sizes = _frozen(

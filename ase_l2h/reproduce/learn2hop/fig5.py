@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_l2h._internal.records import Records, markdown_table
+from ase_l2h._internal.records import Records
 from ase_l2h.report.figures import LINES, new_figure, tidy_axes
+from ase_l2h.report.pages import markdown_table
 from ase_l2h.reproduce.learn2hop import table2
-from ase_l2h.reproduce.learn2hop.pages import RECORDS, write_exhibit
 from ase_l2h.reproduce.learn2hop.paper import paper_numbers
-from ase_l2h.reproduce.learn2hop.searches import LINEUP, Found, ran_on, run_jobs
+from ase_l2h.reproduce.learn2hop.searches import (
+    METHOD_STYLES,
+    SearchOutcome,
+    backend_note,
+)
+from ase_l2h.reproduce.output import RECORDS, write_result
+from ase_l2h.reproduce.registry import Progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,23 +28,12 @@ __all__ = ["reproduce"]
 TARGETS = ("LJ13", "LJ75")
 
 
-def reproduce(
-    folder: Path, budget: str, seed: int, progress: Callable[[int, int, str], Any]
-) -> str:
-    """The exhibit ``fig5``, see :mod:`ase_l2h.reproduce.registry`."""
+def reproduce(folder: Path, budget: str, seed: int, progress: Progress) -> str:
+    """``fig5`` of :mod:`ase_l2h.reproduce.registry`."""
     size = table2.BUDGETS[budget]
     records = Records(folder / RECORDS)
-    found: dict[str, dict[str, Found]] = {}
-    for number, target in enumerate(TARGETS):
-        jobs = table2.jobs_of(size, target, seed)
-        done = run_jobs(
-            records,
-            list(jobs.values()),
-            progress,
-            number * len(jobs),
-            len(TARGETS) * len(jobs),
-        )
-        found[target] = dict(zip(jobs, done, strict=True))
+    specs = {target: table2.searches_of(size, target, seed) for target in TARGETS}
+    outcomes = table2.run_by_target(records, specs, progress)
     numbers = paper_numbers()["fig5"]
     of_paper = {
         "adam": numbers["lj13_hits"]["Adam"],
@@ -54,13 +48,13 @@ def reproduce(
         "within 1",
     ]
     lines = []
-    for name in found["LJ13"]:
-        small, large = found["LJ13"][name], found["LJ75"][name]
+    for name in outcomes["LJ13"]:
+        small, large = outcomes["LJ13"][name], outcomes["LJ75"][name]
         above = large.energies - large.line["reference"]
         beside = f"about {of_paper[name]}/150" if name in of_paper else "-"
         lines.append(
             [
-                LINEUP[name].label,
+                METHOD_STYLES[name].label,
                 f"{small.hits}/{len(small.energies)}",
                 beside,
                 f"{above.min():.2f}",
@@ -68,29 +62,34 @@ def reproduce(
             ]
         )
     rows = [
-        {"target": target, "method": LINEUP[name].label, "start": k, "energy": energy}
-        for target, mine in found.items()
-        for name, one in mine.items()
+        {
+            "target": target,
+            "method": METHOD_STYLES[name].label,
+            "start": k,
+            "energy": energy,
+        }
+        for target, methods in outcomes.items()
+        for name, one in methods.items()
         for k, energy in enumerate(one.line["energies"])
     ]
     left_out = (
         f"Budget '{budget}': {size.starts['LJ75']} starts (the paper: 150) of "
         f"{size.steps:,} steps (50,000), seed {seed}; searches as in Table 2."
-        f"{ran_on()}"
+        f"{backend_note()}"
     )
     title = "Fig. 5: distributions of minima"
     text = markdown_table(header, lines)
-    return write_exhibit(
-        folder, "fig5", title, text, rows, {"": _figure(found)}, left_out
+    return write_result(
+        folder, "fig5", title, text, rows, {"": _figure(outcomes)}, left_out
     )
 
 
-def _figure(found: dict[str, dict[str, Found]]) -> Figure:
+def _figure(outcomes: dict[str, dict[str, SearchOutcome]]) -> Figure:
     """Cumulative shares: six histograms on top of each other cannot be read."""
     figure = new_figure(9.6, 4.3)
-    panels = figure.subplots(1, len(found))
-    for panel, (target, mine) in zip(panels, found.items(), strict=True):
-        for k, (name, one) in enumerate(mine.items()):
+    panels = figure.subplots(1, len(outcomes))
+    for panel, (target, methods) in zip(panels, outcomes.items(), strict=True):
+        for k, (name, one) in enumerate(methods.items()):
             above = np.sort(one.energies - one.line["reference"])
             above = np.maximum(above[np.isfinite(above)], 0.0)
             share = np.arange(1, len(above) + 1) / len(one.energies)
@@ -99,19 +98,19 @@ def _figure(found: dict[str, dict[str, Found]]) -> Figure:
                 np.concatenate([[-1.0], above, [1e3]]),
                 np.concatenate([[0.0], share, share[-1:]]),
                 where="post",
-                color=LINEUP[name].colour,
+                color=METHOD_STYLES[name].colour,
                 ls=LINES[k % len(LINES)],
                 lw=1.6,
-                label=LINEUP[name].label,
+                label=METHOD_STYLES[name].label,
             )
         panel.set_title(target)
         panel.set_xlabel("energy above the minimum ($\\epsilon$)")
         panel.set_ylim(-0.02, 1.02)
         widest = max(
             float(np.max(one.energies[np.isfinite(one.energies)]))
-            for one in mine.values()
+            for one in methods.values()
         )
-        span = widest - next(iter(mine.values())).line["reference"]
+        span = widest - next(iter(methods.values())).line["reference"]
         panel.set_xlim(-0.03 * span, 1.03 * span)
         tidy_axes(panel)
     panels[0].set_ylabel("share of starts that end below")

@@ -6,18 +6,23 @@ lowest minimum. Records in, table and picture out.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ase_l2h._internal.records import Records
+from ase_l2h._internal.records import Lines, Records
 from ase_l2h.potentials.parameters import gupta_set
 from ase_l2h.potentials.units import atom_scales, reduced_units
-from ase_l2h.report.figures import BLUE, GREY, VERMILLION
-from ase_l2h.reproduce.learn2hop.pages import write_exhibit
+from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure
+from ase_l2h.report.pages import markdown_table
+from ase_l2h.reproduce.output import write_result
+from ase_l2h.reproduce.registry import Progress
+from ase_l2h.reproduce.searching import run_search
 from ase_l2h.system import System, make_system
 
 if TYPE_CHECKING:
@@ -77,70 +82,68 @@ def nanoalloy_records(
     budget: Budget,
     seed: int = 0,
     *,
-    progress: Callable[[int, int, str], Any] | None = None,
+    progress: Progress = lambda *_: None,
     systems: Sequence[str] = SYSTEMS,
     methods: Sequence[str] = tuple(METHODS),
-) -> list[dict[str, Any]]:
+) -> Lines:
     """Run what is missing in the record in ``folder``; its lines for this budget.
 
     The learned optimizer takes the steps of the budget, or its horizon; Adam, FIRE and
     basin hopping then get as many charged evaluations as it was charged in all, before
     they are relaxed like it, and ``BH 10x`` ten times as many.
     """
-    from ase_l2h.search.multistart import search
-
     records = Records(folder / RECORDS)
     learned = [name for name in methods if METHODS[name].method == "learned"]
     order = learned + [name for name in methods if name not in learned]
-    total, finished = len(systems) * len(budget.compositions) * len(order), 0
-    lines = []
-    for system in systems:
-        for count in budget.compositions:
-            potential, mixture = _mixture(system, count)
-            spent: int | None = None
-            for name in order:
-                method = METHODS[name]
-                key = {
-                    "system": system,
-                    "method": name,
-                    "n_first": count,
-                    "seed": seed,
-                    "starts": budget.starts,
-                    "budget_steps": budget.steps,
-                }
-                steps = budget.steps
-                if method.method != "learned" and spent is not None:
-                    steps = spent * method.factor
-
-                def run(method: Method = method, steps: int | None = steps) -> Any:
-                    result = search(
-                        potential,  # noqa: B023 - run before the next composition
-                        mixture,  # noqa: B023
-                        method=method.method,
-                        weights=method.weights,
-                        n_starts=budget.starts,
-                        n_steps=steps,
-                        seed=seed,
-                    )
-                    energies = result.energies[np.isfinite(result.energies)]
-                    weights = result.weights
-                    return {
-                        "steps": result.n_steps,
-                        "energy": float(energies.min()),
-                        "mean": float(energies.mean()),
-                        "charged_evaluations": result.charged_evaluations,
-                        "weights_sha256": None if weights is None else weights.sha256,
-                        "wall_seconds": round(result.wall_seconds, 3),
-                    }
-
-                line = records.get(key, run)
-                lines.append(line)
-                finished += 1
-                if progress is not None:
-                    progress(finished, total, f"{system} {count} {name}")
-                if method.method == "learned" and spent is None:
-                    spent = math.ceil(line["charged_evaluations"] / budget.starts)
+    total = len(systems) * len(budget.compositions) * len(order)
+    lines: Lines = []
+    for system, count in itertools.product(systems, budget.compositions):
+        spent: int | None = None
+        for name in order:
+            method, steps = METHODS[name], budget.steps
+            if method.method != "learned" and spent is not None:
+                steps = spent * method.factor
+            key = {
+                "system": system,
+                "method": name,
+                "n_first": count,
+                "seed": seed,
+                "starts": budget.starts,
+                "budget_steps": budget.steps,
+            }
+            progress(len(lines), total, f"{system} {count} {name}")
+            run = functools.partial(_search, system, count, method, steps)
+            line = records.get(key, functools.partial(run, budget.starts, seed))
+            lines.append(line)
+            if method.method == "learned" and spent is None:
+                spent = math.ceil(line["charged_evaluations"] / budget.starts)
+    progress(total, total, "")
     return lines
+
+
+def _search(
+    system: str, count: int, method: Method, steps: int | None, starts: int, seed: int
+) -> dict[str, Any]:
+    """A search of one composition, without its key and provenance."""
+    potential, mixture = _mixture(system, count)
+    result = run_search(
+        potential,
+        mixture,
+        method=method.method,
+        weights=method.weights,
+        starts=starts,
+        steps=steps,
+        seed=seed,
+    )
+    energies = result.energies[np.isfinite(result.energies)]
+    return {
+        "steps": result.n_steps,
+        "energy": float(energies.min()),
+        "mean": float(energies.mean()),
+        "charged_evaluations": result.charged_evaluations,
+        "weights_sha256": None if result.weights is None else result.weights.sha256,
+        "wall_seconds": round(result.wall_seconds, 3),
+    }
 
 
 def _mixture(system: str, count: int) -> tuple[Any, System]:
@@ -173,14 +176,14 @@ def excess_curves(
     Against the pure clusters as the best of all methods found them, so that a method
     that fails there does not look better elsewhere.
     """
-    mine = [line for line in lines if line["system"] == system]
+    lines = [line for line in lines if line["system"] == system]
     pure = {
-        end: min((r["energy"] for r in mine if r["n_first"] == end), default=math.nan)
+        end: min((r["energy"] for r in lines if r["n_first"] == end), default=math.nan)
         for end in (0, N_ATOMS)
     }
     curves = {}
     for name in METHODS:
-        rows = sorted((r["n_first"], r["energy"]) for r in mine if r["method"] == name)
+        rows = sorted((r["n_first"], r["energy"]) for r in lines if r["method"] == name)
         if not rows:
             continue
         counts, energies = map(np.array, zip(*rows, strict=True))
@@ -192,10 +195,8 @@ def excess_curves(
 
 def nanoalloy_figure(lines: Sequence[dict[str, Any]]) -> Figure:
     """Excess energy per atom against composition, one panel per system."""
-    from matplotlib.figure import Figure
-
     systems = list(dict.fromkeys(line["system"] for line in lines))
-    figure = Figure(figsize=(5.2 * len(systems), 4.2), layout="constrained")
+    figure = new_figure(5.2 * len(systems), 4.2)
     panels = figure.subplots(1, len(systems), squeeze=False)[0]
     for panel, system in zip(panels, systems, strict=True):
         for name, (counts, excess) in excess_curves(lines, system).items():
@@ -220,36 +221,35 @@ def nanoalloy_figure(lines: Sequence[dict[str, Any]]) -> Figure:
 
 def nanoalloy_table(lines: Sequence[dict[str, Any]]) -> str:
     """How far every method lies above the lowest of all, in meV per cluster."""
-    out = []
+    text = []
     for system in dict.fromkeys(line["system"] for line in lines):
         curves = excess_curves(lines, system)
-        counts = sorted({int(c) for xs, _ in curves.values() for c in xs})
+        energies = {name: dict(zip(*c, strict=True)) for name, c in curves.items()}
+        counts = sorted({count for known in energies.values() for count in known})
         lowest = {
-            count: min(
-                float(ys[xs == count][0]) for xs, ys in curves.values() if count in xs
-            )
+            count: min(known[count] for known in energies.values() if count in known)
             for count in counts
         }
-        out += [
+        above = {
+            name: {m: 1000 * (energy - lowest[m]) for m, energy in known.items()}
+            for name, known in energies.items()
+        }
+        rows: list[list[Any]] = [
+            [m, *(f"{a[m]:.1f}" if m in a else "-" for a in above.values())]
+            for m in counts
+        ]
+        means = (f"{np.mean(list(a.values())):.1f}" for a in above.values())
+        text += [
             f"## {system}, {N_ATOMS} atoms: energy above the lowest found (meV)",
             "",
-            f"| {system[:2]} atoms | " + " | ".join(curves) + " |",
-            "|---|" + "---|" * len(curves),
+            markdown_table(
+                [f"{system[:2]} atoms", *curves],
+                [*rows, ["**mean**", *means]],
+                numbers=False,
+            ),
+            "",
         ]
-        for count in counts:
-            cells = [
-                f"{1000 * (float(ys[xs == count][0]) - lowest[count]):.1f}"
-                if count in xs
-                else "-"
-                for xs, ys in curves.values()
-            ]
-            out.append(f"| {count} | " + " | ".join(cells) + " |")
-        means = []
-        for xs, ys in curves.values():
-            above = [y - lowest[int(x)] for x, y in zip(xs, ys, strict=True)]
-            means.append(f"{1000 * np.mean(above):.1f}")
-        out += ["| **mean** | " + " | ".join(means) + " |", ""]
-    return "\n".join(out)
+    return "\n".join(text)
 
 
 def write_nanoalloys(
@@ -270,7 +270,7 @@ def write_nanoalloys(
     rows = [
         {name: line[name] for name in (*names, "charged_evaluations")} for line in lines
     ]
-    return write_exhibit(
+    return write_result(
         folder,
         "fig7",
         "Fig. 7: excess energies of nanoalloys",
@@ -281,10 +281,8 @@ def write_nanoalloys(
     )
 
 
-def reproduce(
-    folder: Path, budget: str, seed: int, progress: Callable[[int, int, str], Any]
-) -> str:
-    """The exhibit ``fig7``, see :mod:`ase_l2h.reproduce.registry`."""
+def reproduce(folder: Path, budget: str, seed: int, progress: Progress) -> str:
+    """``fig7`` of :mod:`ase_l2h.reproduce.registry`."""
     size = BUDGETS[budget]
     lines = nanoalloy_records(folder, size, seed, progress=progress)
     steps = "the weights' horizon" if size.steps is None else f"{size.steps} steps"

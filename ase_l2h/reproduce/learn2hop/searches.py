@@ -1,4 +1,4 @@
-"""Searches that exhibits are made of: one method, one target, many starts, one line."""
+"""Searches that tables and figures are made of: a method, a target, many starts."""
 
 from __future__ import annotations
 
@@ -7,38 +7,40 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from ase_l2h._internal.records import Lines, Records
+from ase_l2h._internal.records import Records
 from ase_l2h.comparison.compile_clock import compile_clock
 from ase_l2h.comparison.protocol import COMPILED, named_backend
 from ase_l2h.optimizers import BasinHopping, paper_basin_hopping
 from ase_l2h.report.figures import PAIRED
+from ase_l2h.reproduce.output import Piece, collect
+from ase_l2h.reproduce.registry import Progress
+from ase_l2h.reproduce.searching import run_search
 from ase_l2h.rollout import Rollout, relax_rollout
 from ase_l2h.rollout.backends import resolve_backend
-from ase_l2h.search.multistart import hit_tolerance, search
+from ase_l2h.search.multistart import hit_tolerance
 from ase_l2h.search.registry import make_optimizer, method_weights
 from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target
 from ase_l2h.weights.load import manifest
 
 __all__ = [
-    "LINEUP",
-    "Entry",
-    "Found",
-    "Job",
-    "find",
-    "labelled",
-    "learned_entry",
-    "ran_on",
-    "run_jobs",
+    "METHOD_STYLES",
+    "MethodStyle",
+    "SearchOutcome",
+    "SearchSpec",
+    "backend_note",
+    "full_label",
+    "learned_style",
+    "run_searches",
     "running_on",
-    "searched",
+    "search_line",
     "step_count",
 ]
 
@@ -46,8 +48,6 @@ __all__ = [
 PAPER_HOPS = 10
 # Half of the last decimal of the energies that the paper prints.
 PRINTED = 0.005
-
-Progress = Callable[[int, int, str], Any]
 
 _BACKEND: ContextVar[str] = ContextVar("backend", default="auto")
 
@@ -68,14 +68,14 @@ def running_on(backend: str) -> Iterator[None]:
         _BACKEND.reset(token)
 
 
-def ran_on() -> str:
+def backend_note() -> str:
     """A sentence, after a space, on the backend that :func:`running_on` names."""
     if _BACKEND.get() == "auto":
         return ""
     return f" The backend `{_BACKEND.get()}` ran {', '.join(COMPILED)}."
 
 
-class Entry(NamedTuple):
+class MethodStyle(NamedTuple):
     """A method as it appears in tables and pictures."""
 
     label: str
@@ -85,52 +85,47 @@ class Entry(NamedTuple):
     marker: str
 
 
-LINEUP = {
-    "adam": Entry("Adam", "adam", None, "#9A9A9A", "x"),
-    "fire": Entry("FIRE", "fire", None, "#56B4E9", "+"),
-    "bh-paper": Entry("BH, the paper's", "bh-paper", None, "#E69F00", "v"),
-    "bh": Entry("BH, strong", "bh", None, "#D55E00", "^"),
-    "paper": Entry("learned, paper's rule", "learned", "paper-lj13", "#CC79A7", "s"),
-    "paper-esmc": Entry(
+METHOD_STYLES = {
+    "adam": MethodStyle("Adam", "adam", None, "#9A9A9A", "x"),
+    "fire": MethodStyle("FIRE", "fire", None, "#56B4E9", "+"),
+    "bh-paper": MethodStyle("BH, the paper's", "bh-paper", None, "#E69F00", "v"),
+    "bh": MethodStyle("BH, strong", "bh", None, "#D55E00", "^"),
+    "paper": MethodStyle(
+        "learned, paper's rule", "learned", "paper-lj13", "#CC79A7", "s"
+    ),
+    "paper-esmc": MethodStyle(
         "learned, paper's rule, ESMC", "learned", "paper-lj-esmc", "#009E73", "D"
     ),
-    "default": Entry("learned, default", "learned", None, "#0072B2", "o"),
+    "default": MethodStyle("learned, default", "learned", None, "#0072B2", "o"),
 }
 
 
-def learned_entry(name: str, number: int) -> Entry:
-    """Released weights as an entry of their own, coloured by their number."""
-    label = f"learned, `{name}`"
-    return Entry(
-        label, "learned", name, PAIRED[number % len(PAIRED)], "sDP*"[number % 4]
-    )
+def learned_style(name: str, number: int) -> MethodStyle:
+    """Released weights as a method of their own, coloured by their number."""
+    colour, marker = PAIRED[number % len(PAIRED)], "sDP*"[number % 4]
+    return MethodStyle(f"learned, `{name}`", "learned", name, colour, marker)
 
 
-def labelled(entry: Entry) -> str:
+def full_label(style: MethodStyle) -> str:
     """The label with what the weights are called."""
-    if entry.method != "learned":
-        return entry.label
-    if entry.weights is None:
-        return f"{entry.label} (`{manifest()['default']}`)"
-    return (
-        entry.label
-        if entry.weights in entry.label
-        else (f"{entry.label} (`{entry.weights}`)")
-    )
+    if style.method != "learned":
+        return style.label
+    name = style.weights or manifest()["default"]
+    return style.label if name in style.label else f"{style.label} (`{name}`)"
 
 
-class Job(NamedTuple):
+class SearchSpec(NamedTuple):
     """A search: ``steps`` None takes the horizon of the weights."""
 
     target: Target
-    entry: Entry
+    style: MethodStyle
     steps: int | None
     starts: int
     seed: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class SearchOutcome:
     """What a search found, from its line: energies are infinite where there is none."""
 
     line: dict[str, Any]
@@ -166,11 +161,11 @@ class Found:
         return self.line["charged_evaluations"] / self.line["n_starts"]
 
 
-def step_count(job: Job) -> int:
-    """Steps per start of a job."""
-    if job.steps is not None:
-        return job.steps
-    weights = method_weights(job.entry.method, job.entry.weights)
+def step_count(spec: SearchSpec) -> int:
+    """Steps per start of a search."""
+    if spec.steps is not None:
+        return spec.steps
+    weights = method_weights(spec.style.method, spec.style.weights)
     assert weights is not None, "only weights have a horizon"
     return weights.horizon
 
@@ -185,88 +180,79 @@ def _within(target: Target) -> float:
     return PRINTED if known is not None and round(known, 2) == known else exact
 
 
-def _optimizer(job: Job) -> Any:
+def _optimizer(spec: SearchSpec) -> Any:
     """The optimizer of a method without weights."""
-    steps = step_count(job)
-    if job.entry.method == "bh-paper":
+    steps = step_count(spec)
+    if spec.style.method == "bh-paper":
         return paper_basin_hopping(steps=max(1, steps // PAPER_HOPS))
-    return make_optimizer(job.entry.method, None, steps, job.target.system)
+    return make_optimizer(spec.style.method, None, steps, spec.target.system)
 
 
-def _named(job: Job) -> str | None:
-    return named_backend(_BACKEND.get(), job.entry.method)
+def _backend(spec: SearchSpec) -> str | None:
+    return named_backend(_BACKEND.get(), spec.style.method)
 
 
-def _key(job: Job) -> dict[str, Any]:
-    weights = method_weights(job.entry.method, job.entry.weights)
+def _key(spec: SearchSpec) -> dict[str, Any]:
+    weights = method_weights(spec.style.method, spec.style.weights)
     return {
         "kind": "search",
-        "target": job.target.name,
-        "reference": job.target.reference,
-        "within": _within(job.target),
-        "method": job.entry.method,
+        "target": spec.target.name,
+        "reference": spec.target.reference,
+        "within": _within(spec.target),
+        "method": spec.style.method,
         "weights_sha256": None if weights is None else weights.sha256,
-        "settings": None if weights is not None else repr(_optimizer(job)),
-        "n_steps": step_count(job),
-        "n_starts": job.starts,
-        "seed": job.seed,
-        "backend": _named(job),
+        "settings": None if weights is not None else repr(_optimizer(spec)),
+        "n_steps": step_count(spec),
+        "n_starts": spec.starts,
+        "seed": spec.seed,
+        "backend": _backend(spec),
     }
 
 
-def run_jobs(
+def run_searches(
     records: Records,
-    jobs: Sequence[Job],
+    specs: Sequence[SearchSpec],
     progress: Progress,
     done: int = 0,
-    of: int = 0,
-) -> list[Found]:
-    """The searches of the jobs in their order; those in the record are not run again.
+    of: int | None = None,
+) -> list[SearchOutcome]:
+    """The searches in their order; those in the records are not run again.
 
-    ``progress`` counts from ``done``, out of ``of`` or of the jobs.
+    ``progress`` counts from ``done``, out of ``of`` or of the searches.
     """
-    found = []
-    for number, job in enumerate(jobs):
-        progress(done + number, of or len(jobs), f"{job.target.name} {job.entry.label}")
-        found.append(Found(records.get(_key(job), functools.partial(_run, job))))
-    progress(done + len(jobs), of or len(jobs), "")
-    return found
+    pieces = [
+        Piece(
+            _key(spec),
+            functools.partial(_run, spec),
+            f"{spec.target.name} {spec.style.label}",
+        )
+        for spec in specs
+    ]
+    return list(map(SearchOutcome, collect(records, pieces, progress, done, of)))
 
 
-def find(records: Lines, job: Job) -> Found | None:
-    """The search of a job, if it is in the record."""
-    key = _key(job)
-    for line in records:
-        if all(line.get(name) == value for name, value in key.items()):
-            return Found(line)
-    return None
-
-
-def searched(job: Job) -> dict[str, Any]:
+def search_line(spec: SearchSpec) -> dict[str, Any]:
     """A search as entries of a line of one's own, without its provenance."""
-    return {**_key(job), **_run(job)}
+    return {**_key(spec), **_run(spec)}
 
 
-def _run(job: Job) -> dict[str, Any]:
+def _run(spec: SearchSpec) -> dict[str, Any]:
     with compile_clock() as clock:
         begun = time.monotonic()
-        if job.entry.method == "bh-paper":
-            energies, charged = _hop(job)
-            name = None
+        name = None
+        if spec.style.method == "bh-paper":
+            energies, charged = _hop(spec)
         else:
-            result = search(
-                job.target.potential,
-                job.target.system,
-                method=job.entry.method,
-                weights=job.entry.weights,
-                n_starts=job.starts,
-                n_steps=step_count(job),
-                seed=job.seed,
-                backend=_named(job) or "auto",
+            result = run_search(
+                spec.target.potential,
+                spec.target.system,
+                method=spec.style.method,
+                weights=spec.style.weights,
+                starts=spec.starts,
+                steps=step_count(spec),
+                seed=spec.seed,
+                backend=_backend(spec) or "auto",
             )
-            if result.stopped != "done":
-                # What was cut short is not the search that was asked for.
-                raise KeyboardInterrupt
             energies, charged = result.energies, result.charged_evaluations
             name = None if result.weights is None else result.weights.name
         wall = time.monotonic() - begun
@@ -279,20 +265,20 @@ def _run(job: Job) -> dict[str, Any]:
     }
 
 
-def _hop(job: Job) -> tuple[np.ndarray, int]:
+def _hop(spec: SearchSpec) -> tuple[np.ndarray, int]:
     """The paper's basin hopping with its ten hops, however long they are."""
-    target, optimizer = job.target, _optimizer(job)
+    target, optimizer = spec.target, _optimizer(spec)
     assert isinstance(optimizer, BasinHopping), "what hops is a basin hopping"
-    positions = make_starts(target.system, job.seed, 0, job.starts)
+    positions = make_starts(target.system, spec.seed, 0, spec.starts)
     run = Rollout(
         optimizer,
         target.potential,
         target.system,
         positions.astype(np.float32),
-        jax.random.fold_in(jax.random.key(job.seed), PAPER_HOPS),
-        backend=_named(job) or "auto",
+        jax.random.fold_in(jax.random.key(spec.seed), PAPER_HOPS),
+        backend=_backend(spec) or "auto",
     )
-    run.advance(step_count(job))
+    run.advance(step_count(spec))
     relaxed = relax_rollout(run, target.potential, target.system, last=False)
     energies = np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf)
     return energies, int(np.sum(run.gather("evaluations") + relaxed.evaluations))

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ase_l2h._internal.records import Records, markdown_table
+from ase_l2h._internal.records import Records
 from ase_l2h.report.figures import GREY, new_figure, tidy_axes
-from ase_l2h.reproduce.learn2hop.pages import RECORDS, write_exhibit
+from ase_l2h.report.pages import markdown_table
 from ase_l2h.reproduce.learn2hop.searches import (
-    LINEUP,
-    Entry,
-    Found,
-    Job,
-    labelled,
-    learned_entry,
-    ran_on,
-    run_jobs,
+    METHOD_STYLES,
+    MethodStyle,
+    SearchOutcome,
+    SearchSpec,
+    backend_note,
+    full_label,
+    learned_style,
+    run_searches,
 )
+from ase_l2h.reproduce.output import RECORDS, write_result
+from ase_l2h.reproduce.registry import Progress
 from ase_l2h.targets import named_target
 from ase_l2h.weights.load import manifest
 
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUDGETS", "Budget", "fig4", "fig8"]
 
-Progress = Callable[[int, int, str], Any]
-Table = dict[tuple[str, int], Found]
+Table = dict[tuple[str, int], SearchOutcome]
 
 
 class Budget(NamedTuple):
@@ -50,149 +51,153 @@ BUDGETS = {
 }
 
 
-def trained_sizes(entry: Entry) -> set[int]:
-    """Sizes of Lennard-Jones clusters that an entry's weights were trained on."""
+def trained_sizes(style: MethodStyle) -> set[int]:
+    """Sizes of Lennard-Jones clusters that a method's weights were trained on."""
     released = manifest()
-    names = (entry.weights or released["default"]).split("+")
+    names = (style.weights or released["default"]).split("+")
     tasks = {task for name in names for task in released["weights"][name]["tasks"]}
     return {int(task[2:]) for task in tasks if task.startswith("LJ")}
 
 
 def fig4(folder: Path, budget: str, seed: int, progress: Progress) -> str:
-    """The exhibit ``fig4``, see :mod:`ase_l2h.reproduce.registry`."""
+    """``fig4`` of :mod:`ase_l2h.reproduce.registry`."""
     size = BUDGETS[budget]
-    entries = [LINEUP["adam"], LINEUP["fire"], LINEUP["default"]]
-    table = _search(folder, entries, size.sizes, size, seed, progress)
-    trained = trained_sizes(LINEUP["default"])
-    text = _markdown(entries, size.sizes, table, set(size.sizes) - trained)
+    styles = [METHOD_STYLES["adam"], METHOD_STYLES["fire"], METHOD_STYLES["default"]]
+    table = _search(folder, styles, size.sizes, size, seed, progress)
+    trained = trained_sizes(METHOD_STYLES["default"])
+    text = _markdown(styles, size.sizes, table, set(size.sizes) - trained)
     text += (
         "\n\nSizes with * were not trained on by any of the default weights. "
         "Lowest energies are above the published minimum by what is printed."
     )
-    return write_exhibit(
+    return write_result(
         folder,
         "fig4",
         "Fig. 4: energies against the number of atoms",
         text,
-        _rows(entries, size.sizes, table),
-        {"": _figure(entries, size.sizes, table, {LINEUP["default"].label: trained})},
+        _rows(styles, size.sizes, table),
+        {
+            "": _figure(
+                styles, size.sizes, table, {METHOD_STYLES["default"].label: trained}
+            )
+        },
         f"{_left_out(budget, size, size.sizes, seed)} The default weights are a "
-        f"portfolio of equivariant rules, not the paper's rule.{ran_on()}",
+        f"portfolio of equivariant rules, not the paper's rule.{backend_note()}",
     )
 
 
 def fig8(folder: Path, budget: str, seed: int, progress: Progress) -> str:
-    """The exhibit ``fig8``: released weights that were trained on different sets."""
+    """``fig8``: released weights that were trained on different sets."""
     size = BUDGETS[budget]
-    entries = [LINEUP["adam"], LINEUP["fire"], *_training_sets()]
-    table = _search(folder, entries, size.few_sizes, size, seed, progress)
-    trained = {e.label: trained_sizes(e) for e in entries if e.method == "learned"}
-    text = _markdown(entries, size.few_sizes, table, set()) + "\n\n"
+    styles = [METHOD_STYLES["adam"], METHOD_STYLES["fire"], *_training_sets()]
+    table = _search(folder, styles, size.few_sizes, size, seed, progress)
+    trained = {e.label: trained_sizes(e) for e in styles if e.method == "learned"}
+    text = _markdown(styles, size.few_sizes, table, set()) + "\n\n"
     text += "\n".join(
         f"* {label}: trained on LJ {', '.join(map(str, sorted(sizes)))}; "
-        f"rule: {_architecture(label, entries)}"
+        f"rule: {_architecture(label, styles)}"
         for label, sizes in trained.items()
     )
-    return write_exhibit(
+    return write_result(
         folder,
         "fig8",
         "Fig. 8: training sets",
         text,
-        _rows(entries, size.few_sizes, table),
-        {"": _figure(entries, size.few_sizes, table, trained)},
+        _rows(styles, size.few_sizes, table),
+        {"": _figure(styles, size.few_sizes, table, trained)},
         f"{_left_out(budget, size, size.few_sizes, seed)} The sets are those of the "
-        f"released weights.{ran_on()}",
+        f"released weights.{backend_note()}",
     )
 
 
-def _training_sets() -> list[Entry]:
+def _training_sets() -> list[MethodStyle]:
     """Every released set of the paper's rule, and one equivariant on the six sizes."""
     released = manifest()["weights"]
     names = [n for n, e in released.items() if e["architecture"] == "coordinatewise"]
-    return [learned_entry(name, k) for k, name in enumerate([*names, "lj"])]
+    return [learned_style(name, k) for k, name in enumerate([*names, "lj"])]
 
 
-def _architecture(label: str, entries: Sequence[Entry]) -> str:
-    weights = next(e.weights for e in entries if e.label == label)
+def _architecture(label: str, styles: Sequence[MethodStyle]) -> str:
+    weights = next(e.weights for e in styles if e.label == label)
     return manifest()["weights"][weights]["architecture"]
 
 
 def _search(
     folder: Path,
-    entries: Sequence[Entry],
+    styles: Sequence[MethodStyle],
     sizes: Sequence[int],
     budget: Budget,
     seed: int,
     progress: Progress,
 ) -> Table:
     records = Records(folder / RECORDS)
-    keys = [(entry, n) for n in sizes for entry in entries]
-    jobs = [
-        Job(named_target(f"LJ{n}"), entry, budget.steps, budget.starts, seed)
-        for entry, n in keys
+    keys = [(style, n) for n in sizes for style in styles]
+    specs = [
+        SearchSpec(named_target(f"LJ{n}"), style, budget.steps, budget.starts, seed)
+        for style, n in keys
     ]
-    found = run_jobs(records, jobs, progress)
-    return {(e.label, n): one for (e, n), one in zip(keys, found, strict=True)}
+    outcomes = run_searches(records, specs, progress)
+    return {(e.label, n): one for (e, n), one in zip(keys, outcomes, strict=True)}
 
 
 def _left_out(budget: str, size: Budget, sizes: Sequence[int], seed: int) -> str:
-    own = BUDGETS["paper"]
+    full = BUDGETS["paper"]
     return (
-        f"Budget '{budget}': {len(sizes)} sizes (the paper: {own.sizes[0]} to "
-        f"{own.sizes[-1]}), {size.starts} starts ({own.starts}), {size.steps:,} steps "
-        f"({own.steps:,}), seed {seed}."
+        f"Budget '{budget}': {len(sizes)} sizes (the paper: {full.sizes[0]} to "
+        f"{full.sizes[-1]}), {size.starts} starts ({full.starts}), "
+        f"{size.steps:,} steps ({full.steps:,}), seed {seed}."
     )
 
 
-def _reference(found: Found) -> float:
-    reference = found.line["reference"]
+def _reference(outcome: SearchOutcome) -> float:
+    reference = outcome.line["reference"]
     assert reference is not None, "all these clusters have published minima"
     return reference
 
 
 def _markdown(
-    entries: Sequence[Entry], sizes: Sequence[int], table: Table, starred: set[int]
+    styles: Sequence[MethodStyle], sizes: Sequence[int], table: Table, starred: set[int]
 ) -> str:
     header = ["N", "minimum"]
-    for entry in entries:
-        header += [f"{entry.label}: mean", "lowest", "hits"]
+    for style in styles:
+        header += [f"{style.label}: mean", "lowest", "hits"]
     lines = []
     for n in sizes:
-        reference = _reference(table[entries[0].label, n])
+        reference = _reference(table[styles[0].label, n])
         line = [f"{n}{'*' if n in starred else ''}", f"{reference:.3f}"]
-        for entry in entries:
-            found = table[entry.label, n]
+        for style in styles:
+            outcome = table[style.label, n]
             line += [
-                f"{found.mean:.2f}",
-                f"+{max(0.0, found.lowest - reference):.3f}",
-                f"{found.hits}/{len(found.energies)}",
+                f"{outcome.mean:.2f}",
+                f"+{max(0.0, outcome.lowest - reference):.3f}",
+                f"{outcome.hits}/{len(outcome.energies)}",
             ]
         lines.append(line)
     return markdown_table(header, lines)
 
 
 def _rows(
-    entries: Sequence[Entry], sizes: Sequence[int], table: Table
+    styles: Sequence[MethodStyle], sizes: Sequence[int], table: Table
 ) -> list[dict[str, Any]]:
     return [
         {
             "n_atoms": n,
-            "method": labelled(entry),
-            "trained": entry.method == "learned" and n in trained_sizes(entry),
-            "minimum": _reference(table[entry.label, n]),
-            "mean": table[entry.label, n].mean,
-            "lowest": table[entry.label, n].lowest,
-            "hits": table[entry.label, n].hits,
-            "starts": len(table[entry.label, n].energies),
-            "evaluations_per_start": round(table[entry.label, n].per_start, 1),
+            "method": full_label(style),
+            "trained": style.method == "learned" and n in trained_sizes(style),
+            "minimum": _reference(table[style.label, n]),
+            "mean": table[style.label, n].mean,
+            "lowest": table[style.label, n].lowest,
+            "hits": table[style.label, n].hits,
+            "starts": len(table[style.label, n].energies),
+            "evaluations_per_start": round(table[style.label, n].per_start, 1),
         }
         for n in sizes
-        for entry in entries
+        for style in styles
     ]
 
 
 def _figure(
-    entries: Sequence[Entry],
+    styles: Sequence[MethodStyle],
     sizes: Sequence[int],
     table: Table,
     trained: dict[str, set[int]],
@@ -200,23 +205,23 @@ def _figure(
     """Above the published minima: energies themselves would hide every difference."""
     figure = new_figure(8.4, 6.2)
     means, lowest = figure.subplots(2, 1, sharex=True)
-    for entry in entries:
-        mine = [table[entry.label, n] for n in sizes]
-        above = np.array([[f.mean, f.lowest] for f in mine])
-        above -= np.array([[_reference(f)] for f in mine])
-        known = trained.get(entry.label, set(sizes))
-        look = {"color": entry.colour, "marker": entry.marker, "lw": 1.2, "ms": 6}
+    for style in styles:
+        outcomes = [table[style.label, n] for n in sizes]
+        above = np.array([[f.mean, f.lowest] for f in outcomes])
+        above -= np.array([[_reference(f)] for f in outcomes])
+        known = trained.get(style.label, set(sizes))
+        look = {"color": style.colour, "marker": style.marker, "lw": 1.2, "ms": 6}
         for panel, values in zip((means, lowest), above.T, strict=True):
             # Hollow where the size was not trained on.
             panel.plot(
                 sizes,
                 np.maximum(values, 0),
-                label=entry.label.replace("`", ""),
+                label=style.label.replace("`", ""),
                 fillstyle="none",
                 **look,
             )
             inside = [k for k, n in enumerate(sizes) if n in known]
-            if entry.label in trained and inside:
+            if style.label in trained and inside:
                 panel.plot(
                     np.array(sizes)[inside],
                     np.maximum(values[inside], 0),

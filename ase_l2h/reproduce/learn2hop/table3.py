@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ase_l2h._internal.records import Records, markdown_table
-from ase_l2h.reproduce.learn2hop.pages import RECORDS, write_exhibit
+from ase_l2h._internal.records import Records
+from ase_l2h.report.pages import markdown_table
 from ase_l2h.reproduce.learn2hop.paper import paper_numbers
 from ase_l2h.reproduce.learn2hop.searches import (
-    LINEUP,
-    Entry,
-    Found,
-    Job,
-    run_jobs,
-    searched,
+    METHOD_STYLES,
+    MethodStyle,
+    SearchOutcome,
+    SearchSpec,
+    run_searches,
+    search_line,
 )
 from ase_l2h.reproduce.learn2hop.trainings import train_once, training_folder
+from ase_l2h.reproduce.output import RECORDS, Piece, collect, write_result
+from ase_l2h.reproduce.registry import Progress
 from ase_l2h.targets import named_target
 from ase_l2h.training.config import TrainingConfig
 
@@ -89,27 +93,23 @@ def configuration(size: Budget, estimator: str, upto: str, seed: int) -> Trainin
     )
 
 
-def reproduce(
-    folder: Path, budget: str, seed: int, progress: Callable[[int, int, str], Any]
-) -> str:
-    """The exhibit ``table3``, see :mod:`ase_l2h.reproduce.registry`."""
+def reproduce(folder: Path, budget: str, seed: int, progress: Progress) -> str:
+    """``table3`` of :mod:`ase_l2h.reproduce.registry`."""
     size = BUDGETS[budget]
     records = Records(folder / RECORDS)
-    aim = named_target(size.target)
-    plan = [
-        (upto, estimator, k)
-        for upto in size.upto
-        for estimator in size.estimators
-        for k in range(size.trainings)
-    ]
-    steps = size.horizon
-    silent = lambda *_: None
-    (adam,) = run_jobs(
-        records, [Job(aim, LINEUP["adam"], steps, size.evaluated, seed)], silent
-    )
-    found: dict[tuple[str, str], list[Found]] = {}
-    for number, (upto, estimator, k) in enumerate(plan):
-        progress(number, len(plan), f"{upto} {estimator} {k + 1}")
+    target = named_target(size.target)
+    spec = SearchSpec(target, METHOD_STYLES["adam"], size.horizon, size.evaluated, seed)
+    (adam,) = run_searches(records, [spec], lambda *_: None)
+
+    def make(config: TrainingConfig, upto: str) -> dict[str, Any]:
+        train_once(folder, records, config)
+        weights = str(training_folder(folder, config) / "weights.safetensors")
+        trained = MethodStyle(upto, "learned", weights, "black", "o")
+        return search_line(spec._replace(style=trained)) | {"kind": "ablation"}
+
+    pieces: dict[tuple[str, str, int], Piece] = {}
+    for name in itertools.product(size.upto, size.estimators, range(size.trainings)):
+        upto, estimator, k = name
         config = configuration(size, estimator, upto, seed + 1 + k)
         key = {
             "kind": "ablation",
@@ -117,61 +117,46 @@ def reproduce(
             "evaluated": size.evaluated,
             "evaluation_seed": seed,
         }
+        what = f"{upto} {estimator} {k + 1}"
+        pieces[name] = Piece(key, functools.partial(make, config, upto), what)
+    lines = collect(records, list(pieces.values()), progress)
+    outcomes: dict[tuple[str, str], list[SearchOutcome]] = {}
+    for (upto, estimator, _), line in zip(pieces, lines, strict=True):
+        outcomes.setdefault((upto, estimator), []).append(SearchOutcome(line))
+    text = _table(size, adam, outcomes)
+    rows = _rows(size, adam, outcomes)
+    title = "Table 3: what the inputs of the paper's rule are worth"
+    left_out = _left_out(budget, size, seed)
+    return write_result(folder, "table3", title, text, rows, {}, left_out)
 
-        def make(config: TrainingConfig = config, upto: str = upto) -> dict[str, Any]:
-            train_once(folder, records, config)
-            weights = str(training_folder(folder, config) / "weights.safetensors")
-            entry = Entry(upto, "learned", weights, "black", "o")
-            job = Job(aim, entry, steps, size.evaluated, seed)
-            return searched(job) | {"kind": "ablation"}
 
-        one = Found(records.get(key, make))
-        found.setdefault((upto, estimator), []).append(one)
-    progress(len(plan), len(plan), "")
-    return _write(folder, budget, seed, adam, found)
+Outcomes = Mapping[tuple[str, str], Sequence[SearchOutcome]]
 
 
-def _write(
-    folder: Path,
-    budget: str,
-    seed: int,
-    adam: Found,
-    found: dict[tuple[str, str], list[Found]],
-) -> str:
-    size, numbers = BUDGETS[budget], paper_numbers()["table3"]
-    rows, lines = [], []
-    for (upto, estimator), mine in found.items():
-        lowest = [one.lowest - adam.lowest for one in mine]
-        mean = [one.mean - adam.mean for one in mine]
-        hits = [one.hits or 0 for one in mine]
-        name = "GA" if estimator == "ga" else "ESMC"
-        of_paper = {k: numbers[k][GROUPS.index(upto)] for k in ("ESMC", "GA")}
-        number = GROUPS.index(upto) + 1
-        lines.append(
+def _published(upto: str) -> dict[str, float]:
+    """The paper's numbers with the inputs up to a group, by estimator."""
+    numbers = paper_numbers()["table3"]
+    return {name: numbers[name][GROUPS.index(upto)] for name in ("ESMC", "GA")}
+
+
+def _table(size: Budget, adam: SearchOutcome, outcomes: Outcomes) -> str:
+    """Medians of the trainings, less Adam's energies, beside the paper's."""
+    rows = []
+    for (upto, estimator), trained in outcomes.items():
+        lowest = [one.lowest - adam.lowest for one in trained]
+        mean = [one.mean - adam.mean for one in trained]
+        published, number = _published(upto), GROUPS.index(upto) + 1
+        rows.append(
             [
-                f"({number}) up to {upto.replace('_', '-')}, {name}",
+                f"({number}) up to {upto.replace('_', '-')}, {estimator.upper()}",
                 f"{np.median(lowest):+.3f}",
                 f"{np.median(mean):+.3f}",
                 f"{min(mean):+.3f} ... {max(mean):+.3f}",
-                ", ".join(map(str, hits)),
-                f"{of_paper['ESMC']:+.1f}",
-                f"{of_paper['GA']:+.1f}",
+                ", ".join(str(one.hits or 0) for one in trained),
+                f"{published['ESMC']:+.1f}",
+                f"{published['GA']:+.1f}",
             ]
         )
-        rows += [
-            {
-                "inputs_up_to": upto,
-                "estimator": name,
-                "training": k,
-                "lowest_minus_adam": lowest[k],
-                "mean_minus_adam": mean[k],
-                "hits": hits[k],
-                "starts": size.evaluated,
-                "paper_ESMC": of_paper["ESMC"],
-                "paper_GA": of_paper["GA"],
-            }
-            for k in range(len(mine))
-        ]
     header = [
         "inputs",
         "lowest - Adam's",
@@ -181,13 +166,40 @@ def _write(
         "paper, ESMC (LJ75)",
         "paper, GA (LJ75)",
     ]
-    text = markdown_table(header, lines) + (
+    return markdown_table(header, rows) + (
         f"\n\nMedians of {size.trainings} trainings on {size.target}, energies in "
         f"epsilon. Adam with as many steps: lowest {adam.lowest:.3f}, mean "
         f"{adam.mean:.3f}, {adam.hits} hits; the paper's columns are lowest energies "
         "on LJ75."
     )
-    left_out = (
+
+
+def _rows(
+    size: Budget, adam: SearchOutcome, outcomes: Outcomes
+) -> list[dict[str, Any]]:
+    """Of the CSV file: one per training."""
+    rows = []
+    for (upto, estimator), trained in outcomes.items():
+        published = _published(upto)
+        rows += [
+            {
+                "inputs_up_to": upto,
+                "estimator": estimator.upper(),
+                "training": k,
+                "lowest_minus_adam": one.lowest - adam.lowest,
+                "mean_minus_adam": one.mean - adam.mean,
+                "hits": one.hits or 0,
+                "starts": size.evaluated,
+                "paper_ESMC": published["ESMC"],
+                "paper_GA": published["GA"],
+            }
+            for k, one in enumerate(trained)
+        ]
+    return rows
+
+
+def _left_out(budget: str, size: Budget, seed: int) -> str:
+    return (
         f"Budget '{budget}': {size.target} (the paper: LJ75), {len(size.upto)} of 8 "
         f"sets of inputs, {' and '.join(e.upper() for e in size.estimators)} "
         f"(the paper: ESMC and GA), {size.trainings} trainings (10), "
@@ -196,5 +208,3 @@ def _write(
         f"{size.evaluated} fresh starts (150), seed {seed}. "
         "With one element the species say nothing."
     )
-    title = "Table 3: what the inputs of the paper's rule are worth"
-    return write_exhibit(folder, "table3", title, text, rows, {}, left_out)

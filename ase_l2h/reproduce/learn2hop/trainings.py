@@ -1,4 +1,4 @@
-"""Trainings that exhibits are made of: one configuration, one line."""
+"""Trainings that tables and figures are made of: one configuration, one line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Exhibits of the action paper: what the tables say follows from the records."""
+"""Tables and figures of the action paper: what they say follows from the records."""
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import jax.numpy as jnp
@@ -10,17 +11,10 @@ import pytest
 
 from ase_l2h._internal.records import Records
 from ase_l2h.reproduce.action.atoms import binary_table, cluster_table
+from ase_l2h.reproduce.action.figures import course_figure, loss_figure
+from ase_l2h.reproduce.action.lines import BUDGETS, Budget, function_lines
 from ase_l2h.reproduce.action.methods import METHODS, function_copy, function_line
-from ase_l2h.reproduce.action.tables import (
-    BUDGETS,
-    Budget,
-    cost_table,
-    course_figure,
-    function_lines,
-    function_table,
-    loss_figure,
-    ordering_table,
-)
+from ase_l2h.reproduce.action.tables import cost_table, function_table, ordering_table
 
 TRACE = {
     "charged_evaluations": [100, 200, 300, 400],
@@ -153,14 +147,14 @@ def test_what_is_recorded_is_not_run_again(tmp_path):
     records, seen = Records(tmp_path / "r.jsonl"), []
     progress = lambda done, of, what: seen.append((done, of, what))
     methods = ("Adam", "basin hopping")
-    first = function_lines(records, "alpine1", size, 7, progress, methods=methods)
+    first = function_lines(records, ["alpine1"], size, 7, progress, methods=methods)
     content = (tmp_path / "r.jsonl").read_bytes()
     again = function_lines(
-        Records(tmp_path / "r.jsonl"), "alpine1", size, 7, progress, methods=methods
+        Records(tmp_path / "r.jsonl"), ["alpine1"], size, 7, progress, methods=methods
     )
     assert first == again
     assert (tmp_path / "r.jsonl").read_bytes() == content
-    assert [s[:2] for s in seen] == [(k, 4) for k in range(1, 5)] * 2
+    assert [s[:2] for s in seen] == [(k, 4) for k in range(5)] * 2
 
 
 def test_tables_of_atoms_are_read_from_their_records():
@@ -191,14 +185,14 @@ def test_tables_of_atoms_are_read_from_their_records():
     assert rows[2][3:] == ["4.50", "-41.0000", "-44.3268", "0/3", "5,000"]
 
 
-def test_budgets_of_the_command_line_are_those_of_the_exhibits():
+def test_everything_of_this_paper_has_the_budgets_and_takes_a_dimension():
     from ase_l2h.reproduce.registry import BUDGETS as NAMES
-    from ase_l2h.reproduce.registry import EXHIBITS
+    from ase_l2h.reproduce.registry import TABLES_AND_FIGURES
 
     assert set(BUDGETS) == set(NAMES)
-    for name, exhibit in EXHIBITS.items():
-        if exhibit.paper == "action":
-            assert exhibit.load().__doc__.startswith(f"The exhibit ``{name}``")
+    for item in TABLES_AND_FIGURES.values():
+        takes = "dimension" in inspect.signature(item.load()).parameters
+        assert takes == (item.paper == "action")
 
 
 @pytest.mark.parametrize(

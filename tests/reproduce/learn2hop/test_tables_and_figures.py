@@ -1,4 +1,4 @@
-"""Exhibits of the paper: quoted numbers, basins and hops, tables from records."""
+"""Tables and figures: quoted numbers, basins and hops, tables from records."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ase_l2h.reproduce.learn2hop.behaviour import (
 )
 from ase_l2h.reproduce.learn2hop.paper import paper_numbers, paper_target
 from ase_l2h.reproduce.learn2hop.searches import (
-    LINEUP,
+    METHOD_STYLES,
     PAPER_HOPS,
-    Found,
-    Job,
+    SearchOutcome,
+    SearchSpec,
     _optimizer,
-    learned_entry,
+    learned_style,
     step_count,
 )
 from ase_l2h.reproduce.learn2hop.trainings import training_folder
@@ -37,7 +37,7 @@ VERTICES = np.array(
 ICOSAHEDRON = 1.08 * np.vstack([np.zeros(3), VERTICES, -VERTICES]) / 1.902
 
 
-def found(energies, reference=-10.0, within=1e-4) -> Found:
+def found(energies, reference=-10.0, within=1e-4) -> SearchOutcome:
     line = {
         "energies": energies,
         "reference": reference,
@@ -46,7 +46,7 @@ def found(energies, reference=-10.0, within=1e-4) -> Found:
         "n_steps": 5,
         "charged_evaluations": 100 * len(energies),
     }
-    return Found(line)
+    return SearchOutcome(line)
 
 
 def test_every_quoted_number_has_its_row_and_column():
@@ -86,18 +86,18 @@ def test_a_start_without_energy_is_no_hit_and_not_in_the_mean():
 
 
 def test_the_papers_basin_hopping_makes_ten_hops_however_long():
-    job = Job(named_target("LJ13"), LINEUP["bh-paper"], 2000, 4, 0)
-    optimizer = _optimizer(job)
+    spec = SearchSpec(named_target("LJ13"), METHOD_STYLES["bh-paper"], 2000, 4, 0)
+    optimizer = _optimizer(spec)
     assert isinstance(optimizer, BasinHopping)
     assert isinstance(optimizer.quench, Adam)
     assert optimizer.max_quench * PAPER_HOPS == 2000
-    assert step_count(job._replace(entry=LINEUP["paper"], steps=None)) == 1000
+    assert step_count(spec._replace(style=METHOD_STYLES["paper"], steps=None)) == 1000
 
 
 def test_table_2_puts_the_papers_number_beside_each_of_ours():
     methods = (*table2.METHODS, *table2.BUDGETS["paper"].more)
-    mine = {name: found([-44.326801, -41.0]) for name in methods}
-    text = table2._target_table("LJ13", mine)
+    outcomes = {name: found([-44.326801, -41.0]) for name in methods}
+    text = table2._target_table("LJ13", outcomes)
     rows = {row.split(" | ")[0]: row.split(" | ") for row in text.splitlines()[2:]}
     assert rows["| Adam"][2] == "-40.58"
     assert rows["| FIRE"][4] == "-44.33"
@@ -142,8 +142,8 @@ def test_alignment_is_that_of_the_vertex_nearest_to_an_axis():
 
 
 def test_a_rule_that_follows_the_gradient_stands_still_at_a_frozen_minimum():
-    entry = LINEUP["adam"]._replace(method="gd")
-    sizes = frozen_updates(named_target("LJ13"), entry, ICOSAHEDRON.T, 7, 0)
+    style = METHOD_STYLES["adam"]._replace(method="gd")
+    sizes = frozen_updates(named_target("LJ13"), style, ICOSAHEDRON.T, 7, 0)
     assert sizes == [0.0] * 7
 
 
@@ -169,8 +169,8 @@ def test_the_jump_is_where_half_of_the_starts_hit_for_some_updates():
     hits = [0.0] * 10 + [1.0] + [0.0] * 9 + [1.0] * 10
     run = {"updates": [{"hits": {"LJ13": h}, "loss": -h} for h in hits]}
     # A single good update is none; the third of five in a row is.
-    assert fig3._jump(run) == "23"
-    assert fig3._jump({"updates": run["updates"][:15]}) == "never"
+    assert fig3.half_hit(run) == "23"
+    assert fig3.half_hit({"updates": run["updates"][:15]}) == "never"
 
 
 def test_inputs_are_added_in_the_papers_order():
@@ -182,10 +182,10 @@ def test_inputs_are_added_in_the_papers_order():
 
 
 def test_sizes_that_weights_were_trained_on_are_those_of_the_manifest():
-    assert sizes.trained_sizes(learned_entry("lj", 0)) == {13, 19, 31, 38, 55, 75}
-    assert sizes.trained_sizes(learned_entry("paper-lj13", 0)) == {13}
+    assert sizes.trained_sizes(learned_style("lj", 0)) == {13, 19, 31, 38, 55, 75}
+    assert sizes.trained_sizes(learned_style("paper-lj13", 0)) == {13}
     # A portfolio has been trained on what any of its rules has.
-    assert sizes.trained_sizes(LINEUP["default"]) >= {13, 26, 75}
+    assert sizes.trained_sizes(METHOD_STYLES["default"]) >= {13, 26, 75}
     quick = sizes.BUDGETS["quick"].sizes
     assert len(quick) >= 10
     assert (quick[0], quick[-1]) == (13, 100)
