@@ -28,7 +28,7 @@ PRETRAINED = ROOT / "pretrained"
 def stage(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Configuration and record of a training folder."""
     config = json.loads((folder / "config.json").read_text())
-    lines = (folder / "record.jsonl").read_text().splitlines()
+    lines = (folder / "progress.jsonl").read_text().splitlines()
     return config, [json.loads(line) for line in lines]
 
 

@@ -36,14 +36,14 @@ jax.config.update("jax_compilation_cache_dir", sys.argv.pop(1))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 from ase_l2h.search.hull import search as hull_search
-from ase_l2h.cli import signals
+from ase_l2h._internal import stopping
 from ase_l2h.cli.main import cli
 waits, arrived = sys.argv.pop(1) == "wait", threading.Event()
-handle = signals.StopRequest._handle
-def handled(self, *arguments):
+request = stopping.Stop.request
+def requested(self):
+    request(self)
     arrived.set()
-    handle(self, *arguments)
-signals.StopRequest._handle = handled
+stopping.Stop.request = requested
 advance = hull_search.HullSearch.advance
 def marked(self):
     fallen = advance(self)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ase_l2h._internal.stopping import INTERRUPTED, interrupt_on_signals, signalled
 from ase_l2h.cli.compilation import use_compilation_cache
 from ase_l2h.errors import InputError, RunError
 
@@ -45,7 +46,7 @@ class BadInput(Sentence):
 class Interrupted(Sentence):
     """Somebody stopped the run."""
 
-    exit_code = 130
+    exit_code = INTERRUPTED
 
 
 class Program(click.Group):
@@ -58,7 +59,15 @@ class Program(click.Group):
         if age is not None:
             clock = {"from": "process start", "begun": time.monotonic() - age}
         extra.setdefault("obj", {CLOCK: clock, OWN: args is None})
-        return super().main(args, **extra)
+        with interrupt_on_signals(exits=args is None):
+            return super().main(args, **extra)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command; signals may come from the beginning."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Invoke, with usage errors of the verbs as one sentence."""
@@ -68,6 +77,8 @@ class Program(click.Group):
             raise
         except click.UsageError as error:
             raise BadInput(error.format_message()) from error
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
 
 class Verb(click.Command):
@@ -91,9 +102,9 @@ class Verb(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb and translate what it raises."""
         show = ctx.params.pop("traceback")
-        if (ctx.find_object(dict) or {}).get(OWN):
-            use_compilation_cache()
         try:
+            if (ctx.find_object(dict) or {}).get(OWN):
+                use_compilation_cache()
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, BrokenPipeError) as error:
             if show and isinstance(error, click.ClickException):
@@ -113,6 +124,10 @@ def _translate(error: Exception) -> NoReturn:
     if isinstance(error, RunError):
         raise RunFailure(str(error)) from error
     lines = str(error).splitlines() or [""]
+    if signalled():
+        # What the interrupt broke off, in the middle of an import for example, may
+        # fail with anything.
+        raise Interrupted(f"interrupted ({type(error).__name__}: {lines[0]})")
     raise RunFailure(
         f"the run failed with {type(error).__name__}: {lines[0]} (--traceback shows "
         "where)"

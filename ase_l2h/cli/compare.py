@@ -184,13 +184,10 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
 def _run(
     protocol: Protocol, records: Records, device: str | None, quiet: bool, out: Path
 ) -> None:
-    from tqdm import tqdm
-
-    from ase_l2h.cli.signals import interrupt_on_sigterm
+    from ase_l2h._internal.progress import progress_bar
     from ase_l2h.comparison.protocol import run_protocol
 
-    # None switches the bar off where standard error is no terminal.
-    with tqdm(desc="compare", disable=quiet or None, leave=False) as bar:
+    with progress_bar("compare", enabled=not quiet) as bar:
 
         def show(done: int, of: int, what: str) -> None:
             bar.total = of
@@ -198,8 +195,7 @@ def _run(
             bar.update(done - bar.n)
 
         try:
-            with interrupt_on_sigterm():
-                run_protocol(protocol, records, device=device, progress=show)
+            run_protocol(protocol, records, device=device, progress=show)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted; the same command continues in {out}"

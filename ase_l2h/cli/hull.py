@@ -115,23 +115,16 @@ def hull(
     join(distributed, coordinator)
     first = is_first(distributed)
 
-    from tqdm import tqdm
-
     from ase_l2h._internal.processes import joint
-    from ase_l2h.cli.signals import stop_on_signals
+    from ase_l2h._internal.progress import progress_bar
+    from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.report.hull_report import table, write_hull
     from ase_l2h.search.hull.search import FolderError, find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
     budget = options["budget"]
-    bar = tqdm(
-        desc=f"{system}{n_atoms}",
-        total=budget,
-        unit=" evaluations per composition",
-        unit_scale=True,
-        leave=False,
-        disable=quiet or not first or None,
-    )
+    unit = " evaluations per composition"
+    bar = progress_bar(f"{system}{n_atoms}", budget, unit, first and not quiet)
     with bar, stop_on_signals(NOTE) as stop:
 
         def show(search: Any, fallen: int) -> None:
@@ -139,8 +132,7 @@ def hull(
             charged = search.search.charged[list(search.settings.compositions)]
             bar.update(min(int(charged.mean()), bar.total) - bar.n)
             bar.set_postfix_str(f"round {search.search.rounds}, {fallen} fell")
-            if stop.made:
-                raise KeyboardInterrupt
+            stop.check()
 
         try:
             result = find_hull(

@@ -85,7 +85,6 @@ def reproduce(
     quiet: bool,
 ) -> None:
     """Run what is missing and draw, see ``HELP``."""
-    from ase_l2h.cli.signals import interrupt_on_sigterm
     from ase_l2h.reproduce.learn2hop.searches import running_on
 
     extra = {} if dimension is None else {"dimension": dimension}
@@ -110,7 +109,7 @@ def reproduce(
     if name == ALL:
         wanted = [n for n, item in TABLES_AND_FIGURES.items() if item.paper == PAPER]
     try:
-        with running_on(backend), interrupt_on_sigterm():
+        with running_on(backend):
             for one in wanted:
                 click.echo(_make(one, folder, budget, seed, quiet, extra))
     except KeyboardInterrupt:
@@ -144,10 +143,9 @@ def _make(
     extra: dict[str, int],
 ) -> str:
     """Make a table or figure, with a progress bar; ``extra`` is for it alone."""
-    from tqdm import tqdm
+    from ase_l2h._internal.progress import progress_bar
 
-    # None switches the bar off where standard error is no terminal.
-    with tqdm(desc=name, disable=quiet or None) as bar:
+    with progress_bar(name, enabled=not quiet) as bar:
 
         def show(done: int, of: int, what: str) -> None:
             bar.total = of

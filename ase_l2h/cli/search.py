@@ -20,6 +20,7 @@ __all__ = ["search"]
 # `search.multistart.METHODS`, which would load JAX; a test holds the two together.
 METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
 HYBRID = "hybrid"
+NOTE = "stopping: what was found is being relaxed; once more to give up"
 DEFAULT_STARTS = 150
 FILE = click.Path(path_type=Path)
 
@@ -219,21 +220,19 @@ def _run(
     job: Job, starts: int, target_energy: float | None, options: dict[str, Any]
 ) -> SearchResult:
     """The search with its progress bar and signals."""
-    from tqdm import tqdm
-
-    from ase_l2h.cli.signals import stop_on_signals
+    from ase_l2h._internal.progress import progress_bar
+    from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.search import multistart as searching
 
-    bar = tqdm(
-        desc=job.name,
-        total=starts * options["steps"],
-        unit=" steps",
-        unit_scale=True,
-        leave=False,
-        # None switches it off where standard error is no terminal.
-        disable=options["quiet"] or None,
-    )
-    with bar, stop_on_signals() as stop:
+    total = starts * options["steps"]
+    bar = progress_bar(job.name, total, " steps", not options["quiet"])
+    with bar, stop_on_signals(NOTE) as stop:
+
+        def report(done: int) -> None:
+            bar.update(done)
+            # A search reports where it can stop and keep what it has.
+            stop.check()
+
         if options["method"] == HYBRID:
             # Half a second of imports that the others need not wait for.
             from ase_l2h.search.cluster import find_cluster
@@ -248,7 +247,7 @@ def _run(
                 target_energy=target_energy,
                 max_seconds=options["max_seconds"],
                 device=options["device"],
-                progress=stop.watch(bar.update),
+                progress=report,
             )
         return searching.search(
             job.potential,
@@ -264,7 +263,7 @@ def _run(
             max_seconds=options["max_seconds"],
             backend=options["backend"],
             device=options["device"],
-            progress=stop.watch(bar.update),
+            progress=report,
         )
 
 

@@ -11,6 +11,7 @@ from ase_l2h.cli.distributed import distributed_options, is_first, join
 
 __all__ = ["train"]
 
+NOTE = "stopping after this update; once more to give up at once"
 
 HELP = """Train a learned optimizer as CONFIG (a TOML file) says.
 
@@ -43,7 +44,7 @@ Examples:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run: record, checkpoint, weights.",
+    help="Folder of the run: progress, state, weights.",
 )
 @click.option("--resume", is_flag=True, help="Continue the run in that folder.")
 @click.option(
@@ -72,7 +73,7 @@ def train(
     if config is None or out is None:
         raise click.UsageError("give a configuration and --out DIR")
 
-    from ase_l2h.cli.signals import interrupt_on_sigterm
+    from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.targets import named_target
     from ase_l2h.training.config import read_config
     from ase_l2h.training.train import train as run
@@ -85,8 +86,8 @@ def train(
         named_target(task)
     initial_rule(settings)
     try:
-        with interrupt_on_sigterm():
-            weights = run(settings, out, resume=resume, quiet=quiet)
+        with stop_on_signals(NOTE) as stop:
+            weights = run(settings, out, resume=resume, quiet=quiet, stop=stop)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; 'ase-l2h train {config} --out {out} --resume' continues"
@@ -96,9 +97,10 @@ def train(
 
 
 def _draw(folder: Path) -> Path:
+    from ase_l2h._internal.checkpoint import PROGRESS
     from ase_l2h.report.figures import read_record, save_figure, training_figure
 
-    figure = training_figure(read_record(folder / "record.jsonl"))
+    figure = training_figure(read_record(folder / PROGRESS))
     path = folder / "record.png"
     save_figure(figure, path, "png")
     return path

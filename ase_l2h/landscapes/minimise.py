@@ -9,7 +9,6 @@ Everything random follows from the seed and the number of the update.
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +20,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ase_l2h._internal.checkpoint import load_checkpoint, save_checkpoint
-from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.checkpoint import (
+    Checkpoint,
+    arrays_of_tree,
+    fingerprint,
+    tree_of_arrays,
+)
+from ase_l2h._internal.progress import progress_bar
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
-from ase_l2h.errors import InputError
+from ase_l2h._internal.stopping import Stop
 from ase_l2h.landscapes.bilipschitz import SingleMinimum
 from ase_l2h.landscapes.functional import gradient_paths, squared_loss
 from ase_l2h.landscapes.settings import ActionSettings
@@ -232,6 +236,7 @@ def minimise(
     folder: Path | None = None,
     measure: Callable[[np.ndarray], dict[str, Any]] | None = None,
     quiet: bool = False,
+    stop: Stop | None = None,
 ) -> ActionResult:
     """Run Algorithm 1 on a landscape.
 
@@ -242,21 +247,27 @@ def minimise(
     settings
         How; the defaults when None.
     folder
-        For the checkpoint and the record of the run, made if need be. A run found there
-        is continued, and ends in the same bits as one that was never stopped.
+        Keeps the run, made if need be. A run found there is continued, and ends in the
+        same bits as one that was never stopped; ``progress.jsonl`` has its records.
     measure
         Called with every learned minimum; what it returns joins the records.
     quiet
         No progress bar.
+    stop
+        Looked at before every look at the minimum; when its time is over, the result is
+        what has been found until then.
 
     Raises
     ------
     InputError
         When the folder holds a run of another landscape or with other settings.
+    CheckpointError
+        When the folder can no longer be written.
+    KeyboardInterrupt
+        When ``stop`` is requested.
     """
-    from tqdm import tqdm
-
     settings = ActionSettings() if settings is None else settings
+    stop = Stop() if stop is None else stop
     # What a compiled update does not depend on must not compile it again.
     compiled = dataclasses.replace(
         settings,
@@ -268,100 +279,110 @@ def minimise(
         path_learning_rate=1.0,
     )
     rates = jnp.asarray([settings.learning_rate, settings.path_learning_rate])
-    ends = {True: int(settings.warm * settings.budget), False: settings.budget}
-    turn, budget = (jnp.asarray(ends[phase], jnp.float32) for phase in (True, False))
-    run = _Run(landscape, turn, budget, rates, compiled)
-    key = jax.random.key(settings.seed)
-    state = _initial(run, jax.random.fold_in(key, FIRST))
-    records: list[dict[str, Any]] = []
-    told = {"settings": dataclasses.asdict(settings), "landscape": _told(landscape)}
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        state, records = _continued(folder, state, told)
-    charged, saved = int(state.charged), time.monotonic()
-    bar = tqdm(
-        total=settings.budget,
-        initial=charged,
-        desc="action",
-        unit="evaluation",
-        unit_scale=True,
-        disable=True if quiet else None,
-    )
-    with bar:
+    turn, budget = int(settings.warm * settings.budget), settings.budget
+    ends = (jnp.asarray(end, jnp.float32) for end in (turn, budget))
+    run = _Run(landscape, *ends, rates, compiled)
+    course = _Course(run, settings, turn, folder, measure)
+    with progress_bar(
+        "action", budget, "evaluation", not quiet, done=course.charged
+    ) as bar:
         try:
-            while charged < settings.budget:
-                warm = charged < ends[True]
-                limit = min(ends[warm], charged + -(-settings.budget // settings.looks))
-                following, look = _updates(
-                    run, key, state, jnp.asarray(limit, jnp.int32), warm
-                )
-                point = np.asarray(look.pop("minimum"))
-                line = {
-                    "update": int(following.update),
-                    "phase": "samples" if warm else "paths",
-                    "charged_evaluations": int(following.charged),
-                    **{name: float(value) for name, value in look.items()},
-                    **({} if measure is None else measure(point)),
-                }
-                # Together: Ctrl-C in between must not leave them apart.
-                state, records = following, [*records, line]
-                bar.set_postfix_str(
-                    f"loss {line['loss']:.3g} lowest {float(state.best_energy):.6g}"
-                )
-                bar.update(int(state.charged) - charged)
-                charged = int(state.charged)
-                if folder is not None and time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    _save(folder, state, records, told)
-                    saved = time.monotonic()
+            while course.charged < budget and stop.reason != "time":
+                stop.check()
+                before = course.charged
+                line = course.look()
+                lowest = float(course.state.best_energy)
+                bar.set_postfix_str(f"loss {line['loss']:.3g} lowest {lowest:.6g}")
+                bar.update(course.charged - before)
+                course.save_sometimes()
         finally:
-            if folder is not None:
-                _save(folder, state, records, told)
+            course.save()
+    state = course.state
     return ActionResult(
         point=np.asarray(state.best_point),
         energy=float(state.best_energy),
-        charged_evaluations=int(state.charged),
-        records=records,
+        charged_evaluations=course.charged,
+        records=course.records,
         function=run.function(state.parameters),
         state=state,
     )
 
 
-def _told(landscape: Any) -> dict[str, Any]:
-    """What tells two landscapes apart: kind, static fields and arrays."""
-    leaves = [np.asarray(leaf, float).ravel() for leaf in jax.tree.leaves(landscape)]
+class _Course:
+    """State and records of a run, and the folder that keeps them."""
+
+    def __init__(
+        self,
+        run: _Run,
+        settings: ActionSettings,
+        turn: int,
+        folder: Path | None,
+        measure: Callable[[np.ndarray], dict[str, Any]] | None,
+    ) -> None:
+        self.run, self.settings, self.turn, self.measure = run, settings, turn, measure
+        self.key = jax.random.key(settings.seed)
+        self.state = _initial(run, jax.random.fold_in(self.key, FIRST))
+        self.records: list[dict[str, Any]] = []
+        self.saved = time.monotonic()
+        self.checkpoint = None
+        if folder is not None:
+            self.checkpoint = Checkpoint(folder, _identity(run.landscape, settings))
+            stored = self.checkpoint.load()
+            if stored is not None:
+                state = tree_of_arrays(self.state, stored[0])
+                self.state = jax.tree.map(jnp.asarray, state)
+                self.records = self.checkpoint.lines()
+            self.checkpoint.claim()
+
+    @property
+    def charged(self) -> int:
+        """Charged evaluations until now."""
+        return int(self.state.charged)
+
+    def look(self) -> dict[str, Any]:
+        """Updates up to the next look at the minimum, and its line."""
+        warm = self.charged < self.turn
+        end = self.turn if warm else self.settings.budget
+        share = -(-self.settings.budget // self.settings.looks)
+        limit = jnp.asarray(min(end, self.charged + share), jnp.int32)
+        following, look = _updates(self.run, self.key, self.state, limit, warm)
+        point = np.asarray(look.pop("minimum"))
+        line = {
+            "update": int(following.update),
+            "phase": "samples" if warm else "paths",
+            "charged_evaluations": int(following.charged),
+            **{name: float(value) for name, value in look.items()},
+            **({} if self.measure is None else self.measure(point)),
+        }
+        if self.checkpoint is not None:
+            self.checkpoint.append(line)
+        # Together: Ctrl-C in between must not leave them apart.
+        self.state, self.records = following, [*self.records, line]
+        return line
+
+    def save_sometimes(self) -> None:
+        """Keep the state where that has not been done for a while."""
+        if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Keep the state, if there is a folder for it."""
+        if self.checkpoint is not None:
+            arrays, lines = arrays_of_tree(self.state), len(self.records)
+            self.checkpoint.save(arrays, {}, lines=lines)
+        self.saved = time.monotonic()
+
+
+def _identity(landscape: Any, settings: ActionSettings) -> dict[str, Any]:
+    """What tells two runs apart."""
     return {
-        "kind": type(landscape).__name__,
-        "dimension": landscape.dimension,
-        "bound": float(landscape.bound),
-        "structure": str(jax.tree.structure(landscape)),
-        "sums": [[float(leaf.sum()), float((leaf**2).sum())] for leaf in leaves],
+        "run": "action",
+        "settings": dataclasses.asdict(settings),
+        "landscape": {
+            "kind": type(landscape).__name__,
+            "dimension": landscape.dimension,
+            "bound": float(landscape.bound),
+            "structure": str(jax.tree.structure(landscape)),
+            "numbers": fingerprint(landscape),
+        },
     }
-
-
-def _continued(
-    folder: Path, initial: ActionState, told: dict[str, Any]
-) -> tuple[ActionState, list[dict[str, Any]]]:
-    """State and records of the run in a folder, or the initial ones."""
-    path = folder / "checkpoint.safetensors"
-    if not path.exists():
-        return initial, []
-    state, stored = load_checkpoint(path, initial)
-    wanted = json.loads(json.dumps(told))
-    changed = sorted(name for name in wanted if stored.get(name) != wanted[name])
-    if changed:
-        raise InputError(
-            f"{path} was made with another {' and '.join(changed)}; restore it or "
-            "choose another folder"
-        )
-    return jax.tree.map(jnp.asarray, state), stored["records"]
-
-
-def _save(
-    folder: Path, state: ActionState, records: list[dict[str, Any]], told: dict
-) -> None:
-    """Checkpoint, with the records inside it, and the records again for readers."""
-    save_checkpoint(
-        folder / "checkpoint.safetensors", state, {**told, "records": records}
-    )
-    text = "".join(json.dumps(line) + "\n" for line in records)
-    write_atomically(folder / "record.jsonl", text.encode())

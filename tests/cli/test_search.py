@@ -25,11 +25,10 @@ from ase.constraints import FixAtoms
 
 import ase_l2h.search.multistart as searching
 from ase_l2h.cli import report
-from ase_l2h.cli.common import _raised_here
 from ase_l2h.cli.main import cli
 from ase_l2h.cli.search import METHODS, search
-from ase_l2h.cli.signals import StopRequest
 from ase_l2h.cli.target import resolve
+from ase_l2h.errors import InputError, InputTypeError, RunError
 from ase_l2h.rollout.batch import Status
 
 # Pentagonal bipyramid; Wales and Doye (1997).
@@ -338,17 +337,6 @@ def test_an_interrupt_before_the_search_leaves_nothing(run, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_second_signal_does_not_wait():
-    request = StopRequest()
-    progress = request.watch(lambda done: None)
-    progress(1)
-    request._handle()
-    with pytest.raises(KeyboardInterrupt):
-        progress(1)
-    with pytest.raises(KeyboardInterrupt):
-        request._handle()
-
-
 def test_a_failure_inside_is_no_usage_error(run, monkeypatch):
     """A mistake in the program, not in the input: exit code 1."""
 
@@ -365,18 +353,26 @@ def test_a_failure_inside_is_no_usage_error(run, monkeypatch):
     assert "in failing" in run("search", "LJ7", "--traceback").stderr
 
 
-@pytest.mark.parametrize("raising", [False, True])
-def test_only_what_the_package_says_itself_is_a_sentence(raising):
-    """Both errors come from a frame of the package; one by its ``raise``."""
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("give another number"), 2, "Error: give another number"),
+        (InputTypeError("give a number"), 2, "Error: give a number"),
+        (RunError("the disk is full"), 1, "Error: the disk is full"),
+        (TypeError("None + 1"), 1, "the run failed with TypeError: None + 1"),
+        (ValueError("odd"), 1, "the run failed with ValueError: odd"),
+    ],
+)
+def test_the_kind_of_an_error_decides_the_exit_code(
+    run, monkeypatch, error, code, said
+):
+    def failing(*args, **kwargs):
+        raise error
 
-    def failing():
-        if raising:
-            raise TypeError("give another number")
-        return None + 1
-
-    with pytest.raises(TypeError) as caught:
-        FunctionType(failing.__code__, NAME, closure=failing.__closure__)()
-    assert _raised_here(caught.value) == raising
+    monkeypatch.setattr(searching, "search", failing)
+    result = run("search", "LJ7")
+    assert result.exit_code == code
+    assert said in result.stderr
 
 
 # The marker tells the parent that there is something to keep.

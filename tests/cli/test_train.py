@@ -38,7 +38,7 @@ def trained(run, tmp_path_factory):
 
 def test_a_training_leaves_weights_that_search_takes(run, trained):
     folder, _ = trained
-    rows = [json.loads(r) for r in (folder / "record.jsonl").read_text().splitlines()]
+    rows = [json.loads(r) for r in (folder / "progress.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [1, 2]
     weights = folder / "weights.safetensors"
     few = ("--starts", 4, "--steps", 10, "--json")
@@ -55,7 +55,7 @@ def test_a_training_continues_to_the_same_weights(run, trained, tmp_path):
     out = ("--out", tmp_path / "run", "--quiet")
     assert run("train", shorter, *out).exit_code == 0
     assert run("train", config, *out, "--resume").exit_code == 0
-    name = "checkpoint.safetensors"
+    name = "state.safetensors"
     assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
 
 
@@ -114,10 +114,11 @@ def test_configurations_that_make_no_sense(refused, tmp_path, content, said):
 def test_an_interrupted_training_says_how_to_go_on(run, tmp_path, monkeypatch):
     """SIGTERM is Ctrl-C here, and no longer afterwards."""
 
-    def terminated(*args, **kwargs):
+    def terminated(*args, stop, **kwargs):
         os.kill(os.getpid(), signal.SIGTERM)
-        # Signals are seen between two instructions, not always the next two.
-        time.sleep(10)
+        while True:
+            stop.check()
+            time.sleep(0.01)
 
     config, out = tmp_path / "config.toml", tmp_path / "run"
     config.write_text(CONFIG.format(updates=1))
@@ -151,6 +152,6 @@ def test_usage_of_train(refused, tmp_path):
     ],
 )
 def test_records_that_cannot_be_drawn(refused, tmp_path, content, said):
-    (tmp_path / "record.jsonl").write_text(content)
+    (tmp_path / "progress.jsonl").write_text(content)
     assert said in refused("train", "--plot", tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["record.jsonl"]
+    assert [p.name for p in tmp_path.iterdir()] == ["progress.jsonl"]

@@ -89,7 +89,7 @@ def test_a_stopped_run_ends_in_the_same_bits(result, tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         minimise(BOWL, SETTINGS, folder=tmp_path, measure=stop, quiet=True)
-    lines = (tmp_path / "record.jsonl").read_text().splitlines()
+    lines = (tmp_path / "progress.jsonl").read_text().splitlines()
     assert len(lines) == 7
     found = minimise(BOWL, SETTINGS, folder=tmp_path, quiet=True)
     assert found.records == result.records
@@ -124,7 +124,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, rng):
     """SIGKILL, each time some looks further on than the time before."""
     unkilled = ended(tmp_path / "whole").communicate()[0]
     folder = tmp_path / "killed"
-    record = folder / "record.jsonl"
+    record = folder / "progress.jsonl"
     kills = 0
     for _ in range(20):
         run = ended(folder)
@@ -137,8 +137,8 @@ def test_killed_at_random_moments_it_ends_in_the_same_bits(tmp_path, rng):
         run.communicate()
     assert kills >= 10
     assert ended(folder).communicate()[0] == unkilled
-    assert (folder / "record.jsonl").read_bytes() == (
-        tmp_path / "whole" / "record.jsonl"
+    assert (folder / "progress.jsonl").read_bytes() == (
+        tmp_path / "whole" / "progress.jsonl"
     ).read_bytes()
 
 
@@ -155,10 +155,14 @@ def lines_in(path):
 def test_a_run_of_something_else_is_not_continued(tmp_path):
     small = dataclasses.replace(SETTINGS, budget=200)
     minimise(BOWL, small, folder=tmp_path, quiet=True)
-    with pytest.raises(ValueError, match="another settings; restore it or choose"):
+    with pytest.raises(
+        ValueError, match="another settings.seed; use the same again, or choose"
+    ):
         minimise(BOWL, dataclasses.replace(small, seed=4), folder=tmp_path, quiet=True)
     moved = dataclasses.replace(BOWL, centre=-BOWL.centre)
-    with pytest.raises(ValueError, match="another landscape; restore it or choose"):
+    with pytest.raises(
+        ValueError, match="another landscape.numbers; use the same again"
+    ):
         minimise(moved, small, folder=tmp_path, quiet=True)
 
 

@@ -188,7 +188,7 @@ def test_the_command_runs_on_two_processes(tmp_path):
     records = [
         [
             json.loads(line)
-            for line in (tmp_path / name / "record.jsonl").read_text().splitlines()
+            for line in (tmp_path / name / "progress.jsonl").read_text().splitlines()
         ]
         for name in ("two", "one")
     ]

@@ -17,14 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import load
 
+from ase_l2h._internal.stopping import Stop
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.rules.learned import CoordinatewiseRule
 from ase_l2h.system import make_system
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training import train as module
 from ase_l2h.training import trainer as trainer_module
-from ase_l2h.training.checkpoint import load_checkpoint
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import capped_energy, jit_unroll
 from ase_l2h.training.tasks import Task, make_task
@@ -62,18 +64,18 @@ from ase_l2h.training.config import TrainingConfig
 
 die = lambda: os.kill(os.getpid(), signal.SIGKILL)
 module.CHECKPOINT_SECONDS = -1.0
-save = module.save_checkpoint
+save = module.Checkpoint.save
 
-def saving(path, state, metadata):
-    if state.update == number and moment == "before saving":
+def saving(self, arrays, metadata, **more):
+    if arrays["update"] == number and moment == "before saving":
         die()
-    if state.update == number and moment == "while saving":
+    if arrays["update"] == number and moment == "while saving":
         Path.replace = lambda *_: die()
-    save(path, state, metadata)
-    if state.update == number and moment == "after saving":
+    save(self, arrays, metadata, **more)
+    if arrays["update"] == number and moment == "after saving":
         die()
 
-module.save_checkpoint = saving
+module.Checkpoint.save = saving
 print("go", flush=True)
 module.train(module.TrainingConfig(**{TINY}), folder, resume=True, quiet=True)
 """.replace("{TINY}", repr(dataclasses.asdict(TINY)))
@@ -95,7 +97,7 @@ def finish(process: subprocess.Popen) -> int:
 
 
 def updates_recorded(folder: Path) -> list[int]:
-    lines = (folder / "record.jsonl").read_text().splitlines()
+    lines = (folder / "progress.jsonl").read_text().splitlines()
     return [json.loads(line)["update"] for line in lines]
 
 
@@ -106,7 +108,7 @@ def assert_same_run(folder: Path, other: Path) -> None:
     assert (folder / "config.json").read_bytes() == (other / "config.json").read_bytes()
     timeless = lambda path: [
         {k: v for k, v in json.loads(line).items() if k != "seconds"}
-        for line in (path / "record.jsonl").read_text().splitlines()
+        for line in (path / "progress.jsonl").read_text().splitlines()
     ]
     assert timeless(folder) == timeless(other)
     assert list(folder.glob("*.partial")) == []
@@ -114,7 +116,7 @@ def assert_same_run(folder: Path, other: Path) -> None:
 
 def assert_same_files(folder: Path, other: Path) -> None:
     """Weights and checkpoint; safetensors writes metadata in any order."""
-    for name in ("weights.safetensors", "checkpoint.safetensors"):
+    for name in ("weights.safetensors", "state.safetensors"):
         with safe_open(folder / name, "numpy") as a, safe_open(other / name, "np") as b:
             assert a.metadata() == b.metadata()
             assert set(a.keys()) == set(b.keys())
@@ -140,7 +142,7 @@ def test_a_run_records_every_update_and_leaves_weights(unkilled):
     assert np.any(np.asarray(loaded.rule.theta["kernel_out"]) != 0)
     lines = [
         json.loads(line)
-        for line in (unkilled / "record.jsonl").read_text().splitlines()
+        for line in (unkilled / "progress.jsonl").read_text().splitlines()
     ]
     # Two tasks of 4 starts; theta itself, and 2 directions with 2 arms, share 26
     # evaluations a start.
@@ -159,7 +161,7 @@ def test_a_run_killed_at_the_worst_moments_ends_with_the_same_bits(unkilled):
         assert finish(start(folder, number, moment)) == -signal.SIGKILL
         assert updates_recorded(folder) == list(range(1, known + 1))
     assert finish(start(folder)) == 0
-    (folder / "checkpoint.safetensors.partial").unlink(missing_ok=True)
+    (folder / "state.safetensors.partial").unlink(missing_ok=True)
     assert_same_run(folder, unkilled)
 
 
@@ -233,7 +235,7 @@ def test_a_run_can_be_made_longer_and_only_that(quick, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(shorter(3), whole, quiet=True)
     train(shorter(1), parts, quiet=True)
-    with pytest.raises(FileExistsError, match="add --resume to continue it"):
+    with pytest.raises(InputError, match="add --resume to continue it"):
         train(shorter(3), parts, quiet=True)
     for change in (
         {"seed": 5},
@@ -265,16 +267,40 @@ def test_ctrl_c_saves_a_checkpoint_and_leaves_no_gap(quick, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         train(shorter(3), tmp_path / "run", quiet=True)
     assert updates_recorded(tmp_path / "run") == [1, 2]
-    path = tmp_path / "run" / "checkpoint.safetensors"
-    state, _ = load_checkpoint(path, quick_trainer(ONE_TASK).initial)
-    assert state.update == 2
+    state = load((tmp_path / "run" / "state.safetensors").read_bytes())
+    assert state["update"] == 2
+
+
+def test_a_stop_is_looked_at_between_updates(quick, tmp_path, monkeypatch):
+    """Asked for in the second update, which is finished and kept."""
+    update, stop = Trainer.update, Stop()
+
+    def asked(self, state):
+        if state.update == 1:
+            stop.request()
+        return update(self, state)
+
+    monkeypatch.setattr(Trainer, "update", asked)
+    with pytest.raises(KeyboardInterrupt):
+        train(shorter(3), tmp_path / "run", quiet=True, stop=stop)
+    assert updates_recorded(tmp_path / "run") == [1, 2]
+    monkeypatch.undo()
+    path = train(shorter(3), tmp_path / "late", quiet=True, stop=Stop(1e-9))
+    assert load_weights(path).metadata["updates"] == 0
+
+
+def test_a_refused_training_leaves_no_folder(quick, tmp_path):
+    config = dataclasses.replace(shorter(1), tasks=("nonsense",))
+    with pytest.raises(InputError, match="neither a file nor a formula"):
+        train(config, tmp_path / "run", quiet=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lines_after_the_last_checkpoint_are_dropped(quick, tmp_path):
     """Also a line of which only a part was written."""
     folder = tmp_path / "run"
     train(shorter(1), folder, quiet=True)
-    with (folder / "record.jsonl").open("a") as stream:
+    with (folder / "progress.jsonl").open("a") as stream:
         stream.write('{"update": 2, "loss": -0.5}\n{"update": 3, "lo')
     train(shorter(2), folder, resume=True, quiet=True)
     assert updates_recorded(folder) == [1, 2]
@@ -400,14 +426,16 @@ def test_the_reference_of_a_task_is_computed_once(tmp_path, monkeypatch):
         return -7.5
 
     monkeypatch.setattr(tasks, "adam_best", adam)
-    first = module.make_tasks(TINY, tmp_path)
+    monkeypatch.setattr(Task, "starts", lambda *_: None)
+    monkeypatch.setattr(trainer_module, "Population", Formula)
+    config = dataclasses.replace(TINY, updates=1)
+    train(config, tmp_path / "run", quiet=True)
     assert computed == ["LJ5", "LJ6"]
-    again = module.make_tasks(TINY, tmp_path)
+    train(dataclasses.replace(TINY, updates=2), tmp_path / "run", resume=True)
     assert computed == ["LJ5", "LJ6"]
-    assert again["LJ6"].reference == first["LJ6"].reference == -7.5
-    (tmp_path / "references.json").write_text('{"LJ5": "x"}')
-    with pytest.raises(ValueError, match=r"is damaged .* delete it"):
-        module.make_tasks(TINY, tmp_path)
+    tasks = module.make_tasks(TINY, {"LJ6": -7.5})
+    assert computed == ["LJ5", "LJ6", "LJ5"]
+    assert tasks["LJ6"].reference == -7.5
 
 
 def test_a_rule_can_be_trained_on_a_potential_of_ones_own(tmp_path):
@@ -426,11 +454,11 @@ def test_a_rule_can_be_trained_on_a_potential_of_ones_own(tmp_path):
     config = dataclasses.replace(TINY, tasks=("Morse4",), updates=1, quench_steps=300)
     path = train(config, tmp_path / "run", targets={"Morse4": target}, quiet=True)
     assert load_weights(path).metadata["tasks"] == ["Morse4"]
-    (line,) = (tmp_path / "run" / "record.jsonl").read_text().splitlines()
+    (line,) = (tmp_path / "run" / "progress.jsonl").read_text().splitlines()
     # Four atoms in mutual contact: six bonds of depth one.
     assert -6.001 < json.loads(line)["lowest"]["Morse4"] < -3
     with pytest.raises(ValueError, match="is named 'Morse4'; give it one name"):
-        module.make_tasks(config, tmp_path, {"Other": target})
+        module.make_tasks(config, targets={"Other": target})
 
 
 @pytest.mark.slow

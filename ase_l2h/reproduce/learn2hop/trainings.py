@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ase_l2h._internal.checkpoint import PROGRESS
 from ase_l2h._internal.records import Records
 from ase_l2h.report.figures import read_record
 from ase_l2h.training.config import TrainingConfig
@@ -42,7 +43,7 @@ def train_once(
         begun = time.monotonic()
         weights = train(config, place, resume=True, quiet=True)
         kept = ("update", "loss", "charged_evaluations", "hits")
-        lines = read_record(place / "record.jsonl")
+        lines = read_record(place / PROGRESS)
         return {
             "updates": [{name: line[name] for name in kept} for line in lines],
             "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
