@@ -133,6 +133,8 @@ class _Handlers:
                 # The program is ending; another signal still ends it at once.
                 for kind in self.before:
                     signal.signal(kind, _end)
+                # Open as long as the process is there.
+                mouth.detach()
             else:
                 self.restore(wakeup)
                 mouth.close()
