@@ -1,0 +1,360 @@
+"""Exchanges of unlike atoms, for any number of elements and many structures at once.
+
+Exchanges are ranked by *flip energies*: what it costs to turn one atom into another
+element at fixed positions. Two atoms that are both cheap to turn are a good exchange.
+After D. Schebarchov and D. J. Wales, Phys. Rev. Lett. 113, 156102 (2014), who minimise
+over the permutations of the elements in biminima.
+
+Atoms keep their species, so an exchange swaps the positions of two of them: a potential
+that knows nothing but positions will do. Fixed atoms are not exchanged.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ase_l2h.errors import InputTypeError
+from ase_l2h.potentials.units import species_units
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.problem import Problem
+
+__all__ = [
+    "Exchanges",
+    "can_turn",
+    "exchange_proposals",
+    "exchanged",
+    "flip_energies",
+    "random_exchanges",
+    "ranked_exchanges",
+    "some_exchanges",
+    "transmuted",
+    "turned_into",
+]
+
+# Random part of the cost of turning an atom, over the spread of these costs.
+NOISE = 0.3
+
+
+class Exchanges(NamedTuple):
+    """Pairs of unlike atoms ``first`` and ``second``, ``(k,)``, of structure ``owner``.
+
+    In the order of the owners, the most promising pair of each first.
+    """
+
+    owners: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def can_turn(problem: Problem) -> bool:
+    """Whether the potential tells what a structure of other elements would be worth."""
+    if problem.potential is None:
+        return False
+    try:
+        return len(species_units(problem.potential)[0]) > 1
+    except InputTypeError:
+        return False
+
+
+def exchange_proposals(
+    evaluator: Evaluator,
+    positions: np.ndarray,
+    energies: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    shortlist: int = 24,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Structures with two unlike atoms exchanged, and which of the batch each was.
+
+    Parameters
+    ----------
+    evaluator
+        Takes flip energies, ``n`` times the number of other elements for each
+        structure, where the potential knows species; otherwise exchanges are random.
+    positions, energies
+        ``(3, n, batch)`` and ``(batch,)``.
+    rng
+        For random exchanges.
+    shortlist
+        How many for each structure, fewer where there are no more.
+    """
+    problem = evaluator.problem
+    species, movable = problem.species, problem.movable
+    pairs = _unlike_pairs(species, movable)
+    batch = positions.shape[2]
+    if not len(pairs[0]) or not batch:
+        return positions[..., :0], np.zeros(0, int)
+    if can_turn(problem):
+        elements = np.unique(species)
+        flips = flip_energies(
+            evaluator,
+            positions,
+            np.repeat(species[:, None], batch, axis=1),
+            energies,
+            elements,
+            movable=movable,
+        )
+        chosen = ranked_exchanges(flips, species, shortlist, movable)
+    else:
+        chosen = some_exchanges(species, batch, shortlist, rng, movable)
+    return exchanged(positions, chosen), chosen.owners
+
+
+def flip_energies(
+    evaluator: Evaluator,
+    positions: np.ndarray,
+    species: np.ndarray,
+    energies: np.ndarray,
+    elements: np.ndarray,
+    wanted: np.ndarray | None = None,
+    movable: np.ndarray | None = None,
+) -> np.ndarray:
+    """What it costs to turn each atom into each element, ``(n, elements, batch)``.
+
+    At fixed positions, one evaluation each.
+
+    Parameters
+    ----------
+    evaluator
+        Takes the energies.
+    positions, species, energies
+        ``(3, n, batch)``, ``(n, batch)`` and ``(batch,)``.
+    elements
+        Species, ``(elements,)``.
+    wanted
+        Of which atoms and elements, ``(n, elements, batch)``; all when None.
+    movable
+        Atoms that may turn, ``(n,)``; all when None.
+
+    Returns
+    -------
+    numpy.ndarray
+        0 for an atom's own element, ``inf`` for what was not asked for.
+    """
+    own = species[:, None, :] == np.asarray(elements)[:, None]
+    asked = ~own if wanted is None else ~own & wanted
+    if movable is not None:
+        asked &= movable[:, None, None]
+    owner, atom, element = np.nonzero(np.moveaxis(asked, -1, 0))
+    turned = species[:, owner]
+    turned[atom, np.arange(len(atom))] = np.asarray(elements)[element]
+    values = evaluator.energies(positions[..., owner], turned)
+    costs = np.where(own, 0.0, np.inf)
+    costs[atom, element, owner] = values - energies[owner]
+    return costs
+
+
+def ranked_exchanges(
+    flips: np.ndarray,
+    species: np.ndarray,
+    count: int,
+    movable: np.ndarray | None = None,
+) -> Exchanges:
+    """The exchanges whose two flips cost least together.
+
+    Parameters
+    ----------
+    flips
+        See :func:`flip_energies`, ``(n, elements, batch)``, for all elements of
+        ``species``, in ascending order.
+    species
+        ``(n,)``.
+    count
+        How many for each structure.
+    movable
+        Atoms that may take part, ``(n,)``; all when None.
+    """
+    first, second = _unlike_pairs(species, movable)
+    _, kind = np.unique(species, return_inverse=True)
+    costs = flips[first, kind[second]] + flips[second, kind[first]]
+    return _lowest_pairs(costs, first, second, count)
+
+
+def some_exchanges(
+    species: np.ndarray,
+    batch: int,
+    count: int,
+    rng: np.random.Generator,
+    movable: np.ndarray | None = None,
+) -> Exchanges:
+    """``count`` different exchanges of each of ``batch`` structures, at random."""
+    first, second = _unlike_pairs(species, movable)
+    return _lowest_pairs(rng.random((len(first), batch)), first, second, count)
+
+
+def _unlike_pairs(
+    species: np.ndarray, movable: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of different species that may both move, the lower index first."""
+    unlike = np.triu(species[:, None] != species)
+    if movable is not None:
+        unlike &= movable[:, None] & movable
+    first, second = np.nonzero(unlike)
+    return first, second
+
+
+def _lowest_pairs(
+    costs: np.ndarray, first: np.ndarray, second: np.ndarray, count: int
+) -> Exchanges:
+    """The ``count`` lowest finite of ``(pairs, batch)`` for each structure."""
+    order = np.argsort(costs, axis=0, kind="stable")[:count]
+    finite = np.isfinite(np.take_along_axis(costs, order, axis=0)).T
+    owners, _ = np.nonzero(finite)
+    pair = order.T[finite]
+    return Exchanges(owners, first[pair], second[pair])
+
+
+def exchanged(positions: np.ndarray, exchanges: Exchanges) -> np.ndarray:
+    """Structures ``(3, n, k)`` made of ``(3, n, batch)`` by one exchange each."""
+    changed = np.take(positions, exchanges.owners, axis=2)
+    first, second, number = (
+        exchanges.first,
+        exchanges.second,
+        np.arange(len(exchanges.owners)),
+    )
+    changed[:, first, number] = positions[:, second, exchanges.owners]
+    changed[:, second, number] = positions[:, first, exchanges.owners]
+    return changed
+
+
+def random_exchanges(
+    positions: np.ndarray,
+    species: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    most: int = 4,
+    movable: np.ndarray | None = None,
+) -> np.ndarray:
+    """Every structure ``(3, n, batch)`` after one to ``most`` random exchanges.
+
+    Parameters
+    ----------
+    positions, species
+        ``(3, n, batch)`` and ``(n,)``.
+    rng
+        Draws the pairs.
+    most
+        Largest number of exchanges.
+    movable
+        Atoms that may take part, ``(n,)``; all when None.
+    """
+    changed = np.array(positions)
+    first, second = _unlike_pairs(species, movable)
+    if not len(first):
+        return changed
+    batch = positions.shape[2]
+    count = rng.integers(1, most + 1, size=batch)
+    drawn = rng.integers(len(first), size=(most, batch))
+    for turn, pair in enumerate(drawn):
+        owner = np.flatnonzero(turn < count)
+        i, j = first[pair[owner]], second[pair[owner]]
+        kept = changed[:, i, owner]
+        changed[:, i, owner] = changed[:, j, owner]
+        changed[:, j, owner] = kept
+    return changed
+
+
+def turned_into(
+    evaluator: Evaluator,
+    positions: np.ndarray,
+    species: np.ndarray,
+    energies: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Structures of other compositions, with as many atoms turned as it takes.
+
+    Parameters
+    ----------
+    evaluator
+        Of the problem whose composition they get; takes the flip energies that tell
+        which atoms turn.
+    positions, species, energies
+        ``(3, n, k)``, ``(n, k)`` and ``(k,)`` as they are.
+    rng
+        See :func:`transmuted`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(3, n, k)``, the atoms in the order of the problem's species.
+    """
+    target, movable = evaluator.problem.species, evaluator.problem.movable
+    elements = np.unique(target)
+    wanted = _may_turn(species, target, elements)
+    costs = flip_energies(
+        evaluator, positions, species, energies, elements, wanted, movable
+    )
+    order = transmuted(costs, species, target, rng, movable)
+    return np.take_along_axis(positions, order[None], axis=1)
+
+
+def _may_turn(
+    species: np.ndarray, target: np.ndarray, elements: np.ndarray
+) -> np.ndarray:
+    """Atoms of elements that are too many, and elements that are too few.
+
+    ``(n, elements, k)``, all that may turn into each other.
+    """
+    present = np.sum(species[:, None, :] == elements[:, None], axis=0)
+    missing = present < np.sum(target[:, None] == elements, axis=0)[:, None]
+    count = np.sum(species[:, None, :] == species[None], axis=1)
+    demand = np.sum(species[:, None, :] == target[:, None], axis=1)
+    return (count > demand)[:, None, :] & missing
+
+
+def transmuted(
+    costs: np.ndarray,
+    species: np.ndarray,
+    target: np.ndarray,
+    rng: np.random.Generator,
+    movable: np.ndarray | None = None,
+) -> np.ndarray:
+    """Which atoms of structures of other compositions become those of this one.
+
+    Atoms of elements that are too many turn into those that are too few, the cheapest
+    first, with some chance.
+
+    Parameters
+    ----------
+    costs
+        See :func:`flip_energies`, ``(n, elements, k)`` for the elements of ``target``
+        in ascending order.
+    species
+        ``(n, k)``, as they are.
+    target
+        Species that are wanted, ``(n,)``.
+    rng
+        Draws the chance.
+    movable
+        Atoms that may turn, ``(n,)``; the others must be what they shall be.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, k)``: atom i of the new structure is at the place of atom ``order[i]``.
+    """
+    n, batch = species.shape
+    elements = np.unique(target)
+    fixed = np.zeros(n, bool) if movable is None else ~movable
+    turned = np.array(species)
+    noise = rng.normal(size=costs.shape)
+    allowed = _may_turn(turned, target, elements) & ~fixed[:, None, None]
+    known = np.where(allowed & np.isfinite(costs), costs, np.nan)
+    for column in np.flatnonzero(np.sum(np.isfinite(known), axis=(0, 1)) > 1):
+        noise[..., column] *= NOISE * np.nanstd(known[..., column])
+    noisy = np.minimum(costs, np.finfo(float).max / 4) + noise
+    while np.any(allowed):
+        flat = np.where(allowed, noisy, np.inf).reshape(-1, batch)
+        atom, element = np.divmod(np.argmin(flat, axis=0), len(elements))
+        busy = np.flatnonzero(np.any(allowed, axis=(0, 1)))
+        turned[atom[busy], busy] = elements[element[busy]]
+        allowed = _may_turn(turned, target, elements) & ~fixed[:, None, None]
+    # A fixed atom is a kind of its own, and so stays where it is.
+    own = np.max(target) + 1 + np.arange(n)
+    kinds = np.where(fixed[:, None], own[:, None], turned)
+    place = np.argsort(np.where(fixed, own, target), kind="stable")
+    order = np.empty((n, batch), int)
+    order[place] = np.argsort(kinds, axis=0, kind="stable")
+    return order
