@@ -1,7 +1,8 @@
 """Requests on a calculator: one call for each structure and step.
 
 The optimizers are the same as in the kernels; only energy and gradient come from
-outside. A call that fails costs its charge and that structure, never the search.
+outside. A call that fails is tried once more nearby, then that structure is given up;
+the search goes on.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ __all__ = ["CalculatorEngine"]
 logger = logging.getLogger(__name__)
 # Failed calls in a row after which the calculator is taken to be broken.
 MOST_FAILURES = 20
+# How far from a failed call's structure the next is tried, in bond lengths.
+NEARBY = 1e-3
 
 # Positions of several structures to energy and gradient of each.
 MeasureMany = Callable[[Sequence[np.ndarray]], Iterable[tuple[float, np.ndarray]]]
@@ -105,7 +108,7 @@ class CalculatorEngine:
         if request.species is not None:
             raise RunError("a calculator is not asked for other atoms than its own")
         count = request.positions.shape[2]
-        energies, _ = self._measured(request.positions, np.arange(count))
+        energies, _, _ = self._measured(request.positions, np.arange(count), 0)
         return energies
 
     def _advance(self, request: Advance) -> SearchState:
@@ -114,7 +117,9 @@ class CalculatorEngine:
             active = np.flatnonzero(state.active)
             if active.size == 0:
                 break
-            energies, gradients = self._measured(np.asarray(state.positions), active)
+            energies, gradients, repeated = self._measured(
+                np.asarray(state.positions), active, request.spare
+            )
             with jax.enable_x64(True):
                 state = jax.tree.map(
                     np.asarray,
@@ -125,38 +130,64 @@ class CalculatorEngine:
                         state,
                     ),
                 )
+            if np.any(repeated):
+                state = state._replace(evaluations=state.evaluations + repeated)
         return state
 
     def _measured(
-        self, positions: np.ndarray, which: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Energies and gradients; ``+inf`` and zero where a call failed."""
+        self, positions: np.ndarray, which: np.ndarray, spare: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Energies and gradients; ``+inf`` and zero where a call failed.
+
+        What failed is tried once more nearby, while ``spare`` calls last; those that
+        were are counted.
+        """
         energies = np.full(positions.shape[2], np.inf)
         gradients = np.zeros_like(positions)
+        repeated = np.zeros(positions.shape[2], np.int32)
         places = [positions[..., b] for b in which]
-        if self.measure_many is not None:
-            results: Iterable[Any] = self.measure_many(places)
-        else:
-            results = (self._one(place) for place in places)
-        for b, result in zip(which, results, strict=True):
-            self.calls += 1
-            reason = self._fault(result, positions.shape[:2])
-            if reason is None:
+        failed = []
+        for b, result in zip(which, self._called(places), strict=True):
+            if self._sound(result, positions.shape[:2]):
                 energies[b], gradients[..., b] = result
-                self._in_a_row = 0
-                continue
-            self.failures += 1
-            self._in_a_row += 1
-            logger.warning(
-                "a call of the calculator failed (%s); that structure is given up",
-                reason,
+            else:
+                failed.append(b)
+        failed = failed[: int(min(spare, len(failed)))]
+        nearby = [self._nearby(positions[..., b]) for b in failed]
+        for b, result in zip(failed, self._called(nearby), strict=True):
+            repeated[b] = 1
+            if self._sound(result, positions.shape[:2]):
+                energies[b], gradients[..., b] = result
+        return energies, gradients, repeated
+
+    def _called(self, places: Sequence[np.ndarray]) -> Iterable[Any]:
+        self.calls += len(places)
+        if self.measure_many is not None:
+            return self.measure_many(places)
+        return (self._one(place) for place in places)
+
+    def _nearby(self, place: np.ndarray) -> np.ndarray:
+        """A thousandth of a bond away; the same for the same place."""
+        seed = np.frombuffer(np.ascontiguousarray(place).tobytes(), np.uint32)
+        noise = np.random.default_rng(seed).normal(size=place.shape)
+        moved = place + NEARBY * self.problem.length * noise
+        return self.problem.with_fixed(moved[..., None])[..., 0]
+
+    def _sound(self, result: Any, shape: tuple[int, ...]) -> bool:
+        """Whether a call succeeded; too many failures in a row end the search."""
+        reason = self._fault(result, shape)
+        if reason is None:
+            self._in_a_row = 0
+            return True
+        self.failures += 1
+        self._in_a_row += 1
+        logger.warning("a call of the calculator failed (%s)", reason)
+        if self._in_a_row >= MOST_FAILURES:
+            raise RunError(
+                f"{MOST_FAILURES} calls of the calculator in a row failed, the last "
+                f"with: {reason}; check the calculator"
             )
-            if self._in_a_row >= MOST_FAILURES:
-                raise RunError(
-                    f"{MOST_FAILURES} calls of the calculator in a row failed, the "
-                    f"last with: {reason}; check the calculator"
-                )
-        return energies, gradients
+        return False
 
     def _one(self, place: np.ndarray) -> Any:
         assert self.problem.measure is not None

@@ -154,17 +154,19 @@ def search_problem(
         interrupted=interrupted,
         on_charge=on_charge,
     )
-    save = None
+    save: Callable[[SearchRun], None] | None = None
     if folder is not None:
         kept = Checkpoint(Path(folder), _identity(progress, seed))
         stored = kept.load()
         if stored is not None:
             progress.restore(from_arrays(*stored))
             progress.reopen(limits)
+        kept.claim()
 
-        def save(current: SearchRun) -> None:
-            arrays, metadata = to_arrays(current.stored())
-            kept.save(arrays, metadata)
+        def keep(current: SearchRun) -> None:
+            kept.save(*to_arrays(current.stored()))
+
+        save = keep
 
     run(progress, save=save, on_round=on_round)
     return progress.result(seed=seed)

@@ -8,8 +8,9 @@ on what else is in its batch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -38,6 +39,7 @@ __all__ = ["Engine", "KernelEngine"]
 LAUNCH = {"native": 1e9, "cuda": 1e10, "scan": 5e7}
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Carries out requests, several at once.
 
@@ -45,12 +47,19 @@ class Engine(Protocol):
     :class:`~ase_l2h.search.evaluator.Evaluator`; ``backend`` says what ran.
     """
 
-    launch: float
+    @property
+    def launch(self) -> float:
+        """The most work of one request."""
+        ...
 
     @property
-    def backend(self) -> str: ...
+    def backend(self) -> str:
+        """What ran most evaluations."""
+        ...
 
-    def execute(self, requests: Sequence[Request]) -> list[Any]: ...
+    def execute(self, requests: Sequence[Request]) -> list[Any]:
+        """The answers, in order."""
+        ...
 
 
 class KernelEngine:
@@ -120,13 +129,8 @@ class KernelEngine:
             if np.ndim(leaf) == 0
         )
         dtype = np.asarray(state.positions).dtype.str
-        return (
-            "advance",
-            n,
-            self._value(request.optimizer),
-            request.n_steps,
-            dtype,
-        ) + (clocks)
+        value = self._value(request.optimizer)
+        return ("advance", n, value, request.n_steps, dtype, *clocks)
 
     def _value(self, optimizer: Any) -> Any:
         """What two equal optimizers have in common."""
@@ -238,7 +242,7 @@ class KernelEngine:
             self.potential, system, positions.astype(np.float32), backend=asked
         )
         edges = np.cumsum([0, *counts])
-        return [values[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [values[a:b] for a, b in pairwise(edges)]
 
     def _spread(self, requests: Sequence[Spread]) -> list[np.ndarray]:
         counts = [r.positions.shape[2] for r in requests]
@@ -246,7 +250,7 @@ class KernelEngine:
         system = self._system([r.problem for r in requests], counts)
         apart = spread(system, positions)
         edges = np.cumsum([0, *counts])
-        return [apart[..., a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [apart[..., a:b] for a, b in pairwise(edges)]
 
     def _decorated(self, problem: Problem, species: np.ndarray) -> System:
         """A problem's system with the atoms of each structure replaced."""
@@ -267,7 +271,7 @@ def _parts(state: SearchState, counts: Sequence[int]) -> list[SearchState]:
     edges = np.cumsum([0, *counts])
     return [
         jax.tree.map(lambda x, a=a, b=b: x[..., a:b] if np.ndim(x) else x, state)
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        for a, b in pairwise(edges)
     ]
 
 

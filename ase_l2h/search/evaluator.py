@@ -49,7 +49,7 @@ SINGLE = 4 * float(np.finfo(np.float32).eps)
 LOOSE_ENERGY = 1e-3
 # Of the limit, kept for relaxing the best in the end, and the most of it.
 RESERVE = 0.1
-MOST_RESERVE = 200
+MOST_RESERVE = 100
 
 
 class Stopped(Exception):
@@ -74,12 +74,16 @@ class Begin(NamedTuple):
 
 
 class Advance(NamedTuple):
-    """At most ``n_steps`` evaluations for each active structure of ``state``."""
+    """At most ``n_steps`` evaluations for each active structure of ``state``.
+
+    ``spare`` more may be charged where a call has to be repeated.
+    """
 
     problem: Problem
     optimizer: Optimizer
     state: SearchState
     n_steps: int
+    spare: float = 0
 
 
 class Spread(NamedTuple):
@@ -131,7 +135,9 @@ class Relaxed(NamedTuple):
 
 def joined(parts: list[Relaxed]) -> Relaxed:
     """Several batches as one."""
-    return Relaxed(*(np.concatenate(arrays, axis=-1) for arrays in zip(*parts)))
+    return Relaxed(
+        *(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
+    )
 
 
 def random_keys(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -220,7 +226,7 @@ class Evaluator:
         return self.ledger.charged
 
     @property
-    def left(self) -> float:
+    def left(self) -> int | float:
         """Evaluations that may still be spent, ``inf`` without a limit."""
         return self._limit - self._reserve - self.ledger.charged
 
@@ -231,7 +237,8 @@ class Evaluator:
         """
         if self._interrupted():
             raise Stopped("interrupted", state)
-        if time.monotonic() > self._deadline:
+        # Not before there is something to return.
+        if self.ledger.charged and time.monotonic() > self._deadline:
             raise Stopped("time", state)
         if self.left < needed:
             raise Stopped("evaluations", state)
@@ -247,7 +254,8 @@ class Evaluator:
         if not np.isfinite(energy) or (ledger.relaxed and not relaxed):
             return
         if energy < ledger.energy or (relaxed and not ledger.relaxed):
-            ledger.energy, ledger.positions = float(energy), np.array(positions)
+            fixed = self.problem.with_fixed(np.array(positions, float)[..., None])
+            ledger.energy, ledger.positions = float(energy), fixed[..., 0]
             ledger.relaxed = relaxed
             if relaxed:
                 ledger.course.append((ledger.charged, ledger.energy))
@@ -272,7 +280,8 @@ class Evaluator:
         """Structures ``(3, n, batch)`` whose atoms no longer overlap; costs nothing."""
         if positions.shape[2] == 0:
             return positions
-        return self._submit(Spread(self.problem, positions))
+        apart = self._submit(Spread(self.problem, positions))
+        return self.problem.with_fixed(np.asarray(apart, float))
 
     def resumed(
         self, optimizer: Optimizer, rollout: SearchState | list[np.ndarray]
@@ -297,7 +306,10 @@ class Evaluator:
             taken = int(min(n_steps, self.left // active))
             taken = min(taken, max(1, self._launch // active))
             before = int(np.sum(state.evaluations))
-            state = self._submit(Advance(self.problem, optimizer, state, taken))
+            spare = self.left - taken * active
+            state = self._submit(
+                Advance(self.problem, optimizer, state, taken, spare)
+            )
             self._charge(int(np.sum(state.evaluations)) - before)
             n_steps -= taken
         return state
@@ -336,7 +348,7 @@ class Evaluator:
             optimizer = RuleOptimizer(Lbfgs(), fmax=fmax)
         state = self.begin(optimizer, positions, _no_keys(positions))
         state = self.advanced(optimizer, state, limit)
-        relaxed = self._outcome(state, positions)
+        relaxed = self._outcome(state)
         self._look_closer(relaxed)
         return relaxed
 
@@ -357,25 +369,18 @@ class Evaluator:
             float(energy[lowest]), np.asarray(state.best_positions)[..., lowest], False
         )
 
-    def _outcome(self, state: SearchState, start: np.ndarray) -> Relaxed:
+    def _outcome(self, state: SearchState) -> Relaxed:
         """Where a relaxation ended: its last point, or its lowest."""
         active = np.asarray(state.active)
         positions = np.where(active, state.best_positions, state.positions)
         energy = np.where(active, state.best_energy, state.energy).astype(float)
-        positions = self.with_fixed(positions.astype(float), start)
+        positions = self.problem.with_fixed(positions.astype(float))
         finite = np.isfinite(energy)
         return Relaxed(
             positions,
             np.where(finite, energy, np.inf),
             finite & ~active,
             np.asarray(state.evaluations),
-        )
-
-    def with_fixed(self, positions: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Fixed coordinates as they were, not as single precision rounds them."""
-        free = self.problem.free
-        return (
-            positions if free is None else np.where(free[..., None], positions, start)
         )
 
     def _look_closer(self, relaxed: Relaxed) -> None:
@@ -396,7 +401,7 @@ class Evaluator:
             return Relaxed.none(self.problem.n_atoms)
         state = self.begin(self._tight, positions, _no_keys(positions), double=True)
         state = self.advanced(self._tight, state, POLISH_STEPS)
-        relaxed = self._outcome(state, positions)
+        relaxed = self._outcome(state)
         if relaxed.energy.size and np.any(np.isfinite(relaxed.energy)):
             lowest = int(np.argmin(relaxed.energy))
             self.note(relaxed.energy[lowest], relaxed.positions[..., lowest])
@@ -426,23 +431,21 @@ class Evaluator:
             last[..., index] = state.positions
             lowest[..., index] = state.best_positions
             spent[index] = state.evaluations
-        last, lowest = (self.with_fixed(x, positions) for x in (last, lowest))
+        last, lowest = (self.problem.with_fixed(x) for x in (last, lowest))
         both = self.relax(np.concatenate([last, lowest], axis=-1))
         a, b = both.take(slice(0, count)), both.take(slice(count, None))
         lower = b.energy < a.energy
         chosen = Relaxed(*(np.where(lower, y, x) for x, y in zip(a, b, strict=True)))
         return chosen._replace(evaluations=spent + a.evaluations + b.evaluations)
 
-    def settle(
-        self, state: SearchState, start: np.ndarray, last: bool = True
-    ) -> Relaxed:
+    def settle(self, state: SearchState, last: bool = True) -> Relaxed:
         """Relax where rollouts ended to the last digits, or their lowest points.
 
         The last point is relaxed; where the rollout had been below the result, its
         lowest point is, too. ``last=False``: the lowest point only.
         """
         spent = np.asarray(state.evaluations)
-        exact = lambda x: self.with_fixed(np.asarray(x, float), start)
+        exact = lambda x: self.problem.with_fixed(np.asarray(x, float))
         lowest = np.asarray(state.best_energy, float)
         if not last:
             relaxed = self.polish(exact(state.best_positions))
@@ -468,7 +471,7 @@ class Evaluator:
         settings = self.aimed(settings)
         state = self.begin(settings, positions, keys)
         state = self.advanced(settings, state, n_steps)
-        return self.hopped(state, positions)
+        return self.hopped(state)
 
     def aimed(self, settings: BasinHopping) -> BasinHopping:
         """The same with this search's target, which chains stop at."""
@@ -476,9 +479,9 @@ class Evaluator:
             return settings
         return settings.towards(self.target_energy, self.problem.system)
 
-    def hopped(self, state: SearchState, start: np.ndarray) -> Relaxed:
+    def hopped(self, state: SearchState) -> Relaxed:
         """The lowest points of chains, and a closer look where one met the target."""
-        positions = self.with_fixed(np.asarray(state.best_positions, float), start)
+        positions = self.problem.with_fixed(np.asarray(state.best_positions, float))
         energy = np.asarray(state.best_energy, float)
         finite = np.isfinite(energy)
         energy = np.where(finite, energy, np.inf)

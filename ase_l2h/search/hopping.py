@@ -16,8 +16,8 @@ from ase_l2h.search.starting import first_structures
 
 __all__ = ["Hopping"]
 
-# Evaluations of a chain in one round.
-BLOCK = 2000
+# Evaluations of a chain in one round; fewer where each is a call of a calculator.
+BLOCK, CALLS = 2000, 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,6 @@ class Hopping:
         return {
             "seed": list(seed),
             "steps": 0,
-            "starts": None,
             "rollouts": None,
             "polished": np.full(self.width, np.inf),
             "energies": np.full(self.width, np.inf),
@@ -78,17 +77,16 @@ class Hopping:
         state = dict(state)
         if state["rollouts"] is None:
             rng = np.random.default_rng(state["seed"])
-            state["starts"] = first_structures(evaluator, rng, self.width)
-            keys = random_keys(rng, self.width)
-            rollout = evaluator.begin(settings, state["starts"], keys)
+            starts = first_structures(evaluator, rng, self.width)
+            rollout = evaluator.begin(settings, starts, random_keys(rng, self.width))
         else:
             rollout = evaluator.resumed(settings, state["rollouts"][0])
-        taken = BLOCK
+        taken = BLOCK if evaluator.problem.measure is None else CALLS
         if self.n_steps is not None:
             taken = min(taken, self.n_steps - state["steps"])
         before = np.array(rollout.evaluations)
         rollout = evaluator.advanced(settings, rollout, taken)
-        evaluator.hopped(rollout, state["starts"])
+        evaluator.hopped(rollout)
         state["steps"] += taken
         state["rollouts"] = [rollout]
         spent = np.asarray(rollout.evaluations) - before
@@ -104,7 +102,7 @@ class Hopping:
         state["polished"] = np.minimum(lowest, state["polished"])
         if fell.size:
             best = np.asarray(rollout.best_positions, float)[..., fell]
-            best = evaluator.with_fixed(best, state["starts"][..., fell])
+            best = evaluator.problem.with_fixed(best)
             relaxed = evaluator.polish(best)
             evaluations[fell] += relaxed.evaluations
             for name, new in (

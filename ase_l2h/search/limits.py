@@ -32,8 +32,8 @@ class Limits:
     """
 
     evaluations: int | None = None
-    seconds: float | None = None
-    target_energy: float | None = None
+    seconds: int | float | None = None
+    target_energy: int | float | None = None
 
     def __post_init__(self) -> None:
         count = self.evaluations

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,12 +27,13 @@ CHECKPOINT_SECONDS = 2.0
 
 
 class Found(NamedTuple):
-    """Relaxed structures of a search: ``energies`` ``(k,)``, ``positions`` ``(3, n, k)``."""
+    """Relaxed structures: ``energies`` ``(k,)``, ``positions`` ``(3, n, k)``."""
 
     energies: np.ndarray
     positions: np.ndarray
 
 
+@runtime_checkable
 class Method(Protocol):
     """Decides which structures of a search are stepped next.
 
@@ -41,7 +42,10 @@ class Method(Protocol):
     one is left as it was, so that a round that is cut short never was.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """For tables."""
+        ...
 
     def refuse(self, problem: Problem) -> str | None:
         """Why this method cannot search a problem; None where it can."""

@@ -61,7 +61,6 @@ class Multistart:
             "seed": list(seed),
             "next": 0,
             "steps": 0,
-            "starts": None,
             "rollouts": None,
             "energies": np.zeros(0),
             "positions": np.zeros((3, problem.n_atoms, 0)),
@@ -102,7 +101,6 @@ class Multistart:
         optimizers = [RuleOptimizer(self.rules[k]) for k in turn]
         if state["rollouts"] is None:
             starts, keys = self._drawn(state, evaluator, count)
-            state["starts"] = starts
             states = [
                 evaluator.begin(optimizer, starts[..., index], keys[:, index])
                 for optimizer, index in zip(optimizers, members, strict=True)
@@ -123,9 +121,7 @@ class Multistart:
         state["steps"] += taken
         if state["steps"] < self.n_steps:
             return state | {"rollouts": states}
-        starts, relaxed = state["starts"], []
-        for rollout, index in zip(states, members, strict=True):
-            relaxed.append(evaluator.settle(rollout, starts[..., index]))
+        relaxed = [evaluator.settle(rollout) for rollout in states]
         order = np.argsort(np.concatenate(members), kind="stable")
         names = ("positions", "energy", "converged", "evaluations")
         joined = [
@@ -159,7 +155,6 @@ class Multistart:
             | {
                 "next": state["next"] + count,
                 "steps": 0,
-                "starts": None,
                 "rollouts": None,
             }
         )

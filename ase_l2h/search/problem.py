@@ -58,7 +58,8 @@ class Problem:
 
     potential: Potential | None
     system: System
-    given: np.ndarray | None = None
+    # None becomes no structure at all.
+    given: np.ndarray = None  # type: ignore[assignment]
     name: str = "structure"
     symbols: tuple[str, ...] = ()
     reference: float | None = None
@@ -71,7 +72,8 @@ class Problem:
         if (self.potential is None) == (self.measure is None):
             raise InputError("a problem takes a potential or a calculator, one of them")
         given = self.given
-        given = np.zeros((3, self.n_atoms, 0)) if given is None else given
+        if given is None:
+            given = np.zeros((3, self.n_atoms, 0))
         given = np.array(given, dtype=np.float64)
         if given.ndim == 2:
             given = given[..., None]
@@ -82,6 +84,8 @@ class Problem:
             )
         if not np.all(np.isfinite(given)):
             raise InputError("a given structure contains non-finite positions")
+        if self.system.free is not None:
+            _check_fixed(given, np.asarray(self.system.free))
         if self.system.recentred:
             given = given - np.mean(given, axis=1, keepdims=True)
         given.flags.writeable = False
@@ -112,8 +116,8 @@ class Problem:
         energy: Callable[..., Any],
         numbers: Sequence[int],
         *,
-        length_scale: float,
-        energy_scale: float,
+        length_scale: int | float,
+        energy_scale: int | float,
         parameters: dict[str, Any] | None = None,
         cell: np.ndarray | None = None,
         cutoff: float = float("inf"),
@@ -154,10 +158,11 @@ class Problem:
             raise InputError("numbers must be one atomic number for each atom")
         _, species = np.unique(kinds.astype(int), return_inverse=True)
         for label, scale in (("length", length_scale), ("energy", energy_scale)):
-            if not (np.isscalar(scale) and 0 < float(scale) < np.inf):
+            if np.ndim(scale) or not 0 < scale < np.inf:
                 raise InputError(f"{label}_scale is {scale}; give a positive number")
+        structures = np.zeros((3, len(kinds), 0))
         if given is not None:
-            given = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
+            structures = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
         return cls(
             FunctionPotential(energy, parameters, cutoff=cutoff),
             make_system(
@@ -168,7 +173,7 @@ class Problem:
                 length_scale=float(length_scale),
                 energy_scale=float(energy_scale),
             ),
-            given=given,
+            given=structures,
             name=name,
             reference=reference,
         )
@@ -219,7 +224,16 @@ class Problem:
     def movable(self) -> np.ndarray:
         """Atoms of which all coordinates may move, mask ``(n,)``."""
         free = self.free
-        return np.ones(self.n_atoms, bool) if free is None else free.all(axis=0)
+        if free is None:
+            return np.ones(self.n_atoms, bool)
+        return np.asarray(free.all(axis=0))
+
+    def with_fixed(self, positions: np.ndarray) -> np.ndarray:
+        """Positions ``(3, n, batch)`` with fixed coordinates exactly where they are."""
+        free = self.free
+        if free is None:
+            return positions
+        return np.where(free[..., None], positions, self.given[..., :1])
 
     def fingerprint(self) -> dict[str, Any]:
         """What results depend on, JSON-able: two searches can be told apart by it."""
@@ -235,3 +249,17 @@ class Problem:
             "numbers_sha256": digest.hexdigest()[:16],
             "identity": self.identity,
         }
+
+
+def _check_fixed(given: np.ndarray, free: np.ndarray) -> None:
+    """Refuse fixed coordinates of which nobody has told where they are."""
+    if given.shape[2] == 0:
+        raise InputError(
+            "some coordinates are fixed, and no structure tells where; give one"
+        )
+    fixed = given[~free]
+    if not np.array_equal(fixed, np.repeat(fixed[:, :1], fixed.shape[1], axis=1)):
+        raise InputError(
+            "the given structures differ in fixed coordinates; give structures that "
+            "agree there"
+        )

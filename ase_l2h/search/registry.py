@@ -142,9 +142,7 @@ def make_method(
     for label, count in (("steps", steps), ("starts", starts), ("width", width)):
         if count is not None and not 1 <= count <= 10_000_000:
             raise InputError(f"{label} is {count}; give 1 to 10000000")
-    loaded = weights
-    if not isinstance(weights, Weights):
-        loaded = method_weights(name, weights)
+    loaded = weights if isinstance(weights, Weights) else method_weights(name, weights)
     calls = problem.measure is not None
     if width is None:
         width = 1 if calls else WIDTH

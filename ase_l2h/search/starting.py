@@ -26,11 +26,9 @@ def _above(evaluator: Evaluator, rng: np.random.Generator, count: int) -> np.nda
     """Given structures whose free atoms are somewhere else."""
     problem = evaluator.problem
     given = problem.given
-    free = problem.free
-    assert free is not None
     base = given[..., rng.integers(given.shape[2], size=count)]
     moved = base + rng.normal(scale=problem.length, size=base.shape)
-    return np.where(free[..., None], moved, base)
+    return problem.with_fixed(moved)
 
 
 def first_structures(

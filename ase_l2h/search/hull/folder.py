@@ -1,161 +1,98 @@
-"""The folder of a hull search: who it belongs to, its state, its record.
-
-``run.json`` says which search it is, ``state.safetensors`` holds the pools after the
-last round, and ``progress.jsonl`` a line per round. Each is whole or not there.
-"""
+"""The folder of a hull search, and what its processes tell each other."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ase_l2h._internal.files import write_atomically
-from ase_l2h.search.population.evaluator import Candidate
+from ase_l2h._internal.checkpoint import Checkpoint, load_jointly
+from ase_l2h._internal.processes import is_first_process, joint
+from ase_l2h.errors import InputError
+from ase_l2h.search.stored import from_arrays, to_arrays
 
-__all__ = [
-    "FORMAT",
-    "STATE",
-    "FolderError",
-    "append_line",
-    "open_folder",
-    "parse_state",
-    "write_state",
-]
+__all__ = ["HullFolder"]
 
-IDENTITY, STATE, PROGRESS = "run.json", "state.safetensors", "progress.jsonl"
-# Written from the state once a search has ended.
-RESULT = "hull.csv"
-FORMAT = "ase_l2h-hull-run-1"
-NUMBERS = ("rounds", "quiet", "budget", "seconds")
+Entries = dict[int, dict[str, Any]]
 
 
-class FolderError(RuntimeError):
-    """What was found cannot be kept; nothing that was kept before is lost."""
+class HullFolder:
+    """Where a hull search is kept; nothing is kept without a folder.
 
+    Under ``jax.distributed`` every process has one and calls the same methods; the
+    first alone reads and writes.
 
-def open_folder(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """The state in a folder; None for a new one, which is made.
+    Parameters
+    ----------
+    folder
+        None keeps nothing.
+    identity
+        What the folder and a search must have in common.
+    arguments
+        What else all processes must have been started with alike.
 
     Raises
     ------
-    ValueError
-        When it belongs to another search, is damaged, or cannot be written.
+    InputError
+        When processes were started with different arguments.
     """
-    path = folder / IDENTITY
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; give the name of a folder")
-    if path.exists():
-        try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            wrong = sorted(k for k in identity if known.get(k) != identity[k])
-        except (OSError, ValueError, AttributeError) as error:
-            raise ValueError(
-                f"{path} is damaged ({error}); search in another folder"
-            ) from error
-        if wrong:
-            raise ValueError(
-                f"{folder} holds another search, with other {', '.join(wrong)}; search "
-                "in another folder, or with the same arguments"
+
+    def __init__(
+        self, folder: Path | None, identity: Mapping[str, Any], arguments: Sequence[Any]
+    ) -> None:
+        wanted = json.dumps([identity, arguments, str(folder)])
+        digest = hashlib.sha256(wanted.encode()).digest()
+        if len(set(joint(lambda: digest, bytes)[1])) > 1:
+            raise InputError(
+                "the processes were started with different arguments; give all the same"
             )
-        # Found out now, not after the first round.
-        _write_identity(path, path.read_bytes())
-        state = read_state(folder / STATE)
-        if state is None and (folder / RESULT).exists():
-            raise ValueError(
-                f"{folder} holds results, but {STATE} is missing; search in another "
-                "folder"
-            )
-        return state
-    if folder.exists() and any(
-        not entry.name.endswith(".partial") for entry in folder.iterdir()
-    ):
-        raise ValueError(
-            f"{folder} is not empty and holds no hull search; choose another folder"
-        )
-    _write_identity(path, (json.dumps(identity, indent=2) + "\n").encode())
-    return None
+        self._kept = None if folder is None else Checkpoint(folder, identity)
 
+    def load(self) -> dict[str, Any] | None:
+        """What the folder holds, the same for every process; None for a new one.
 
-def _write_identity(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write in the folder {path.parent} ({error.strerror}); make room "
-            "or choose another one"
-        ) from error
+        Raises
+        ------
+        InputError
+            When it holds another search or damaged files, or cannot be written.
+        """
+        kept = self._kept
+        if kept is None:
+            return None
+        stored = load_jointly(kept)
+        joint(lambda: kept.claim() if is_first_process() else None)
+        return None if stored is None else from_arrays(*stored)
 
+    def save(self, state: Mapping[str, Any], line: Mapping[str, Any]) -> None:
+        """Replace the state and add a line of progress.
 
-def write_state(
-    folder: Path,
-    entries: Sequence[Candidate],
-    charged: np.ndarray,
-    numbers: dict[str, Any],
-) -> None:
-    """Replace the state by these structures, charges and numbers."""
-    arrays = {
-        "energies": np.array([e.energy for e in entries]),
-        "species": np.stack([e.species for e in entries]).astype(np.int8),
-        "positions": np.ascontiguousarray(np.stack([e.positions for e in entries])),
-        "charged": np.asarray(charged, np.int64),
-    }
-    write_atomically(folder / STATE, save(arrays, {"hull": json.dumps(numbers)}))
+        Raises
+        ------
+        CheckpointError
+            When that cannot be written.
+        """
+        if self._kept is not None and is_first_process():
+            arrays, metadata = to_arrays(dict(state))
+            self._kept.save(arrays, metadata, line)
 
+    @staticmethod
+    def packed_entries(entries: Entries) -> bytes:
+        """States of compositions as bytes."""
+        arrays, metadata = to_arrays({str(m): e for m, e in entries.items()})
+        return save(arrays, {"state": json.dumps(metadata)})
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """Stored pools; None where the search was killed before its first round ended."""
-    if not path.exists():
-        return None
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(
-            f"{path} cannot be read ({error.strerror}); search in another folder"
-        ) from error
-    return parse_state(content, path)
-
-
-def parse_state(content: bytes, path: Path) -> dict[str, Any]:
-    """What :func:`write_state` wrote, from its bytes.
-
-    Raises
-    ------
-    ValueError
-        When it is damaged.
-    """
-    try:
-        arrays = load(content)
-        # The header is JSON after its length in eight bytes.
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        state = json.loads(header["__metadata__"]["hull"])
-        state = {name: state[name] for name in NUMBERS}
-        state["candidates"] = [
-            Candidate(float(energy), species.astype(int), positions)
-            for energy, species, positions in zip(
-                arrays["energies"], arrays["species"], arrays["positions"], strict=True
-            )
-        ]
-        return state | {"charged": arrays["charged"].astype(np.int64)}
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); search in another folder"
-        ) from error
-
-
-def append_line(folder: Path, line: dict[str, Any], rounds: int) -> None:
-    """Line ``rounds`` of the record; what a killed run wrote after its state goes."""
-    path = folder / PROGRESS
-    kept = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    text = json.dumps(line) + "\n"
-    if len(kept) == rounds - 1 and (not kept or kept[-1].endswith(b"\n")):
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(text)
-    else:
-        write_atomically(path, b"".join(kept[: rounds - 1]) + text.encode())
+    @staticmethod
+    def unpacked(messages: Sequence[bytes]) -> Entries:
+        """The entries of all processes."""
+        together: Entries = {}
+        for message in messages:
+            length = int.from_bytes(message[:8], "little")
+            header = json.loads(message[8 : 8 + length])
+            metadata = json.loads(header["__metadata__"]["state"])
+            entries = from_arrays(load(message), metadata)
+            together |= {int(m): entry for m, entry in entries.items()}
+        return together

@@ -2,14 +2,15 @@
 
     result = find_hull("AgAu", 38, folder="AgAu38")
 
-The folder keeps everything that was found, round by round, each file whole or not at
-all. A search that was interrupted or killed continues there to the same result.
+Every composition is one search of the population method; after every round neighbours
+in composition show each other their lowest structures. The folder keeps all that was
+found, each file whole or not at all: a search that was interrupted or killed continues
+there to the same result.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import time
@@ -21,44 +22,74 @@ import jax
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.cluster import Decahedron, Icosahedron, Octahedron
 
-from ase_l2h._internal.processes import is_first_process, joint, local_devices
-from ase_l2h.rollout.batch import Device
-from ase_l2h.search.hull.folder import (
-    FORMAT,
-    STATE,
-    FolderError,
-    append_line,
-    open_folder,
-    parse_state,
-    write_state,
-)
+from ase_l2h._internal.processes import joint
+from ase_l2h.errors import InputError
+from ase_l2h.search.engine import KernelEngine
+from ase_l2h.search.evaluator import Ledger
+from ase_l2h.search.hull.folder import HullFolder
+from ase_l2h.search.hull.neighbours import visitors_of
 from ase_l2h.search.hull.system import HullSystem, hull_system
-from ase_l2h.search.population.evaluator import Candidate
-from ase_l2h.search.population.rounds import (
-    METHODS,
-    CompositionSearch,
-    HullSettings,
-    exchanged,
-)
+from ase_l2h.search.limits import Limits, checked_seed
+from ase_l2h.search.method import SearchRun, State
+from ase_l2h.search.names import POPULATIONS
+from ase_l2h.search.population.method import Population, make_population
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = [
     "DEFAULT_BUDGET",
-    "DEFAULT_WEIGHTS",
-    "METHODS",
-    "FolderError",
     "HullResult",
     "HullSearch",
+    "HullSettings",
     "find_hull",
 ]
 
-# Optimizers of different taste: some place the elements, others know more packings.
-DEFAULT_WEIGHTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
 DEFAULT_BUDGET = 1_000_000
-# Lattice constant of an fcc crystal with nearest neighbours 1 apart.
-SQRT2 = 2**0.5
+# Learned hops of a composition in a full round: the compositions share the lanes.
+WIDTH = 16
+# Rounds without a lower energy anywhere after which a search is settled.
+PATIENCE = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class HullSettings:
+    """What the result of a hull search depends on.
+
+    Parameters
+    ----------
+    compositions
+        Numbers of atoms of species 1 to search.
+    method
+        ``"population"``, ``"population-fresh"`` or ``"population-plain"``.
+    budget
+        Charged evaluations per composition. Never exceeded.
+    patience
+        Rounds without a lower energy anywhere after which the search ends.
+    seed
+        Everything random follows from it.
+    width
+        Learned hops per composition and round.
+    """
+
+    compositions: tuple[int, ...]
+    method: str = "population"
+    budget: int = DEFAULT_BUDGET
+    patience: int = PATIENCE
+    seed: int = 0
+    width: int = WIDTH
+
+    def __post_init__(self) -> None:
+        if self.method not in POPULATIONS:
+            raise InputError(
+                f"no method named '{self.method}' for hulls; choose one of "
+                f"{', '.join(POPULATIONS)}"
+            )
+        if not self.compositions:
+            raise InputError("no composition is asked for; give one or more")
+        for name in ("budget", "patience", "width"):
+            if not 1 <= getattr(self, name) <= 10**12:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 to 10^12")
+        checked_seed(self.seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,17 +137,19 @@ class HullSearch:
     settings
         How.
     weights
-        The learned optimizer's; None with method ``"bh"``.
+        The learned optimizer's; None with ``"population-plain"``.
     folder
         Where to keep what is found; nothing is kept when None.
     update
         Add ``settings.budget`` to that of the search in the folder.
-    devices
-        JAX devices of this process that share the work; the default one when None.
+    backend
+        See :class:`~ase_l2h.search.engine.KernelEngine`.
+    interrupted
+        Asked before every evaluation whether to stop.
 
     Raises
     ------
-    ValueError
+    InputError
         When the folder holds another search or damaged files, or cannot be written.
     """
 
@@ -128,32 +161,48 @@ class HullSearch:
         folder: Path | None = None,
         *,
         update: bool = False,
-        devices: Sequence[Device] | None = None,
+        backend: str = "auto",
+        interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.system, self.weights, self.folder = system, weights, folder
-        self.seconds = 0.0
-        self._begun = time.monotonic()
-        state = self._opened(self._identity(settings), settings.budget, update)
-        if state is not None:
-            budget = max(state["budget"], settings.budget)
-            if update:
-                budget = state["budget"] + settings.budget
-            settings = dataclasses.replace(settings, budget=budget)
-            self.seconds = state["seconds"]
-        self.settings = settings
-        processes = jax.process_count()
-        self.search = CompositionSearch(
-            system.potential,
-            system.n_atoms,
-            settings,
+        self.system, self.weights = system, weights
+        self.method: Population = make_population(
+            settings.method,
+            system.problem(settings.compositions[-1]),
             weights,
-            templates=ordered_packings(system.n_atoms),
-            share=(jax.process_index(), processes),
-            exchange=exchanged if processes > 1 else None,
-            devices=devices,
+            width=settings.width,
+            patience=None,
         )
-        if state is not None:
-            self._restore(state, update)
+        identity = self._identity(settings)
+        self.folder = HullFolder(folder, identity, [settings.budget, update])
+        stored = self.folder.load()
+        if stored is not None:
+            budget = max(stored["budget"], settings.budget)
+            if update:
+                budget = stored["budget"] + settings.budget
+            settings = dataclasses.replace(settings, budget=budget)
+        self.settings = settings
+        self.quiet, self.seconds = 0, 0.0
+        self.rounds = 0
+        share, processes = jax.process_index(), jax.process_count()
+        # Of all processes, by composition: state, ledger, why it stopped.
+        self.known: dict[int, dict[str, Any]] = {}
+        self.own = settings.compositions[share::processes]
+        self.run = self._run(backend, interrupted)
+        if stored is not None:
+            self._restore(stored, update)
+
+    def _run(self, backend: str, interrupted: Callable[[], bool]) -> SearchRun | None:
+        if not self.own:
+            return None
+        problems = [self.system.problem(m) for m in self.own]
+        return SearchRun(
+            self.method,
+            problems,
+            [(self.settings.seed, m) for m in self.own],
+            Limits(evaluations=self.settings.budget),
+            KernelEngine(self.system.potential, backend),
+            interrupted=interrupted,
+        )
 
     def _identity(self, settings: HullSettings) -> dict[str, Any]:
         """What a folder and a search must have in common."""
@@ -162,7 +211,7 @@ class HullSearch:
         potential = self.system.potential
         leaves = [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(potential)]
         return {
-            "format": FORMAT,
+            "kind": "hull",
             "system": self.system.name,
             "n": self.system.n_atoms,
             "parameters": self.system.parameters,
@@ -172,135 +221,152 @@ class HullSearch:
             **json.loads(json.dumps(chosen)),
         }
 
-    def _opened(
-        self, identity: dict[str, Any], budget: int, update: bool
-    ) -> dict[str, Any] | None:
-        """What the folder holds, the same for every process."""
-        wanted = json.dumps([identity, budget, update, str(self.folder)])
-        digest = hashlib.sha256(wanted.encode()).digest()
-        if len(set(joint(lambda: digest, bytes)[1])) > 1:
-            raise ValueError(
-                "the processes were started with different arguments; give all the same"
-            )
-        folder = self.folder
-        if folder is None:
-            return None
-        path = folder / STATE
-        state, messages = joint(
-            lambda: open_folder(folder, identity) if is_first_process() else None,
-            lambda state: b"" if state is None else path.read_bytes(),
+    def _restore(self, stored: dict[str, Any], update: bool) -> None:
+        self.rounds, self.seconds = stored["rounds"], stored["seconds"]
+        self.quiet = 0 if update else stored["quiet"]
+        self.known = {int(m): entry for m, entry in stored["compositions"].items()}
+        if self.run is None:
+            return
+        self.run.restore(
+            {
+                "rounds": self.rounds,
+                "seconds": self.seconds,
+                "searches": [self.known[m] for m in self.own],
+            }
         )
-        if is_first_process() or not messages[0]:
-            return state
-        return parse_state(messages[0], path)
+        self.run.reopen(self.run.limits)
 
-    def _restore(self, state: dict[str, Any], update: bool) -> None:
-        search = self.search
-        length = search.decorator.units(0)[0]
-        for candidate in state["candidates"]:
-            search.pools[candidate.composition()].add(candidate, length)
-        search.charged = state["charged"]
-        search.rounds, search.quiet = state["rounds"], state["quiet"]
-        if update:
-            search.quiet = 0
+    @property
+    def finished(self) -> str | None:
+        """Why there is nothing left to do: ``"budget"``, ``"settled"`` or None."""
+        if self.rounds == 0:
+            return None
+        if all(entry["stopped"] is not None for entry in self.known.values()):
+            return "budget"
+        return "settled" if self.quiet >= self.settings.patience else None
 
-    def advance(self) -> int:
+    def charged(self) -> dict[int, int]:
+        """Charged evaluations by number of atoms of species 1."""
+        found = {m: entry["ledger"]["charged"] for m, entry in self.known.items()}
+        if self.run is not None:
+            for m, search in zip(self.own, self.run.searches, strict=True):
+                found[m] = search.present.charged
+        return {m: found.get(m, 0) for m in self.settings.compositions}
+
+    def advance(self, seconds: float = math.inf) -> int:
         """One round, then everything to the folder; how many compositions fell.
 
         Raises
         ------
-        FolderError
+        CheckpointError
             When the folder cannot be written.
         """
-        fallen = self.search.advance()
-        now = time.monotonic()
-        self.seconds += now - self._begun
-        self._begun = now
+        begun = time.monotonic()
+        before = self._energies()
+        entries, messages = joint(
+            lambda: self._round(seconds), self.folder.packed_entries
+        )
+        self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
+        after = self._energies()
+        unit = 1e-9
+        fallen = sum(after[m] < before.get(m, math.inf) - unit for m in after)
+        self.rounds += 1
+        self.quiet = 0 if fallen else self.quiet + 1
+        self.seconds += time.monotonic() - begun
+        if any(e["stopped"] in ("interrupted", "time") for e in self.known.values()):
+            # A round that was cut short never was: the folder stays as it is.
+            return fallen
+        self._introduce()
         joint(lambda: self._save(fallen))
         return fallen
 
-    def _save(self, fallen: int) -> None:
-        if self.folder is None or not is_first_process():
+    def _round(self, seconds: float) -> dict[int, dict[str, Any]]:
+        """A round of this process's compositions; what there is of them then."""
+        if self.run is None:
+            return {}
+        self.run.advance(seconds)
+        stored = self.run.stored()["searches"]
+        for entry, search in zip(stored, self.run.searches, strict=True):
+            entry["stopped"] = search.stopped
+        return dict(zip(self.own, stored, strict=True))
+
+    def _energies(self) -> dict[int, float]:
+        return {m: entry["ledger"]["energy"] for m, entry in self.known.items()}
+
+    def _introduce(self) -> None:
+        """Show every composition its neighbours' lowest structures."""
+        if self.method.name == "population-fresh":
             return
-        search = self.search
-        entries = [e for pool in search.pools.values() for e in pool.entries]
-        numbers = {
-            "rounds": search.rounds,
-            "quiet": search.quiet,
-            "budget": self.settings.budget,
-            "seconds": round(self.seconds, 3),
-        }
-        line = {
-            "round": search.rounds,
-            "fallen": fallen,
-            "charged_evaluations": int(search.charged.sum()),
-            "energies": {
-                str(self.system.ones(m)): pool.energy
-                for m, pool in search.pools.items()
-                if pool.entries
+        pools = {m: entry["state"]["pool"] for m, entry in self.known.items()}
+        lengths = {m: self.system.problem(m).length for m in pools}
+        species = {m: self.system.species(m) for m in pools}
+        for m, entry in self.known.items():
+            rng = np.random.default_rng([self.settings.seed, self.rounds, m, 1])
+            state: State = entry["state"] | {
+                "visitors": visitors_of(m, pools, species, lengths, rng)
+            }
+            entry["state"] = state
+        if self.run is not None:
+            for m, search in zip(self.own, self.run.searches, strict=True):
+                search.state = self.known[m]["state"]
+
+    def _save(self, fallen: int) -> None:
+        self.folder.save(
+            {
+                "rounds": self.rounds,
+                "quiet": self.quiet,
+                "budget": self.settings.budget,
+                "seconds": round(self.seconds, 3),
+                "compositions": {str(m): entry for m, entry in self.known.items()},
             },
-        }
-        try:
-            # The line first: a search killed in between writes it again.
-            append_line(self.folder, line, search.rounds)
-            write_state(self.folder, entries, search.charged, numbers)
-        except OSError as error:
-            raise FolderError(
-                f"cannot write in the folder {self.folder} ({error.strerror}); make "
-                "room and run the same again, it continues after the last round kept "
-                "there"
-            ) from error
+            {
+                "round": self.rounds,
+                "fallen": fallen,
+                "charged_evaluations": sum(self.charged().values()),
+                "energies": {
+                    str(self.system.ones(m)): energy
+                    for m, energy in self._energies().items()
+                    if math.isfinite(energy)
+                },
+            },
+        )
 
     def result(self, ended: str) -> HullResult:
         """What has been found."""
-        search, structures = self.search, {}
-        for ones in self.settings.compositions:
-            best = search.best(ones)
-            if best is not None:
-                structures[self.system.ones(ones)] = self._atoms(best)
+        structures = {}
+        for m in self.settings.compositions:
+            best = self._best(m)
+            if best is not None and best.positions is not None and best.relaxed:
+                structures[self.system.ones(m)] = self._atoms(
+                    m, best.energy, best.positions
+                )
         return HullResult(
             system=self.system,
             structures=dict(sorted(structures.items())),
-            charged={
-                self.system.ones(m): int(search.charged[m])
-                for m in self.settings.compositions
-            },
-            rounds=search.rounds,
+            charged={self.system.ones(m): count for m, count in self.charged().items()},
+            rounds=self.rounds,
             ended=ended,
             seconds=self.seconds,
             settings=self._identity(self.settings)
             | {"budget": self.settings.budget, "patience": self.settings.patience},
         )
 
-    def _atoms(self, candidate: Candidate) -> Atoms:
+    def _best(self, m: int) -> Ledger | None:
+        if self.run is not None and m in self.own:
+            return self.run.searches[self.own.index(m)].present
+        return Ledger(**self.known[m]["ledger"]) if m in self.known else None
+
+    def _atoms(self, m: int, energy: float, positions: np.ndarray) -> Atoms:
         order = self.system.order
-        symbols = [order[int(s)] for s in candidate.species]
+        symbols = [order[int(s)] for s in self.system.species(m)]
         # First element first, as in the name.
         place = np.argsort(
             [s != self.system.symbols[0] for s in symbols], kind="stable"
         )
-        positions = candidate.positions.T[place]
-        atoms = Atoms([symbols[p] for p in place], positions - positions.mean(axis=0))
-        atoms.calc = SinglePointCalculator(atoms, energy=candidate.energy)
+        places = positions.T[place]
+        atoms = Atoms([symbols[p] for p in place], places - places.mean(axis=0))
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
         return atoms
-
-
-def ordered_packings(n_atoms: int) -> list[np.ndarray]:
-    """Icosahedron, decahedron and fcc octahedron with room for fragments.
-
-    Each ``(k, 3)`` with nearest neighbours about 1 apart, at least four times as many
-    atoms as asked for, built by :mod:`ase.cluster`.
-    """
-    shells = 3
-    while True:
-        pieces = [
-            Icosahedron("Au", shells, latticeconstant=SQRT2),
-            Decahedron("Au", shells + 1, shells + 1, 0, latticeconstant=SQRT2),
-            Octahedron("Au", 2 * shells, latticeconstant=SQRT2),
-        ]
-        if min(map(len, pieces)) >= 4 * n_atoms:
-            return [p.positions - p.positions.mean(axis=0) for p in pieces]
-        shells += 1
 
 
 def find_hull(
@@ -310,14 +376,15 @@ def find_hull(
     compositions: Iterable[int] | None = None,
     potential: str = "gupta",
     parameters: str | Path | None = None,
-    method: str = "hybrid",
+    method: str = "population",
     weights: str | None = None,
     budget: int = DEFAULT_BUDGET,
     max_seconds: float | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
     update: bool = False,
-    devices: int = 1,
+    backend: str = "auto",
+    interrupted: Callable[[], bool] = lambda: False,
     progress: Callable[[HullSearch, int], Any] | None = None,
 ) -> HullResult:
     """Search the lowest structures of all compositions of a two-element cluster.
@@ -334,27 +401,28 @@ def find_hull(
     potential, parameters
         See :func:`~ase_l2h.search.hull.system.hull_system`.
     method
-        ``"hybrid"``, ``"learned"`` or ``"bh"``, see
-        :class:`~ase_l2h.search.population.rounds.HullSettings`.
+        ``"population"``; ``"population-fresh"``, only what begins at random;
+        ``"population-plain"``, without learned optimizer.
     weights
         The learned optimizer's, several joined by ``+``; a portfolio when None.
     budget
-        Charged evaluations per composition. The last round may exceed it.
+        Charged evaluations per composition. Never exceeded.
     max_seconds
-        Stop after the round that passes this wall time. How far a search gets then
-        depends on the machine.
+        Stop then. How far a search gets depends on the machine.
     seed
         Everything random follows from it.
     folder
         Keep everything there, and continue what is there; nothing is kept when None.
     update
         Add ``budget`` to the search in ``folder``.
-    devices
-        How many JAX devices of this process share the work. Several processes
-        (``jax.distributed``) share the compositions; all call this alike.
+    backend
+        What runs the steps. Several processes (``jax.distributed``) share the
+        compositions; all call this alike.
+    interrupted
+        Asked before every evaluation; True ends the search with what it has.
     progress
         Called with the search and the number of compositions that fell, after every
-        round. It may raise KeyboardInterrupt to end the search.
+        round.
 
     Returns
     -------
@@ -363,57 +431,75 @@ def find_hull(
 
     Raises
     ------
-    ValueError
+    InputError
         For anything impossible; one sentence says what to do, and nothing is lost.
-    FolderError
+    CheckpointError
         When the folder cannot be written any more.
     """
     listed = None if compositions is None else list(compositions)
-
-    def prepared() -> tuple[HullSystem, HullSettings, Weights | None]:
-        chosen = system
-        if isinstance(chosen, str):
-            if n_atoms is None:
-                raise ValueError("the number of atoms is missing; give n_atoms")
-            chosen = hull_system(
-                chosen, n_atoms, potential=potential, parameters=parameters
-            )
-        settings = HullSettings(
-            compositions=chosen.species_counts(listed),
-            method=method,
-            budget=budget,
-            seed=seed,
+    Limits(seconds=max_seconds)
+    prepared = joint(
+        lambda: _prepared(
+            system,
+            n_atoms,
+            listed,
+            potential,
+            parameters,
+            method,
+            weights,
+            budget,
+            seed,
         )
-        if method == "bh":
-            if weights is not None:
-                raise ValueError("method 'bh' uses no weights; leave them out")
-            return chosen, settings, None
-        return chosen, settings, load_weights(weights or DEFAULT_WEIGHTS)
-
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"max_seconds is {max_seconds}; give a time above 0")
+    )[0]
     search = HullSearch(
-        *joint(prepared)[0],
+        *prepared,
         None if folder is None else Path(folder),
         update=update,
-        devices=joint(lambda: local_devices(devices))[0],
+        backend=backend,
+        interrupted=interrupted,
     )
     deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
-    ended = search.search.finished
-
-    def looked(fallen: int) -> bool:
-        if progress is not None:
-            progress(search, fallen)
-        return time.monotonic() > deadline
-
+    ended = search.finished
     try:
         while ended is None:
-            fallen = search.advance()
-            ended = search.search.finished
-            # Processes end together: one that is late makes all late.
-            _, late = joint(lambda fallen=fallen: looked(fallen), lambda x: bytes([x]))
-            if ended is None and any(map(any, late)):
-                ended = "time"
+            fallen = search.advance(deadline - time.monotonic())
+            if progress is not None:
+                joint(lambda fallen=fallen: progress(search, fallen))
+            stops = {entry["stopped"] for entry in search.known.values()}
+            ended = next((s for s in ("interrupted", "time") if s in stops), None)
+            ended = ended or search.finished
     except KeyboardInterrupt:
         ended = "interrupted"
     return search.result(ended)
+
+
+def _prepared(
+    system: str | HullSystem,
+    n_atoms: int | None,
+    compositions: Sequence[int] | None,
+    potential: str,
+    parameters: str | Path | None,
+    method: str,
+    weights: str | None,
+    budget: int,
+    seed: int,
+) -> tuple[HullSystem, HullSettings, Weights | None]:
+    if isinstance(system, str):
+        if n_atoms is None:
+            raise InputError("the number of atoms is missing; give n_atoms")
+        system = hull_system(
+            system, n_atoms, potential=potential, parameters=parameters
+        )
+    settings = HullSettings(
+        compositions=system.species_counts(compositions),
+        method=method,
+        budget=budget,
+        seed=seed,
+    )
+    if method == "population-plain":
+        if weights is not None:
+            raise InputError(f"method '{method}' uses no weights; leave them out")
+        return system, settings, None
+    from ase_l2h.search.population.method import SEVERAL_ELEMENTS
+
+    return system, settings, load_weights(weights or SEVERAL_ELEMENTS)

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from ase_l2h.potentials.parameters import (
     gupta_set,
     gupta_sets_covering,
 )
+from ase_l2h.potentials.units import reduced_units
+from ase_l2h.search.engine import composition_system
+from ase_l2h.search.problem import Problem
 from ase_l2h.targets import DEFAULT_SETS, MAX_ATOMS
 
 __all__ = ["POTENTIALS", "HullSystem", "hull_system"]
@@ -29,7 +33,7 @@ _PAIR = re.compile(r"([A-Z][a-z]?)([A-Z][a-z]?)")
 FAR = 1e3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class HullSystem:
     """Two elements, a size, and what acts between them.
 
@@ -65,6 +69,18 @@ class HullSystem:
     def ones(self, n_first: int) -> int:
         """Atoms of species 1 where there are ``n_first`` of the first element."""
         return self.n_atoms - n_first if self.order == self.symbols else n_first
+
+    def species(self, composition: int) -> np.ndarray:
+        """Species of a cluster with so many atoms of species 1: those of 0 first."""
+        return np.repeat([0, 1], [self.n_atoms - composition, composition])
+
+    def problem(self, composition: int) -> Problem:
+        """The search of one composition, by its number of atoms of species 1.
+
+        All compositions end relaxations at the same force, that of the softest of
+        them: what is found of one does not depend on which others are searched.
+        """
+        return _problem(self, composition)
 
     def species_counts(self, compositions: Sequence[int] | None) -> tuple[int, ...]:
         """:meth:`ones` of each number of atoms of the first element, or of all.
@@ -213,3 +229,23 @@ def _from_rows(
     )
     far = np.full((2, 2), FAR) * tables[..., 1].max()
     return BinaryLennardJones(tables[..., 0], tables[..., 1], far, "truncated", symbols)
+
+
+@lru_cache(maxsize=4096)
+def _problem(system: HullSystem, composition: int) -> Problem:
+    species = system.species(composition)
+    return Problem(
+        system.potential,
+        composition_system(system.potential, species),
+        name=f"{system.name}{system.n_atoms}-{composition}",
+        symbols=tuple(system.order[int(s)] for s in species),
+        common_force=_softest(system),
+    )
+
+
+@lru_cache(maxsize=64)
+def _softest(system: HullSystem) -> float:
+    """The smallest unit of forces of all compositions."""
+    pure = (system.species(m) for m in range(system.n_atoms + 1))
+    units = [reduced_units(system.potential, species) for species in pure]
+    return min(float(energy / length) for length, energy in units)

@@ -1,0 +1,85 @@
+"""What compositions show each other: low structures of neighbours, and of anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["visitors_of"]
+
+# Numbers of atoms by which neighbours in composition differ.
+STEPS = (-2, -1, 1, 2)
+# Structures of any composition that come, too.
+STRANGERS = 3
+
+
+def visitors_of(
+    composition: int,
+    pools: Mapping[int, Mapping[str, np.ndarray]],
+    species: Mapping[int, np.ndarray],
+    lengths: Mapping[int, float],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Structures of other compositions that one may learn from.
+
+    Of each neighbour the two lowest and one that leads another motif class; and a few
+    of anywhere.
+
+    Parameters
+    ----------
+    composition
+        Of the one they come to.
+    pools
+        Arrays of every composition's pool, see
+        :meth:`~ase_l2h.search.population.pool.Pool.to_arrays`.
+    species, lengths
+        Species ``(n,)`` and bond length of every composition.
+
+    Returns
+    -------
+    dict
+        ``positions`` ``(3, n, k)``, ``species`` ``(n, k)``, ``energies`` and
+        ``lengths`` ``(k,)``.
+    """
+    chosen: list[tuple[int, int]] = []
+    for other in (composition + step for step in STEPS):
+        if other in pools:
+            chosen += [(other, k) for k in _leaders(pools[other], rng)]
+    everyone = [
+        (m, k)
+        for m, pool in pools.items()
+        if m != composition
+        for k in range(len(pool["energies"]))
+    ]
+    count = min(STRANGERS, len(everyone))
+    picks = rng.choice(len(everyone), count, replace=False) if count else []
+    chosen += [everyone[int(k)] for k in picks]
+    n = len(next(iter(species.values())))
+    if not chosen:
+        return {
+            "positions": np.zeros((3, n, 0)),
+            "species": np.zeros((n, 0), int),
+            "energies": np.zeros(0),
+            "lengths": np.zeros(0),
+        }
+    return {
+        "positions": np.stack(
+            [pools[m]["positions"][..., k] for m, k in chosen], axis=-1
+        ),
+        "species": np.stack([species[m] for m, _ in chosen], axis=-1),
+        "energies": np.array([pools[m]["energies"][k] for m, k in chosen]),
+        "lengths": np.array([lengths[m] for m, _ in chosen]),
+    }
+
+
+def _leaders(pool: Mapping[str, np.ndarray], rng: np.random.Generator) -> list[int]:
+    """The two lowest of a pool, and the lowest of another motif class."""
+    count = len(pool["energies"])
+    if count == 0:
+        return []
+    _, first = np.unique(pool["motifs"], return_index=True)
+    others = [int(k) for k in first if k > 1]
+    picked = [others[int(rng.integers(len(others)))]] if others else []
+    return [*range(min(2, count)), *picked]
