@@ -41,7 +41,9 @@ def make_evaluator(
     table = np.full((3, 3), 1.0)
     potential = BinaryLennardJones(table, table, 2.5 * table, symbols=("A", "B", "C"))
     system = make_system(species, free=free)
-    problem = Problem(potential if names_species else LennardJones(), system)
+    # Where fixed atoms are, a problem has to be told.
+    given = np.zeros((3, len(species), 0 if free is None else 1))
+    problem = Problem(potential if names_species else LennardJones(), system, given)
 
     def submit(request: Points) -> np.ndarray:
         own = np.repeat(species[:, None], request.positions.shape[2], axis=1)
