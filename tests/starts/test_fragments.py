@@ -79,7 +79,7 @@ def test_the_middle_of_the_icosahedral_packing_is_a_mackay_icosahedron(shells):
     ratio = distances(found)[0] / distances(expected)[0]
     np.testing.assert_allclose(distances(found), ratio * distances(expected))
     # A little off the middle it is still that.
-    off = cut(points, len(expected), CENTRE + 0.05, np.array([0.95]))[..., 0].T
+    off = cut(points, len(expected), CENTRE + 0.02, np.array([0.98]))[..., 0].T
     np.testing.assert_allclose(distances(off), distances(found))
 
 
@@ -96,7 +96,8 @@ def test_the_decahedral_packing_is_five_wedges_around_an_axis():
         ],
         axis=0,
     )
-    assert np.sum(pentagons / 2 + np.abs(points[:, 2]) < 2.01) == len(bipyramid)
+    inside = (pentagons < 2.01) & (pentagons / 2 + np.abs(points[:, 2]) < 2.01)
+    assert np.sum(inside) == len(bipyramid) == 55
     np.testing.assert_allclose(np.diff(np.sort(points[apart < 1e-6][:, 2])), 1)
     turn = 2 * np.pi / 5
     matrix = np.array(
@@ -139,7 +140,7 @@ def test_fragments_are_pieces_without_overlaps(n_atoms):
     np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-9)
     for piece in np.moveaxis(found, -1, 0) if n_atoms > 1 else ():
         assert distances(piece.T)[0] > 0.86
-        assert distances(piece.T)[0] < 1.03
+        assert distances(piece.T)[0] < 1.05
     again = fragments(n_atoms, 12, np.random.default_rng(3), tuple(PACKINGS))
     np.testing.assert_array_equal(found, again)
 
