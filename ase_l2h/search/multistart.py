@@ -113,7 +113,11 @@ class Multistart:
                 )
             ]
         work = count * evaluator.problem.n_atoms**2
-        taken = min(self.n_steps - state["steps"], max(1, int(ROUND / work)))
+        taken = max(1, int(ROUND / work))
+        if evaluator.problem.measure is not None:
+            # Calls are dear: what ends a search undoes one round.
+            taken = 1
+        taken = min(self.n_steps - state["steps"], taken)
         states = [
             evaluator.advanced(optimizer, rollout, taken)
             for optimizer, rollout in zip(optimizers, states, strict=True)
