@@ -111,6 +111,7 @@ class _Handlers:
         self.stops: list[tuple[Stop, str]] = []
         self.handled = self.heard = 0
         self.before: dict[int, Any] = {}
+        self.silent = threading.Lock()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -152,9 +153,15 @@ class _Handlers:
         signal.set_wakeup_fd(wakeup)
 
     def request(self) -> None:
-        """Ask everything that runs to end."""
-        for stop, _ in self.stops[:]:
+        """Ask everything that runs to end; the innermost says what happens now."""
+        running = self.stops[:]
+        for stop, _ in running:
             stop.request()
+        # The main thread or the listening one, whichever is first.
+        if running and self.silent.acquire(blocking=False):
+            # Not through sys.stderr, which the main thread may hold.
+            with contextlib.suppress(OSError):
+                os.write(2, f"\n{running[-1][1]}\n".encode())
 
     def _handle(self, *_: Any) -> None:
         self.handled += 1
@@ -174,13 +181,9 @@ class _Handlers:
 
     def _hear(self) -> None:
         self.heard += 1
-        running = self.stops[:]
-        if self.heard == 1 and running:
+        if self.heard == 1:
             self.request()
-            # Not through sys.stderr, which the main thread may hold.
-            with contextlib.suppress(OSError):
-                os.write(2, f"\n{running[-1][1]}\n".encode())
-        elif self.heard > 1 and self.exits:
+        elif self.exits:
             # The last resort: neither `finally` nor what is registered at exit runs. It
             # is for machine code that does not return; files are replaced atomically,
             # and what was printed has been flushed.
