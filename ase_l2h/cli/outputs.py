@@ -19,7 +19,14 @@ from ase_l2h.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Output", "check_outputs", "structures_output", "write_outputs"]
+__all__ = [
+    "Output",
+    "Writer",
+    "check_outputs",
+    "structures_output",
+    "write_outputs",
+    "write_structures",
+]
 
 Writer = Callable[[Path], None]
 

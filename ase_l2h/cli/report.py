@@ -3,97 +3,200 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ase_l2h.cli.target import Job
+from ase_l2h.cli.target import SearchTarget
 from ase_l2h.report.statistics import wilson_interval
-from ase_l2h.rollout.batch import Status
-from ase_l2h.search import multistart as searching
-from ase_l2h.search.multistart import SearchResult
+from ase_l2h.search.evaluator import HIT
+from ase_l2h.search.multistart import StartTable
+from ase_l2h.search.result import SearchResult
 
-__all__ = ["hit_tolerance", "record", "table"]
+__all__ = ["FORMAT", "record", "table"]
 
+FORMAT = "ase_l2h-search-2"
 LOWEST = 5
-ODD = {
-    "running": "not fully relaxed",
-    "fragmented": "in pieces",
-    "non_finite": "without a finite energy",
-}
 STOPPED = {
-    "target": "stopped at the target energy",
-    "time": "stopped when time was up",
+    "done": "all starts taken",
+    "evaluations": "all evaluations spent",
+    "target": "target energy reached",
+    "time": "time was up",
     "interrupted": "interrupted",
 }
 
 
-def hit_tolerance(job: Job) -> float:
-    """A relaxed energy this close to another is the same, in the energy unit."""
-    return searching.hit_tolerance(job.system)
-
-
-def _number(value: float) -> float | None:
+def _number(value: float | None) -> float | None:
     """JSON knows no infinity."""
-    return float(value) if math.isfinite(value) else None
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def record(
-    job: Job,
+    target: SearchTarget,
     result: SearchResult,
-    n_starts: int,
+    *,
     target_energy: float | None,
+    starts: StartTable | None,
     wall: tuple[float, str],
     versions: dict[str, str | None],
 ) -> dict[str, Any]:
     """The JSON record of a search; energies in ``energy_unit``, null where infinite.
 
-    ``energies``, ``evaluations`` and ``status`` follow the order of the starts.
+    Parameters
+    ----------
+    target, result
+        What was searched, and what was found.
+    target_energy
+        As it was asked for.
+    starts
+        What became of every start, where their number was asked for: then ``energies``
+        and ``evaluations`` have one entry for each.
+    wall
+        Seconds since the start of the program, and which start that is.
+    versions
+        Of the packages.
     """
-    tolerance = hit_tolerance(job)
+    problem = result.problem
+    tolerance = HIT * problem.energy_unit
+    reference = problem.reference
 
-    def count_below(energy: float | None) -> int | None:
-        return None if energy is None else int(np.sum(energies <= energy + tolerance))
+    def count_below(energy: float | None, energies: Sequence[float]) -> int | None:
+        if energy is None:
+            return None
+        return sum(value <= energy + tolerance for value in energies)
 
-    names = [Status(int(s)).name.lower() for s in result.status]
-    energies = result.energies
-    return {
-        "format": "ase_l2h-search-1",
-        "target": job.name,
-        "potential": job.family,
-        "parameters": job.parameters,
-        "n_atoms": len(job.template),
-        "energy_unit": job.unit,
+    lowest = [trace.energy for trace in result.searches]
+    charged, seconds = result.charged_evaluations, result.wall_seconds
+    found = {
+        "format": FORMAT,
+        "target": target.name,
+        "potential": target.family,
+        "parameters": target.parameters,
+        "n_atoms": problem.n_atoms,
+        "energy_unit": target.unit,
         "method": result.method,
-        "weights": None if result.weights is None else result.weights.name,
-        "weights_sha256": None if result.weights is None else result.weights.sha256,
+        "settings": result.settings,
+        "weights": result.settings.get("weights"),
+        "weights_sha256": result.settings.get("weights_sha256"),
         "seed": result.seed,
-        "n_starts": n_starts,
-        "n_starts_run": len(energies),
-        "n_steps": result.n_steps,
+        "searches": len(result.searches),
+        "search_list": [
+            {
+                "charged_evaluations": trace.charged,
+                "energy": _number(trace.energy),
+                "stopped": trace.stopped,
+            }
+            for trace in result.searches
+        ],
         "stopped": result.stopped,
         "best_energy": _number(result.best_energy),
-        "reference_energy": job.reference,
-        "hits": count_below(job.reference),
-        "target_energy": None if target_energy is None else _number(target_energy),
-        "target_hits": count_below(target_energy),
+        "reference_energy": _number(reference),
+        "hits": count_below(reference, lowest),
+        "target_energy": _number(target_energy),
+        "target_hits": count_below(target_energy, lowest),
         "hit_tolerance": tolerance,
-        "energies": [_number(e) for e in energies],
-        "charged_evaluations": result.charged_evaluations,
-        "evaluations": [int(e) for e in result.evaluations],
-        "status": names,
-        "status_counts": dict(Counter(names)),
+        "charged_evaluations": charged,
         "minima": [
-            {"energy": m.energy, "count": m.count, "start": m.start}
-            for m in result.minima
+            {
+                "energy": minimum.energy,
+                "count": minimum.count,
+                "first": minimum.first,
+                "relaxed": minimum.relaxed,
+            }
+            for minimum in result.minima
         ],
         "wall_seconds": round(wall[0], 3),
         "wall_seconds_from": wall[1],
-        "search_seconds": round(result.wall_seconds, 3),
+        "search_seconds": round(seconds, 3),
+        "evaluations_per_second": round(charged / seconds, 1) if seconds > 0 else None,
         "backend": result.backend,
         "versions": versions,
     }
+    if starts is not None:
+        found["start_hits"] = count_below(reference, starts.energies.tolist())
+        found["energies"] = [_number(energy) for energy in starts.energies.tolist()]
+        found["evaluations"] = np.asarray(starts.evaluations, int).tolist()
+    return found
+
+
+def table(found: dict[str, Any]) -> str:
+    """The record as a person reads it."""
+    rows = [*_energies(found), ("ended", _ended(found))]
+    charged = f"{found['charged_evaluations']:,}"
+    if found["evaluations_per_second"] is not None:
+        charged += f" ({found['evaluations_per_second']:,.0f} per second)"
+    rows.append(("charged evaluations", charged))
+    seconds = (
+        f"{found['search_seconds']:.2f} of search, {found['wall_seconds']:.2f} from "
+        f"{found['wall_seconds_from']}"
+    )
+    rows.append(("seconds", seconds))
+    rows.append(("backend", found["backend"]))
+    minima = found["minima"]
+    rows.append(
+        ("distinct minima", f"{len(minima)}{', the lowest:' if minima else ''}")
+    )
+    lines = [_heading(found), *(f"  {name:24}{value}" for name, value in rows)]
+    unit = found["energy_unit"]
+    for minimum in minima[:LOWEST]:
+        times = "once" if minimum["count"] == 1 else f"{minimum['count']} times"
+        state = times if minimum["relaxed"] else "not relaxed"
+        lines.append(f"    {minimum['energy']:18.6f} {unit}  {state}")
+    return "\n".join(lines)
+
+
+def _heading(found: dict[str, Any]) -> str:
+    potential = ":".join(filter(None, (found["potential"], found["parameters"])))
+    method = found["method"]
+    if found["weights"] is not None:
+        method += f" ({found['weights']})"
+    count = found["searches"]
+    searches = "" if count == 1 else f"{count} searches, "
+    return (
+        f"{found['target']}: {found['n_atoms']} atoms, {potential}; {method}, "
+        f"{searches}seed {found['seed']}"
+    )
+
+
+def _ended(found: dict[str, Any]) -> str:
+    reasons: list[str] = [search["stopped"] for search in found["search_list"]]
+    kinds: list[str] = list(dict.fromkeys(reasons))
+    said = {kind: STOPPED.get(kind, kind) for kind in kinds}
+    if len(kinds) == 1:
+        return said[kinds[0]]
+    return ", ".join(f"{said[kind]} ({reasons.count(kind)})" for kind in kinds)
+
+
+def _energies(found: dict[str, Any]) -> list[tuple[str, str]]:
+    unit, best, count = found["energy_unit"], found["best_energy"], found["searches"]
+    rows = [("best energy", "none" if best is None else f"{best:.6f} {unit}")]
+    reference = found["reference_energy"]
+    if reference is not None:
+        gap = _gap(best, reference, found["hit_tolerance"])
+        rows.append(("published minimum", f"{reference:.6f} {unit}{gap}"))
+        if count > 1:
+            rows.append(("searches that found it", _share(found["hits"], count)))
+        if found.get("energies"):
+            share = _share(found["start_hits"], len(found["energies"]))
+            rows.append(("starts that found it", share))
+    if found["target_energy"] is not None:
+        reached = found["target_hits"]
+        said = "reached" if reached else "not reached"
+        if count > 1:
+            said = _share(reached, count)
+        rows.append((f"target {found['target_energy']:.8g}", said))
+    return rows
+
+
+def _gap(best: float | None, reference: float, tolerance: float) -> str:
+    if best is None:
+        return ""
+    difference = best - reference
+    if abs(difference) <= tolerance:
+        return ", which the best equals"
+    side = "above" if difference > 0 else "BELOW"
+    return f", the best is {abs(difference):.6f} {side}"
 
 
 def _share(hits: int, trials: int) -> str:
@@ -102,57 +205,3 @@ def _share(hits: int, trials: int) -> str:
         f"{hits} of {trials}, {100 * hits / trials:.1f} % "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
     )
-
-
-def table(found: dict[str, Any]) -> str:
-    """The record as a person reads it."""
-    unit, run = found["energy_unit"], found["n_starts_run"]
-    potential = ":".join(filter(None, (found["potential"], found["parameters"])))
-    method = found["method"]
-    if found["weights"] is not None:
-        method += f" ({found['weights']})"
-    best = found["best_energy"]
-    rows = [("best energy", "none" if best is None else f"{best:.6f} {unit}")]
-    if found["reference_energy"] is not None:
-        reference = found["reference_energy"]
-        tolerance = found["hit_tolerance"]
-        gap = "" if best is None else f", {_gap(best - reference, tolerance)}"
-        rows.append(("published minimum", f"{reference:.6f} {unit}{gap}"))
-        rows.append(("starts that found it", _share(found["hits"], run)))
-    if found["target_energy"] is not None:
-        name = f"at or below {found['target_energy']:g}"
-        rows.append((name, _share(found["target_hits"], run)))
-    odd = {k: v for k, v in found["status_counts"].items() if k != "converged"}
-    if odd:
-        text = ", ".join(f"{v} {ODD[k]}" for k, v in sorted(odd.items()))
-        rows.append(("other ends", text))
-    charged = found["charged_evaluations"]
-    rows.append(("charged evaluations", f"{charged} ({charged / run:.0f} per start)"))
-    seconds = f"{found['wall_seconds']:.1f} (from {found['wall_seconds_from']})"
-    rows.append(("seconds", seconds))
-
-    lines = [
-        f"{found['target']}: {potential}, {method}, {_starts(found['n_starts'])} of "
-        f"{found['n_steps']} steps, seed {found['seed']}, {found['backend']}"
-    ]
-    if found["stopped"] != "done":
-        lines.append(f"{STOPPED[found['stopped']]} after {_starts(run)}, all relaxed")
-    lines += [f"  {name:22}{value}" for name, value in rows]
-    minima = found["minima"]
-    lines.append(f"  {'distinct minima':22}{len(minima)}, the lowest:")
-    lines += [
-        f"    {m['energy']:18.6f} {unit}  {_starts(m['count'])}"
-        for m in minima[:LOWEST]
-    ]
-    return "\n".join(lines)
-
-
-def _starts(count: int) -> str:
-    return "1 start" if count == 1 else f"{count} starts"
-
-
-def _gap(difference: float, tolerance: float) -> str:
-    if abs(difference) <= tolerance:
-        return "which the best equals"
-    side = "above" if difference > 0 else "BELOW"
-    return f"the best is {abs(difference):.6f} {side}"

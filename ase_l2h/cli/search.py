@@ -1,277 +1,279 @@
-"""``ase-l2h search``: many starts, the lowest minima, written where asked."""
+"""``ase-l2h search``: the lowest minimum of one target, written where asked."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ase_l2h.cli.common import Interrupted, RunFailure, Verb, elapsed
+from ase_l2h.cli.common import BadInput, Interrupted, RunFailure, elapsed
+from ase_l2h.cli.help import Count, GroupedVerb, Real
+from ase_l2h.search.names import DEFAULT_METHOD, METHODS, POPULATIONS
 
 if TYPE_CHECKING:
-    from ase_l2h.cli.outputs import Output
-    from ase_l2h.cli.target import Job
-    from ase_l2h.search.multistart import SearchResult
+    from ase_l2h.cli.outputs import Output, Writer
+    from ase_l2h.cli.target import SearchTarget
+    from ase_l2h.search.result import SearchResult
 
 __all__ = ["search"]
 
-# `search.multistart.METHODS`, which would load JAX; a test holds the two together.
-METHODS = ("learned", "adam", "fire", "gd", "bh", "bh-paper")
-HYBRID = "hybrid"
 NOTE = "stopping: what was found is being relaxed; once more to give up"
-DEFAULT_STARTS = 150
+# Of the library, which would load JAX; a test holds the two together.
+DEFAULT_EVALUATIONS = 200_000
+MOST = 10_000_000
 FILE = click.Path(path_type=Path)
-
 
 HELP = """Search TARGET for its lowest minimum.
 
-TARGET is a formula, or a structure file in any format of ASE; an existing file goes
-first. LJ38 is a Lennard-Jones cluster in reduced units, Au55 and Ag19Au19 are
-clusters with Gupta parameters, Si8, Si64, Si216 are cubes of Stillinger-Weber
-silicon at 5.431 angstrom. The structure of a file is the first start; the others
-are random, with its composition and cell.
+TARGET is a formula or a structure file in any format of ASE; an existing file goes
+first, and FILE@INDEX chooses one of its structures. LJ38 is a Lennard-Jones cluster in
+reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are cubes of
+silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
 
-Every start takes its inner steps and is relaxed in double precision. Ctrl-C stops,
-relaxes and keeps what was found (exit code 130).
+Every method begins with what a file holds, then goes on with random structures of the
+same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay.
+
+Ctrl-C relaxes and keeps what was found (exit code 130).
 
 \b
 Examples:
-  ase-l2h search LJ13 --starts 150 --seed 0
-  ase-l2h search LJ38 --target-energy -173.9284 --plot lj38.png
-  ase-l2h search LJ75 --method hybrid --target-energy -397.4923
-  ase-l2h search Ag19Au19 --potential gupta:AgAu -o best.extxyz
+  ase-l2h search LJ38
+  ase-l2h search LJ75 --searches 8 --target-energy -397.4923 --plot lj75.png
+  ase-l2h search Ag19Au19 --max-seconds 60 -o best.extxyz
   ase-l2h search cluster.xyz --potential lj --sigma 3.4 --epsilon 0.0104
-  ase-l2h search Si64 --minima all.extxyz --json > si64.json
+  ase-l2h search LJ13 --method learned --starts 150 --json > lj13.json
 """
 
+GROUPS = {
+    "What is searched": (
+        "potential",
+        "sigma",
+        "epsilon",
+        "pbc",
+        "index",
+        "file_format",
+    ),
+    "How": ("method", "weights", "steps", "starts", "width", "searches", "seed"),
+    "How long": ("evaluations", "max_seconds", "target_energy", "folder"),
+    "On what": ("backend", "device"),
+    "Results": ("output", "minima", "plot", "as_json", "quiet"),
+}
 
-@click.command(cls=Verb, help=HELP)
+
+@click.command(
+    cls=GroupedVerb, help=HELP, groups=GROUPS, definitions={"Methods": METHODS}
+)
 @click.argument("target")
 @click.option(
     "--potential",
     metavar="NAME[:SET]",
-    help="lj, gupta[:SET] or sw[:SET]; by default what the species suggest. 'ase-l2h "
-    "info' lists the sets.",
+    help="lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the species suggest. "
+    "'ase-l2h info' lists the sets.",
 )
-@click.option(
-    "--sigma",
-    type=float,
-    help="With a file and lj: sigma in the file's length unit.  [default: 1]",
-)
-@click.option(
-    "--epsilon",
-    type=float,
-    help="With a file and lj: epsilon, the unit of energy.  [default: 1]",
-)
-@click.option(
-    "--pbc/--no-pbc",
-    default=True,
-    help="With a file: keep or drop its periodicity.  [default: keep]",
-)
+@click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
+@click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
+@click.option("--pbc/--no-pbc", default=True, help="Keep a file's periodicity or not.")
+@click.option("--index", metavar="INDEX", help="Structures of a file: 0, -1, 2:5.")
+@click.option("--format", "file_format", metavar="NAME", help="A file's format in ASE.")
 @click.option(
     "--method",
-    type=click.Choice((*METHODS, HYBRID)),
-    default="learned",
+    metavar="NAME",
+    type=click.Choice(list(METHODS)),
+    default=DEFAULT_METHOD,
     show_default=True,
-    help="What takes the steps: the learned optimizer, Adam, FIRE, gradient descent, "
-    "basin hopping, or basin hopping as in the Learn2Hop paper; hybrid keeps a "
-    "population of clusters, for learned hops, fragments of ordered packings and moves "
-    "of loose atoms.",
+    help="One of the methods above.",
 )
 @click.option(
-    "--weights",
-    metavar="NAME|FILE",
-    help="Weights of the learned optimizer ('ase-l2h weights list').",
-)
-@click.option(
-    "--starts",
-    type=int,
-    help=f"Starting structures, or searches of hybrid.  [default: {DEFAULT_STARTS}, 1 "
-    "of hybrid]",
+    "--weights", metavar="NAME|FILE", help="Of the learned optimizer ('weights list')."
 )
 @click.option(
     "--steps",
-    type=int,
-    help="Steps per start, each one charged evaluation, also those of the quenches of "
-    "bh; all evaluations of a search of hybrid.  [default: the horizon of the weights, "
-    "10000 for bh, 50000 for bh-paper, 200000 for hybrid, else 1000]",
+    type=Count(MOST),
+    help="Of every start of learned, adam, fire, gd; of every chain of bh.",
+)
+@click.option("--starts", type=Count(MOST), help="End after so many starts or chains.")
+@click.option("--width", type=Count(MOST), help="Starts or chains side by side.  [32]")
+@click.option(
+    "--searches",
+    type=Count(100_000),
+    default=1,
+    show_default=True,
+    help="Independent searches side by side.",
 )
 @click.option(
     "--seed",
-    type=int,
+    type=Count(2**32 - 1, 0),
     default=0,
     show_default=True,
-    help="Random starts follow from it.",
+    help="Everything random follows from it.",
 )
 @click.option(
-    "--rotate/--no-rotate",
-    default=False,
-    help="Turn random starts of clusters at random.",
+    "--evaluations",
+    type=Count(10**12),
+    help=f"Of each search, at most.  [{DEFAULT_EVALUATIONS} if nothing else ends it]",
+)
+@click.option("--max-seconds", type=Real(0.0), help="Of all searches together.")
+@click.option(
+    "--target-energy", type=Real(), help="A search ends at a minimum as low as this."
 )
 @click.option(
-    "--target-energy",
-    type=float,
-    help="Stop once a relaxed energy reaches this.",
-)
-@click.option(
-    "--max-seconds",
-    type=float,
-    help="Stop then, and relax what was found.",
-)
-@click.option("--device", metavar="NAME", help="cpu or gpu.  [default: JAX's]")
-@click.option(
-    "--devices",
-    type=int,
-    default=1,
-    show_default=True,
-    help="How many of JAX's devices share the work.",
+    "--folder", type=FILE, help="Keep everything here; the same command goes on."
 )
 @click.option(
     "--backend",
+    metavar="NAME",
     default="auto",
     show_default=True,
-    help="scan, native (compiled here by a C++ compiler) or cuda.",
+    help="native (compiled by your C++ compiler), scan (JAX) or cuda.",
 )
+@click.option("--device", metavar="NAME", help="cpu or gpu.  [JAX's]")
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
-@click.option("--plot", type=FILE, help="Draw energy traces and the best structure.")
+@click.option("--plot", type=FILE, help="Draw the course, the minima and the best.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON record instead.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--quiet", is_flag=True, help="No progress and no remarks.")
 @click.pass_context
-def search(
-    ctx: click.Context,
-    target: str,
-    starts: int | None,
-    as_json: bool,
-    target_energy: float | None,
-    **options: Any,
-) -> None:
+def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> None:
     """Search one target, see ``HELP``."""
-    from ase_l2h._internal.processes import local_devices
+    _check_method(options)
+
     from ase_l2h.cli.info import versions
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
-    from ase_l2h.cli.target import resolve
-    from ase_l2h.rollout.backends import resolve_backend
-    from ase_l2h.rollout.batch import resolve_devices
-    from ase_l2h.search.registry import default_steps, method_weights
+    from ase_l2h.cli.structure_files import find_file
+    from ase_l2h.cli.target import Reading, resolve
+    from ase_l2h.search.multistart import start_table
 
-    if options["method"] == HYBRID:
-        starts = _hybrid_defaults(starts, options)
-    else:
-        weights = method_weights(options["method"], options["weights"])
-        if options["steps"] is None:
-            options["steps"] = default_steps(options["method"], weights)
-        starts = DEFAULT_STARTS if starts is None else starts
-    resolve_backend(options["backend"])
-    devices = options.pop("devices")
-    if devices != 1:
-        if options["device"] is not None:
-            raise click.UsageError("--devices counts JAX's own; leave out --device")
-        options["device"] = local_devices(devices)
-    resolve_devices(options["device"])
-    job = resolve(
-        target,
-        options["potential"],
-        options["sigma"],
-        options["epsilon"],
-        options["pbc"],
-        starts,
+    reading = Reading(
+        sigma=options["sigma"],
+        epsilon=options["epsilon"],
+        periodic=options["pbc"],
+        index=options["index"],
+        form=options["file_format"],
     )
-    if job.doubt is not None:
-        click.echo(f"Warning: {job.doubt}", err=True)
-    wanted = _outputs(job, options)
-    check_outputs(wanted, None if job.given is None else Path(target))
+    resolved = resolve(target, options["potential"], reading)
+    if not options["quiet"]:
+        for note in resolved.notes:
+            click.echo(f"Note: {note}", err=True)
+    wanted = _outputs(resolved, options)
+    file = find_file(target)
+    check_outputs(wanted, None if file is None else Path(file[0]))
 
-    result = _run(job, starts, target_energy, options)
-    if not result.minima:
-        raise RunFailure(
-            f"none of {len(result.energies)} starts ended with a finite energy; check "
-            "the potential and the structure"
+    result = _run(resolved, options)
+    found = record(
+        resolved,
+        result,
+        target_energy=options["target_energy"],
+        starts=None if options["starts"] is None else start_table(result),
+        wall=elapsed(ctx),
+        versions=versions(),
+    )
+    trouble = []
+    if result.minima:
+        trouble = write_outputs(
+            [(o.option, o.path, _writer(o, resolved, result, found)) for o in wanted]
         )
-    found = record(job, result, starts, target_energy, elapsed(ctx), versions())
-    trouble = write_outputs(
-        [(o.option, o.path, _writer(o, job, result, found)) for o in wanted]
-    )
     found["wall_seconds"] = round(elapsed(ctx)[0], 3)
     click.echo(json.dumps(found, allow_nan=False) if as_json else table(found))
+    _conclude(result, wanted, trouble, options["folder"])
+
+
+def _check_method(options: dict[str, Any]) -> None:
+    """Refuse what a method does not take, in the words of the command line."""
+    method = options["method"]
+    if method not in POPULATIONS:
+        return
+    for name in ("steps", "starts", "width"):
+        if options[name] is not None:
+            raise BadInput(
+                f"the method '{method}' takes no --{name}; limit it by --evaluations, "
+                "or choose another --method"
+            )
+
+
+def _conclude(
+    result: SearchResult, wanted: list[Output], trouble: list[str], folder: Path | None
+) -> None:
+    """How the program ends, once everything is printed."""
     if trouble:
         raise RunFailure("; ".join(trouble))
     if result.stopped == "interrupted":
-        raise Interrupted("interrupted; the results until then are kept")
+        kept = "the results until then are kept"
+        more = "" if folder is None else f"; the same command goes on in {folder}"
+        raise Interrupted(
+            f"interrupted; {kept if result.minima else 'nothing was found'}{more}"
+        )
+    if result.minima:
+        return
+    if result.stopped == "done":
+        raise RunFailure(
+            "no start ended with a finite energy; check the potential and the structure"
+        )
+    spent = "time was up" if result.stopped == "time" else "the evaluations were spent"
+    said = f"{spent} before a first structure was relaxed; allow more"
+    if wanted:
+        names = " and ".join(output.option for output in wanted)
+        raise RunFailure(f"{said}; nothing is written for {names}")
+    click.echo(f"Warning: {said}", err=True)
 
 
-def _hybrid_defaults(starts: int | None, options: dict[str, Any]) -> int:
-    """Steps and starts of the hybrid method, and what it cannot be asked for."""
-    from ase_l2h.search.cluster import DEFAULT_EVALUATIONS
-
-    if options["rotate"]:
-        raise click.UsageError("--rotate turns given starts; hybrid has its own")
-    if options["backend"] not in ("auto", "scan"):
-        raise click.UsageError("hybrid runs on scan alone; leave out --backend")
-    if options["steps"] is None:
-        options["steps"] = DEFAULT_EVALUATIONS
-    return 1 if starts is None else starts
-
-
-def _run(
-    job: Job, starts: int, target_energy: float | None, options: dict[str, Any]
-) -> SearchResult:
+def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
     """The search with its progress bar and signals."""
+    import threading
+
     from ase_l2h._internal.progress import progress_bar
     from ase_l2h._internal.stopping import stop_on_signals
-    from ase_l2h.search import multistart as searching
+    from ase_l2h.search import driver
+    from ase_l2h.search.limits import Limits
 
-    total = starts * options["steps"]
-    bar = progress_bar(job.name, total, " steps", not options["quiet"])
+    each = options["evaluations"]
+    limits = Limits(each, options["max_seconds"], options["target_energy"])
+    if each is None and options["max_seconds"] is None and options["starts"] is None:
+        each = DEFAULT_EVALUATIONS
+    total = None if each is None else each * options["searches"]
+    bar = progress_bar(target.name, total, " evaluations", not options["quiet"])
+    lock = threading.Lock()
+
+    def charged(count: int) -> None:
+        # Several searches are several threads.
+        with lock:
+            bar.update(count)
+
+    def after_round(run: Any) -> None:
+        if math.isfinite(run.energy):
+            bar.set_postfix_str(f"best {run.energy:.6f} {target.unit}", refresh=False)
+        # More than was counted here where a folder goes on.
+        charged(run.charged - int(bar.n))
+
     with bar, stop_on_signals(NOTE) as stop:
-
-        def report(done: int) -> None:
-            bar.update(done)
-            # A search reports where it can stop and keep what it has.
-            stop.check()
-
-        if options["method"] == HYBRID:
-            # Half a second of imports that the others need not wait for.
-            from ase_l2h.search.cluster import find_cluster
-
-            return find_cluster(
-                job.potential,
-                job.system,
-                weights=options["weights"],
-                n_searches=starts,
-                budget=options["steps"],
-                seed=options["seed"],
-                target_energy=target_energy,
-                max_seconds=options["max_seconds"],
-                device=options["device"],
-                progress=report,
-            )
-        return searching.search(
-            job.potential,
-            job.system,
+        return driver.search_problem(
+            target.problem,
             method=options["method"],
-            weights=options["weights"],
-            n_starts=starts,
-            n_steps=options["steps"],
+            limits=limits,
             seed=options["seed"],
-            starts=job.given,
-            rotate=options["rotate"],
-            target_energy=target_energy,
-            max_seconds=options["max_seconds"],
+            searches=options["searches"],
+            weights=options["weights"],
+            steps=options["steps"],
+            starts=options["starts"],
+            width=options["width"],
             backend=options["backend"],
             device=options["device"],
-            progress=report,
+            folder=options["folder"],
+            stop_together=False,
+            interrupted=lambda: stop.requested,
+            on_charge=charged,
+            on_round=after_round,
         )
 
 
-def _outputs(job: Job, options: dict[str, Any]) -> list[Output]:
+def _outputs(target: SearchTarget, options: dict[str, Any]) -> list[Output]:
     """The files asked for, with a trial structure of the right composition."""
     from ase_l2h.cli.outputs import Output, structures_output
 
-    trial = job.structure(job.template.positions, 0.0, start=0, count=1)
+    trial = target.structure(target.template.positions, 0.0, first=0, count=1)
     wanted = []
     if options["output"] is not None:
         wanted.append(structures_output("-o", options["output"], [trial]))
@@ -286,40 +288,45 @@ def _outputs(job: Job, options: dict[str, Any]) -> list[Output]:
     return wanted
 
 
-def _writer(output: Output, job: Job, result: SearchResult, found: dict[str, Any]):
+def _writer(
+    output: Output, target: SearchTarget, result: SearchResult, found: dict[str, Any]
+) -> Writer:
     from ase_l2h.cli.outputs import write_structures
 
     if output.option == "--plot":
-        return _plotter(output.path, job, result, found)
+        return _plotter(output.path, target, result, found)
     best_only = output.option == "-o"
     images = [
-        job.structure(
-            m.positions,
-            m.energy,
-            count=m.count,
-            start=m.start,
-            target=job.name,
+        target.structure(
+            minimum.positions,
+            minimum.energy,
+            count=minimum.count,
+            first=minimum.first,
+            target=target.name,
             method=result.method,
             seed=result.seed,
         )
-        for m in (result.minima[:1] if best_only else result.minima)
+        for minimum in (result.minima[:1] if best_only else result.minima)
     ]
     return write_structures(images, output.path)
 
 
-def _plotter(path: Path, job: Job, result: SearchResult, found: dict[str, Any]):
-    from ase_l2h.cli.report import hit_tolerance
-    from ase_l2h.report.figures import picture_format, save_figure, search_figure
+def _plotter(
+    path: Path, target: SearchTarget, result: SearchResult, found: dict[str, Any]
+) -> Writer:
+    from ase_l2h.report.figures import picture_format, save_figure
+    from ase_l2h.report.search_figure import search_figure
 
     best = result.minima[0]
+    count = len(result.searches)
+    searches = "" if count == 1 else f", {count} searches"
     figure = search_figure(
-        title=f"{job.name}, {result.method}, {len(result.energies)} starts",
-        steps=result.trace_steps,
-        traces=result.trace,
-        energies=result.energies,
-        reference=job.reference,
-        tolerance=hit_tolerance(job),
-        unit=job.unit,
-        best=job.structure(best.positions, best.energy),
+        title=f"{target.name}, {result.method}{searches}",
+        courses=[(trace.course, trace.charged) for trace in result.searches],
+        minima=[(minimum.energy, minimum.count) for minimum in result.minima],
+        reference=found["reference_energy"],
+        tolerance=found["hit_tolerance"],
+        unit=target.unit,
+        best=target.structure(best.positions, best.energy),
     )
     return lambda to: save_figure(figure, to, picture_format(path))

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h.cli.structure_files import (
+    check_alike,
+    check_atoms,
+    find_file,
+    read_frames,
+    searchable,
+)
 from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from ase_l2h.potentials.base import Potential
-    from ase_l2h.system import System
+    from ase_l2h.search.problem import Problem
 
-__all__ = ["FAMILIES", "Job", "resolve"]
+__all__ = ["FAMILIES", "Reading", "SearchTarget", "resolve"]
 
 FAMILIES = ("lj", "ka", "gupta", "sw")
 LONG_NAMES = {
@@ -26,94 +32,120 @@ LONG_NAMES = {
     "gupta": "Gupta",
     "sw": "Stillinger-Weber",
 }
-NOBLE_GASES = {"X", "He", "Ne", "Ar", "Kr", "Xe", "Rn"}
+NOBLE_GASES = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """What is searched.
+class SearchTarget:
+    """What is searched, and how its results become structures.
 
     Parameters
     ----------
     name
-        TARGET as it was given.
+        TARGET as it was given; of a formula, as it is written.
     family, parameters
-        ``"lj"``, ``"gupta"`` or ``"sw"``, and the name of the parameter set, if any.
+        One of ``FAMILIES``, and the name or the numbers of its parameters, if any.
+    problem
+        Potential, system, given structures and reference.
     template
-        Species, cell and constraints of every result; the user's structure for a file.
-    potential, system
-        What is minimised.
-    given
-        The user's positions about their centroid, ``(3, n, 1)``; None for a formula.
-    reference
-        Energy of the published putative global minimum, or None.
+        Species, cell, constraints and ``info`` of every result; the first structure of
+        a file.
+    origin
+        Where the problem's origin lies in the user's coordinates, ``(3,)``.
     unit
         Name of the energy unit.
-    doubt
+    notes
         What the user should be told before the search begins.
     """
 
     name: str
     family: str
     parameters: str | None
+    problem: Problem
     template: Atoms
-    potential: Potential
-    system: System
-    given: np.ndarray | None
-    reference: float | None
+    origin: np.ndarray
     unit: str
-    doubt: str | None = None
+    notes: tuple[str, ...] = ()
 
     def structure(self, positions: np.ndarray, energy: float, **facts: Any) -> Atoms:
         """A result as Atoms: positions ``(n, 3)``, energy, and ``facts`` in info."""
         from ase.calculators.singlepoint import SinglePointCalculator
 
         atoms = self.template.copy()
-        if self.given is not None:
-            # Back to where the user has it, fixed coordinates bit for bit.
-            positions = positions + self.template.positions.mean(axis=0)
-            if self.system.free is not None:
-                free = np.asarray(self.system.free).T
-                positions = np.where(free, positions, self.template.positions)
-        atoms.set_positions(positions, apply_constraint=False)
-        atoms.info = dict(facts)
+        placed = positions + self.origin
+        if self.problem.free is not None:
+            # Fixed coordinates bit for bit.
+            placed = np.where(self.problem.free.T, placed, self.template.positions)
+        atoms.set_positions(placed, apply_constraint=False)
+        atoms.info.update(facts)
         atoms.calc = SinglePointCalculator(atoms, energy=energy)
         return atoms
 
 
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How a structure file is to be read: the options that formulas do not take.
+
+    Parameters
+    ----------
+    sigma, epsilon
+        Of Lennard-Jones.
+    periodic
+        Whether the file's periodicity is kept.
+    index, form
+        Which structures, and in which format, see
+        :func:`~ase_l2h.cli.structure_files.read_frames`.
+    """
+
+    sigma: float | None = None
+    epsilon: float | None = None
+    periodic: bool = True
+    index: str | None = None
+    form: str | None = None
+
+
 def resolve(
-    target: str,
-    potential: str | None,
-    sigma: float | None,
-    epsilon: float | None,
-    periodic: bool,
-    n_starts: int,
-) -> Job:
+    target: str, potential: str | None = None, reading: Reading | None = None
+) -> SearchTarget:
     """Read TARGET and join it with its potential.
+
+    Parameters
+    ----------
+    target
+        A formula, ``FILE`` or ``FILE@INDEX``; an existing file goes first.
+    potential
+        ``FAMILY`` or ``FAMILY:SET``; what the species suggest when None.
+    reading
+        Of a file.
 
     Raises
     ------
     InputError
         For anything that cannot be searched; the sentence says what to do.
     """
+    reading = Reading() if reading is None else reading
     family, parameters = _parse_potential(potential)
-    if Path(target).exists() and not Path(target).is_dir():
-        try:
-            return _from_file(
-                target, family, parameters, sigma, epsilon, periodic, n_starts
+    file = find_file(target)
+    if file is None:
+        if "/" in target or Path(target).suffix:
+            raise InputError(f"there is no structure file '{target}'; check the path")
+        if reading != Reading():
+            raise InputError(
+                "--sigma, --epsilon, --no-pbc, --index and --format are for structure "
+                f"files; '{target}' is a formula with units and cell of its own"
             )
-        except InputError as error:
-            if target in str(error):
-                raise
-            raise InputError(f"'{target}': {error}") from error
-    if "/" in target or Path(target).suffix:
-        raise InputError(f"there is no structure file '{target}'; check the path")
-    if sigma is not None or epsilon is not None or not periodic:
-        raise InputError(
-            f"--sigma, --epsilon and --no-pbc are for structure files; '{target}' is a "
-            "formula with units and cell of its own"
-        )
-    return _from_formula(target, family, parameters)
+        return _from_formula(target, family, parameters)
+    path, own = file
+    if own is not None:
+        if reading.index is not None:
+            raise InputError(f"'{target}' and --index both choose; leave one out")
+        reading = dataclasses.replace(reading, index=own)
+    try:
+        return _from_file(target, path, family, parameters, reading)
+    except InputError as error:
+        if path in str(error):
+            raise
+        raise InputError(f"'{path}': {error}") from error
 
 
 def _parse_potential(text: str | None) -> tuple[str | None, str | None]:
@@ -128,16 +160,21 @@ def _parse_potential(text: str | None) -> tuple[str | None, str | None]:
     return family, name or None
 
 
-def _from_formula(target: str, family: str | None, parameters: str | None) -> Job:
+def _from_formula(
+    target: str, family: str | None, parameters: str | None
+) -> SearchTarget:
     from ase import Atoms
 
+    from ase_l2h.search.problem import Problem
     from ase_l2h.targets import named_target
 
-    known = named_target(target, None if family == "lj" else parameters)
+    # Other formulas keep their case: CO is not Co.
+    name = target.upper() if re.fullmatch(r"(?i)(lj|ka)[0-9]+", target) else target
+    known = named_target(name, None if family == "lj" else parameters)
     own = _family_of(known.potential)
     if family is not None and family != own:
         raise InputError(
-            f"'{target}' is searched with {LONG_NAMES[own]}, not {LONG_NAMES[family]}; "
+            f"'{name}' is searched with {LONG_NAMES[own]}, not {LONG_NAMES[family]}; "
             "leave --potential out, or give a structure file"
         )
     cell = known.system.cell
@@ -147,16 +184,16 @@ def _from_formula(target: str, family: str | None, parameters: str | None) -> Jo
         cell=None if cell is None else np.asarray(cell),
         pbc=cell is not None,
     )
-    return Job(
-        name=target,
+    present = set(known.symbols)
+    return SearchTarget(
+        name=name,
         family=own,
-        parameters=parameters or _set_of(own, set(known.symbols)),
+        parameters=parameters or _set_of(own, present),
+        problem=Problem.of(known),
         template=template,
-        potential=known.potential,
-        system=known.system,
-        given=None,
-        reference=known.reference,
+        origin=np.zeros(3),
         unit="epsilon" if own in ("lj", "ka") else "eV",
+        notes=() if parameters else _choice(own, present),
     )
 
 
@@ -186,12 +223,35 @@ def _set_of(family: str, present: set[str]) -> str | None:
     return default if default in covering else next(iter(covering), None)
 
 
-def _default_family(symbols: Iterable[str]) -> str:
-    present = set(symbols)
+def _choice(family: str, present: set[str]) -> tuple[str, ...]:
+    """A sentence about the parameter set that was chosen for the user, and why."""
+    from ase_l2h.potentials.parameters import gupta_sets_covering
+    from ase_l2h.targets import DEFAULT_SETS
+
+    if family != "gupta":
+        return ()
+    chosen = _set_of(family, present)
+    others = [name for name in gupta_sets_covering(present) if name != chosen]
+    elements = " and ".join(sorted(present))
+    reason = f"the only one that knows {elements}"
+    if chosen == DEFAULT_SETS.get(frozenset(present)):
+        reason = f"the usual one of {elements}"
+    elif others:
+        reason = f"the first that knows {elements}"
+    more = f"; --potential gupta:SET takes {', '.join(others)}" if others else ""
+    return (f"Gupta set {chosen}, {reason}{more}",)
+
+
+def _default_family(present: set[str]) -> str:
     if present == {"Si"}:
         return "sw"
     if present <= NOBLE_GASES:
         return "lj"
+    if present == {"X"}:
+        raise InputError(
+            "its atoms are of no element (X); --potential lj takes them for alike "
+            "Lennard-Jones particles"
+        )
     if _set_of("gupta", present) is not None:
         return "gupta"
     raise InputError(
@@ -200,44 +260,21 @@ def _default_family(symbols: Iterable[str]) -> str:
     )
 
 
-def read_structure(path: str) -> Atoms:
-    """The last structure of a file, with no calculator.
-
-    Raises
-    ------
-    InputError
-        When ASE cannot read it, or it holds no positions to work on.
-    """
-    import ase.io
-
-    try:
-        atoms = ase.io.read(path, do_not_split_by_at_sign=True)
-    # Readers of some eighty formats raise whatever they meet.
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise InputError(
-            f"'{path}' cannot be read as a structure ({type(error).__name__}: "
-            f"{reason}); give a file that ase.io.read understands"
-        ) from error
-    if isinstance(atoms, list):
-        raise InputError(f"'{path}' holds no structure")
-    atoms.calc = None
-    return atoms
-
-
 def _potential(
-    family: str,
-    parameters: str | None,
-    present: set[str],
-    sigma: float | None,
-    epsilon: float | None,
+    family: str, parameters: str | None, present: set[str], reading: Reading
 ) -> Any:
     from ase_l2h.potentials.lennard_jones import LennardJones
     from ase_l2h.potentials.parameters import gupta_set, stillinger_weber_set
     from ase_l2h.targets import kob_andersen
 
     if family == "lj":
-        return LennardJones(epsilon=epsilon or 1.0, sigma=sigma or 1.0)
+        if len(present) > 1:
+            raise InputError(
+                f"one sigma and epsilon would treat {' and '.join(sorted(present))} "
+                "alike; give all atoms the same name if that is meant, or choose "
+                "another --potential"
+            )
+        return LennardJones(epsilon=reading.epsilon or 1.0, sigma=reading.sigma or 1.0)
     if parameters is None:
         parameters = _set_of(family, present)
     if family == "ka":
@@ -260,55 +297,78 @@ def _potential(
 
 def _from_file(
     target: str,
+    path: str,
     family: str | None,
     parameters: str | None,
-    sigma: float | None,
-    epsilon: float | None,
-    periodic: bool,
-    n_starts: int,
-) -> Job:
+    reading: Reading,
+) -> SearchTarget:
     from ase_l2h.ase_adapter.convert import system_of
-    from ase_l2h.targets import MAX_ATOMS, lennard_jones_minimum
+    from ase_l2h.search.problem import Problem
+    from ase_l2h.targets import MAX_ATOMS
 
-    atoms = read_structure(target)
-    if not periodic:
-        atoms.pbc = False
-    if len(atoms) < 2:
-        raise InputError(
-            f"'{target}' holds {len(atoms)} atom(s); a search needs at least 2"
-        )
-    if len(atoms) > MAX_ATOMS:
-        raise InputError(
-            f"'{target}' holds more than {MAX_ATOMS} atoms; every pair is taken into "
-            "account, so choose a smaller target"
-        )
-    present = set(atoms.get_chemical_symbols())
+    frames, note = read_frames(path, reading.index, reading.form, MAX_ATOMS)
+    images = [searchable(atoms, reading.periodic) for atoms in frames]
+    template = images[0]
+    check_atoms(template, MAX_ATOMS)
+    present = set(template.get_chemical_symbols())
     family = family or _default_family(present)
-    for name, value in (("sigma", sigma), ("epsilon", epsilon)):
+    for name, value in (("sigma", reading.sigma), ("epsilon", reading.epsilon)):
         if value is not None and family != "lj":
             raise InputError(f"--{name} needs --potential lj, not {family}")
         if value is not None and not (value > 0 and np.isfinite(value)):
             raise InputError(f"--{name} is {value}; give a number above 0")
-    potential = _potential(family, parameters, present, sigma, epsilon)
-    potential, system, positions = system_of(atoms, potential)
-    if n_starts > 1 and system.free is not None:
+    potential = _potential(family, parameters, present, reading)
+    if template.pbc.any() and not np.isfinite(float(np.asarray(potential.cutoff))):
         raise InputError(
-            f"'{target}' has fixed atoms, which random starts would move; use "
-            "--starts 1, or remove the constraint"
+            f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; "
+            "--no-pbc searches the atoms as a free cluster"
         )
-    published = family == "lj" and sigma is None and epsilon is None
-    return Job(
+    potential, system, positions = system_of(template, potential)
+    given = [positions]
+    for k, other in enumerate(images[1:], start=1):
+        check_alike(template, other, k)
+        given.append(system_of(other, potential)[2])
+    # Near the origin, where single precision has the most digits.
+    origin = positions.mean(axis=1)
+    notes = () if note is None else (note,)
+    if family == "lj" and reading.sigma is None:
+        notes += _doubt(template)
+    if parameters is None:
+        notes += _choice(family, present)
+    return SearchTarget(
         name=target,
         family=family,
-        parameters=parameters or _set_of(family, present),
-        template=atoms,
-        potential=potential,
-        system=system,
-        given=(positions - positions.mean(axis=1, keepdims=True))[..., None],
-        reference=lennard_jones_minimum(len(atoms)) if published else None,
-        unit=_unit(family, epsilon),
-        doubt=_doubt(atoms) if family == "lj" and sigma is None else None,
+        parameters=_numbers(reading) or parameters or _set_of(family, present),
+        problem=Problem(
+            potential,
+            system,
+            given=np.stack(given, axis=-1) - origin[:, None, None],
+            name=target,
+            symbols=tuple(template.get_chemical_symbols()),
+            reference=_reference(family, system, reading.epsilon),
+        ),
+        template=template,
+        origin=origin,
+        unit=_unit(family, reading.epsilon),
+        notes=notes,
     )
+
+
+def _numbers(reading: Reading) -> str | None:
+    """Sigma and epsilon, where they are not 1."""
+    pairs = (("sigma", reading.sigma), ("epsilon", reading.epsilon))
+    text = " ".join(f"{name}={value:g}" for name, value in pairs if value is not None)
+    return text or None
+
+
+def _reference(family: str, system: Any, epsilon: float | None) -> float | None:
+    """Energy of the published minimum of a free Lennard-Jones cluster."""
+    from ase_l2h.targets import lennard_jones_minimum
+
+    if family != "lj" or not system.recentred:
+        return None
+    published = lennard_jones_minimum(system.n_atoms)
+    return None if published is None else published * (epsilon or 1.0)
 
 
 def _unit(family: str, epsilon: float | None) -> str:
@@ -317,14 +377,14 @@ def _unit(family: str, epsilon: float | None) -> str:
     return "epsilon" if epsilon is None else "units"
 
 
-def _doubt(atoms: Atoms) -> str | None:
+def _doubt(atoms: Atoms) -> tuple[str, ...]:
     """A sentence where a file looks as if it were not in units of sigma."""
     distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))
     np.fill_diagonal(distances, np.inf)
     nearest = float(np.median(distances.min(axis=1)))
     if nearest < 2.0:
-        return None
+        return ()
     return (
         f"nearest neighbours are {nearest:.2f} apart and sigma is 1; if the file is in "
-        "angstrom, give --sigma and --epsilon"
+        "angstrom, give --sigma and --epsilon",
     )

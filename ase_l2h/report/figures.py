@@ -1,4 +1,4 @@
-"""Pictures of searches and trainings: records in, matplotlib figures out.
+"""Pictures of structures and trainings: records in, matplotlib figures out.
 
 Colours are those of M. Okabe and K. Ito (2008), told apart with any colour vision;
 every distinction is also made by lightness, line style or a label. Figures are built
@@ -29,7 +29,6 @@ __all__ = [
     "picture_format",
     "read_record",
     "save_figure",
-    "search_figure",
     "species_handles",
     "tidy_axes",
     "training_figure",
@@ -40,8 +39,6 @@ BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#9A9A9A"
 SPECIES = (BLUE, "#E69F00", "#009E73", "#F0E442", "#CC79A7")
 LINES = ("-", "--", "-.", ":")
 PAIRED = (BLUE, VERMILLION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Lines drawn at most; more are one grey area.
-TRACES_SHOWN = 60
 # Updates that a hit rate is the mean of.
 SMOOTH = 9
 
@@ -91,113 +88,6 @@ def tidy_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
-
-
-def search_figure(
-    *,
-    title: str,
-    steps: np.ndarray,
-    traces: np.ndarray,
-    energies: np.ndarray,
-    reference: float | None,
-    tolerance: float,
-    unit: str,
-    best: Atoms,
-) -> Figure:
-    """Energy traces of the starts, their relaxed energies, and the best structure.
-
-    Parameters
-    ----------
-    title
-        Heading.
-    steps, traces
-        Inner steps ``(blocks,)`` and the energies there, ``(blocks, starts)``.
-    energies
-        Relaxed energies ``(starts,)``, infinite where there is none.
-    reference, tolerance
-        Energy of the published minimum, or None, and what counts as the same.
-    unit
-        Name of the energy unit.
-    best
-        The structure to draw.
-    """
-    figure = new_figure(11.0, 4.6)
-    figure.suptitle(title)
-    curves, column, picture = figure.subplots(1, 3, width_ratios=(3.0, 1.1, 2.6))
-    finite = energies[np.isfinite(energies)]
-    lowest = float(np.min(finite))
-    beaten = reference is not None and lowest < reference - tolerance
-    zero = lowest if reference is None or beaten else reference
-    above = finite - zero
-    # Linear where relaxed energies differ, logarithmic where hot structures are.
-    width = max(0.005 * abs(zero), 1e-6)
-    _draw_traces(curves, np.asarray(steps), np.asarray(traces) - zero, energies)
-    curves.set_xlabel("inner step")
-    origin = "the lowest found" if reference is None else "the published minimum"
-    if beaten:
-        origin = "the lowest found, below the published minimum"
-    curves.set_ylabel(f"energy above {origin} ({unit})", fontsize="small")
-    top = max(float(np.max(above)), _typical_top(np.asarray(traces) - zero), 10 * width)
-    for axes in (curves, column):
-        _scale_energies(axes, width, top)
-    edges = np.linspace(-0.1, np.arcsinh(1.2 * top / width), 45)
-    bins = width * np.sinh(edges)
-    column.hist(above, bins=bins, color=BLUE, orientation="horizontal")
-    column.set_xlabel("starts")
-    column.set_title("relaxed", fontsize="medium")
-    column.xaxis.get_major_locator().set_params(integer=True)
-    column.tick_params(labelleft=False)
-    if traces.size:
-        curves.legend(loc="upper right", fontsize="small", framealpha=0.9)
-    draw_structure(picture, best)
-    picture.set_title(f"best: {lowest:.6f} {unit}", fontsize="medium")
-    return figure
-
-
-def _scale_energies(axes: Axes, width: float, top: float) -> None:
-    """Energies above zero: linear up to ``width``, logarithmic up to ``top``."""
-    tidy_axes(axes)
-    axes.set_yscale("asinh", linear_width=width)
-    axes.set_ylim(-0.4 * width, 1.2 * top)
-    axes.axhline(0.0, color="black", linestyle="--", linewidth=1)
-    axes.set_yticks(_ticks(width, 1.2 * top))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.minorticks_off()
-
-
-def _draw_traces(
-    axes: Axes, steps: np.ndarray, above: np.ndarray, energies: np.ndarray
-) -> None:
-    if above.size == 0:
-        return
-    above = np.where(np.isfinite(above), above, np.nan)
-    count = above.shape[1]
-    shown = np.unique(np.linspace(0, count - 1, min(count, TRACES_SHOWN)).astype(int))
-    label = "starts" if len(shown) == count else f"{len(shown)} of {count} starts"
-    for start in shown:
-        axes.plot(steps, above[:, start], color=GREY, alpha=0.5, linewidth=0.7)
-    axes.plot([], [], color=GREY, linewidth=1, label=label)
-    axes.plot(
-        steps,
-        above[:, int(np.argmin(energies))],
-        color=VERMILLION,
-        linewidth=1.8,
-        marker="o",
-        markersize=3,
-        label="ends lowest",
-    )
-
-
-def _ticks(width: float, top: float) -> list[float]:
-    """Zero, and the powers of ten that the scale keeps apart."""
-    decades = 10.0 ** np.arange(-9, 40)
-    return [0.0, *decades[(decades > 1.5 * width) & (decades < top)]]
-
-
-def _typical_top(above: np.ndarray) -> float:
-    """Where 98 of 100 points of the traces lie below."""
-    points = above[np.isfinite(above)]
-    return float(np.quantile(points, 0.98)) if points.size else 0.0
 
 
 def draw_structure(
