@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ase_l2h.errors import InputError
 from ase_l2h.rollout.kernels import cuda, native
 from ase_l2h.system import System
 
@@ -46,11 +47,11 @@ def known_backend(backend: str) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         For a name that is no backend.
     """
     if backend not in BACKENDS:
-        raise ValueError(
+        raise InputError(
             f"no backend named '{backend}'; choose one of {', '.join(BACKENDS)}"
         )
     return backend
@@ -61,12 +62,12 @@ def resolve_backend(backend: str) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         For a name that is no backend, and for one that cannot run here.
     """
     reason = _unavailable(known_backend(backend))
     if reason is not None:
-        raise ValueError(f"the backend '{backend}' cannot run here: {reason}")
+        raise InputError(f"the backend '{backend}' cannot run here: {reason}")
     return backend
 
 
@@ -96,7 +97,7 @@ def choose_backend(
 
     Raises
     ------
-    ValueError
+    InputError
         When the one asked for cannot run this search; the sentence says why.
     """
     chosen = resolve_backend(backend)
@@ -111,7 +112,7 @@ def choose_backend(
     if chosen == "auto":
         return "scan" if reason else fastest
     if reason is not None:
-        raise ValueError(
+        raise InputError(
             f"the backend '{backend}' cannot run this search: {reason}, or choose "
             "'scan'"
         )

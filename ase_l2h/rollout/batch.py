@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
 from ase_l2h.rollout.backends import KERNELS, choose_backend, resolve_backend
@@ -99,7 +100,7 @@ def resolve_device(device: str | Device | None) -> Device:
 
     Raises
     ------
-    ValueError
+    InputError
         When JAX has no such device here.
     """
     if isinstance(device, jax.Device):
@@ -109,7 +110,7 @@ def resolve_device(device: str | Device | None) -> Device:
         return jax.local_devices(backend=device)[0]
     except RuntimeError as error:
         found = ", ".join(sorted({d.platform for d in jax.devices()}))
-        raise ValueError(
+        raise InputError(
             f"JAX finds no '{device}' device here; use {found}, or install JAX for it"
         ) from error
 
@@ -119,14 +120,14 @@ def resolve_devices(device: str | Device | Sequence[Device] | None) -> list[Devi
 
     Raises
     ------
-    ValueError
+    InputError
         When JAX has no such device here, and for an empty list.
     """
     if device is None or isinstance(device, (str, jax.Device)):
         return [resolve_device(device)]
     devices = [resolve_device(each) for each in device]
     if not devices:
-        raise ValueError("the list of devices is empty; name one, or leave it out")
+        raise InputError("the list of devices is empty; name one, or leave it out")
     return devices
 
 
@@ -189,7 +190,7 @@ def _check_batch(system: System, count: int) -> None:
     }
     for name, shape in sizes.items():
         if shape not in ((), (count,)):
-            raise ValueError(
+            raise InputError(
                 f"{name} is given per structure for a batch of {shape}, the positions "
                 f"for one of ({count},); give as many of both"
             )
@@ -227,7 +228,7 @@ class Rollout:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown backend or device, for arrays that do not fit together, and for
         more than 2,000 atoms.
     """
@@ -249,18 +250,18 @@ class Rollout:
         if positions.dtype != np.float64:
             positions = positions.astype(np.float32)
         if positions.ndim != 3 or positions.shape[0] != 3 or positions.shape[2] == 0:
-            raise ValueError(
+            raise InputError(
                 f"positions have shape {positions.shape}; a rollout takes (3, n, batch)"
             )
         if positions.shape[1] != system.n_atoms:
-            raise ValueError(
+            raise InputError(
                 f"positions hold {positions.shape[1]} atoms, the system "
                 f"{system.n_atoms}; give positions (3, {system.n_atoms}, batch)"
             )
         _check_batch(system, positions.shape[2])
         for number in (chunk, 1 if size is None else size):
             if number < 1:
-                raise ValueError(f"a chunk of {number} is empty; give at least 1")
+                raise InputError(f"a chunk of {number} is empty; give at least 1")
         resolve_backend(backend)
         self.devices = resolve_devices(device)
         self.device = self.devices[0]
@@ -269,7 +270,7 @@ class Rollout:
         self.steps = 0
         optimizers = list(optimizer) if isinstance(optimizer, Sequence) else [optimizer]
         if not optimizers:
-            raise ValueError("no optimizer is given; give one or more")
+            raise InputError("no optimizer is given; give one or more")
         platform = self.device.platform
         self.backend = choose_backend(
             backend, optimizers, potential, system, self.double, platform
@@ -277,7 +278,7 @@ class Rollout:
         # The last chunk of each optimizer is filled up with copies that do not move.
         self._members: list[np.ndarray] = []
         if system.n_atoms > MAX_ATOMS:
-            raise ValueError(
+            raise InputError(
                 f"{system.n_atoms} atoms are more than {MAX_ATOMS}; every pair is "
                 "taken into account, so choose a smaller structure"
             )
@@ -414,13 +415,13 @@ class Rollout:
 
         Raises
         ------
-        ValueError
+        InputError
             When the arrays belong to another run.
         """
         present, structure = jax.tree.flatten(self._states)
         shapes = [(leaf.shape, leaf.dtype) for leaf in present]
         if shapes != [(leaf.shape, leaf.dtype) for leaf in leaves]:
-            raise ValueError(
+            raise InputError(
                 "the stored state belongs to another structure, weights or number of "
                 "starts; start anew"
             )
@@ -483,16 +484,16 @@ def rollout(
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown backend or device, arrays that do not fit together, and steps
         that are negative.
     """
     if n_steps < 0:
-        raise ValueError(f"{n_steps} steps are asked for; give 0 or more")
+        raise InputError(f"{n_steps} steps are asked for; give 0 or more")
     # Rounded up: 39 steps are 20 blocks, not 39.
     block = max(1, -(-n_steps // 20)) if block is None else block
     if block < 1:
-        raise ValueError(f"a block of {block} steps leads nowhere; give at least 1")
+        raise InputError(f"a block of {block} steps leads nowhere; give at least 1")
     run = Rollout(
         optimizer,
         potential,

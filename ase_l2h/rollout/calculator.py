@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import EnergyAndGradient
 from ase_l2h.rollout.scan import initialise_state
@@ -136,13 +137,13 @@ class CalculatorRollout:
 
         Raises
         ------
-        ValueError
+        InputError
             When the arrays belong to another run.
         """
         present, structure = jax.tree.flatten(self._state)
         shapes = [(leaf.shape, leaf.dtype) for leaf in present]
         if shapes != [(leaf.shape, leaf.dtype) for leaf in leaves]:
-            raise ValueError(
+            raise InputError(
                 "the stored state belongs to another structure, weights or number of "
                 "starts; start anew"
             )

@@ -19,6 +19,7 @@ import numpy as np
 
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.rollout.kernels import layout as fused
+from ase_l2h.rollout.kernels.macros import as_options
 from ase_l2h.system import System
 
 __all__ = ["advance", "options", "supports", "unavailable"]
@@ -56,6 +57,8 @@ def supports(
 ) -> str | None:
     """Why this backend cannot run a search; None when it can."""
     reason = unavailable() or fused.missing(optimizer, potential, system, double)
+    if reason is None and double:
+        reason = "it works in single precision; give positions in float32"
     if reason is not None:
         return reason
     cupy = _cupy()
@@ -78,7 +81,7 @@ def options(macros: dict[str, int | str], n_atoms: int) -> tuple[str, ...]:
     """For NVRTC or nvcc. No fast-math: sines of 50,000 rad would be wrong."""
     own = macros | {"BLOCK": block_size(n_atoms)}
     include = f"-I{fused.KERNELS}"
-    return ("-std=c++17", include, *fused.macros_as_options(own))
+    return ("-std=c++17", include, *as_options(own))
 
 
 @lru_cache(maxsize=64)

@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers.basin_hopping.moves import KICKS, packed_radius
-from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
+from ase_l2h.optimizers.basin_hopping.optimizer import (
+    FACTOR,
+    LOOK,
+    WINDOW,
+    BasinHopping,
+)
 from ase_l2h.optimizers.basin_hopping.restarts import RestartState
 from ase_l2h.optimizers.basin_hopping.state import SHARING, HoppingState
+from ase_l2h.rollout.kernels.macros import Macros, single
 from ase_l2h.rollout.kernels.threefry import children, uniforms
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.fire import Fire
@@ -22,6 +28,7 @@ __all__ = [
     "OPTIONS",
     "chain_arrays",
     "initial",
+    "macros",
     "missing",
     "numbers",
     "rebuilt",
@@ -75,6 +82,11 @@ def missing(optimizer: BasinHopping) -> str | None:
     if type(optimizer.quench) not in QUENCHES:
         return "they quench with L-BFGS, Adam or FIRE"
     return None
+
+
+def macros() -> Macros:
+    """Constants of cpp/hopping.h."""
+    return {"FACTOR": single(FACTOR), "WINDOW": WINDOW, "LOOK": LOOK}
 
 
 def numbers(optimizer: BasinHopping, system: System) -> np.ndarray:

@@ -19,7 +19,9 @@ import numpy as np
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.basin_hopping.state import HoppingState
+from ase_l2h.optimizers.rule_steps import GRADIENT_CLIP
 from ase_l2h.rollout.kernels import hopping as chains
+from ase_l2h.rollout.kernels.macros import Macros, single
 from ase_l2h.rollout.kernels.potentials import POTENTIALS, potential_adapter
 from ase_l2h.rollout.kernels.rules import RULES, Parts, rule_adapter, rule_of
 from ase_l2h.system import System
@@ -32,7 +34,6 @@ __all__ = [
     "definitions",
     "initial_state",
     "launch",
-    "macros_as_options",
     "missing",
     "number_type",
     "on_chip_bytes",
@@ -41,7 +42,6 @@ __all__ = [
 ]
 
 KERNELS = Path(__file__).parent / "cpp"
-HIDDEN, STEP_ROWS = 32, 15
 # Of `struct Arguments` in cpp/arguments.h.
 CHANGED = (
     *("positions", "energy", "force", "best_positions", "best_energy"),
@@ -51,8 +51,8 @@ CHANGED = (
 )
 POINTERS = (
     *CHANGED,
-    *("keys", "steps_taken"),
-    *("species", "length_scale", "energy_scale", "atom_scales"),
+    *("keys", "steps_taken", "species", "free"),
+    *("length_scale", "energy_scale", "atom_scales"),
     *("potential", "theta", "cell", "images", "feature_cell", "feature_images"),
 )
 NUMBERS = (
@@ -62,15 +62,16 @@ NUMBERS = (
 ARGUMENTS = np.dtype(
     [(name, np.uint64) for name in POINTERS]
     + [(name, np.int32) for name in NUMBERS]
-    + [("fmax", np.float32), ("hopping", chains.OPTIONS)],
+    + [("fmax", np.float64), ("hopping", chains.OPTIONS)],
     align=True,
 )
-# Everything else is in single precision.
+# Everything else is in the precision of the positions.
 NUMBER_TYPES = chains.CHAIN | {
     "evaluations": np.int32,
     "active": np.uint8,
     "steps_taken": np.int32,
     "species": np.int32,
+    "free": np.uint8,
     "keys": np.uint32,
 }
 
@@ -95,31 +96,35 @@ def missing(
             f"they have no {type(potential).__name__}; there are LennardJones, Gupta "
             "and StillingerWeber"
         )
-    if double:
-        return "they work in single precision; give positions in float32"
-    if system.free is not None:
-        return "they move all atoms; this system has fixed ones"
+    if double and (isinstance(optimizer, BasinHopping) or not RULES[type(rule)].double):
+        return "they work in single precision, but for quenches by L-BFGS and FIRE"
     if system.cell is not None and np.ndim(system.length_scale):
         return "a periodic batch must share one length scale"
     reason = potential_adapter(potential).reject_reason(potential)
     return reason or rule_adapter(rule).reject_reason(rule, system)
 
 
-def definitions(optimizer: Any, potential: Any, system: System) -> dict[str, int | str]:
+def definitions(optimizer: Any, potential: Any, system: System) -> Macros:
     """Macros that the source is compiled with."""
     rule = rule_of(optimizer)
-    adapter = rule_adapter(rule)
+    adapter, energies = rule_adapter(rule), potential_adapter(potential)
+    hopping = isinstance(optimizer, BasinHopping)
+    own_species = adapter.own_species(rule) or energies.own_species(potential)
     return {
-        "POTENTIAL": potential_adapter(potential).number,
-        "RULE": adapter.number,
-        "HOPPING": int(isinstance(optimizer, BasinHopping)),
+        "POTENTIAL_HEADER": f'"potentials/{energies.header}.h"',
+        "RULE_HEADER": f'"rules/{adapter.header}.h"',
+        "HOPPING": int(hopping),
         "PERIODIC": int(system.cell is not None),
         "RECENTRED": int(system.recentred),
+        "FIXED": int(system.free is not None),
+        "LANE_SPECIES": int(np.ndim(system.species) > 1 and own_species),
+        "GRADIENT_CLIP": single(GRADIENT_CLIP),
         "ARGUMENTS_BYTES": ARGUMENTS.itemsize,
         "ROW_COUNT": row_count(optimizer, potential),
         "THETA_FLOATS": sum(int(np.size(v)) for v in adapter.parameters(rule)),
-        **potential_adapter(potential).macros(potential),
+        **energies.macros(potential),
         **adapter.macros(rule),
+        **(chains.macros() if hopping else {}),
     }
 
 
@@ -130,8 +135,8 @@ def row_count(optimizer: Any, potential: Any) -> int:
     return 14 + scratch + rule_adapter(rule).rows(rule, hopping)
 
 
-def _flat(values: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([np.ravel(np.asarray(v, np.float32)) for v in values])
+def _flat(values: Sequence[Any], kind: Any) -> np.ndarray:
+    return np.concatenate([np.ravel(np.asarray(v, kind)) for v in values])
 
 
 def begins(optimizer: Any, potential: Any) -> bool:
@@ -209,9 +214,9 @@ class Launch:
         return self.state._replace(**changed, inner=inner)
 
 
-def number_type(name: str) -> Any:
-    """Type of the numbers behind a pointer."""
-    return NUMBER_TYPES.get(name, np.float32)
+def number_type(name: str, real: Any = np.float32) -> Any:
+    """Type of the numbers behind a pointer, ``real`` where it follows the positions."""
+    return NUMBER_TYPES.get(name, real)
 
 
 def launch(
@@ -228,7 +233,7 @@ def launch(
     it is, stays out of it.
     """
     n, batch = state.positions.shape[1:]
-    rule, inner = rule_of(optimizer), state.inner
+    rule, inner, kind = rule_of(optimizer), state.inner, state.positions.dtype
     fields = ("positions", "energy", "force", "best_positions", "best_energy")
     arrays: dict[str, Any] = {name: getattr(state, name) for name in fields}
     arrays |= {"evaluations": state.evaluations, "active": state.active}
@@ -243,21 +248,25 @@ def launch(
         arrays |= {f"whole_{k}": a for k, a in enumerate(own.whole)}
         taken = own.steps
     arrays["steps_taken"] = np.array(np.broadcast_to(np.asarray(taken), (batch,)))
-    arrays["potential"] = _flat(potential_adapter(potential).parameters(potential))
-    arrays["theta"] = _flat(rule_adapter(rule).parameters(rule))
+    arrays["potential"] = _flat(
+        potential_adapter(potential).parameters(potential), kind
+    )
+    arrays["theta"] = _flat(rule_adapter(rule).parameters(rule), kind)
     species = np.asarray(system.species, np.int32)
     stride = n if species.ndim == 2 else 0
     arrays["species"] = np.ascontiguousarray(species.T) if stride else species
+    if system.free is not None:
+        arrays["free"] = np.asarray(system.free)
     for name in ("length_scale", "energy_scale"):
-        scale = np.asarray(getattr(system, name), np.float32)
+        scale = np.asarray(getattr(system, name), kind)
         arrays[name] = np.array(np.broadcast_to(scale, (batch,)))
     if system.atom_scales is not None and getattr(
         getattr(rule, "features", None), "species", False
     ):
-        scales = np.asarray(system.atom_scales, np.float32)
+        scales = np.asarray(system.atom_scales, kind)
         scales = scales.reshape(scales.shape + (1,) * (3 - scales.ndim))
         arrays["atom_scales"] = np.array(np.broadcast_to(scales, (2, n, batch)))
-    counts = _lattices(system, arrays)
+    counts = _lattices(system, arrays, kind)
     numbers: dict[str, Any] = {
         "n": n,
         "batch": batch,
@@ -270,7 +279,7 @@ def launch(
     return Launch(arrays, numbers, state, own, rule)
 
 
-def _lattices(system: System, arrays: dict[str, Any]) -> dict[str, int]:
+def _lattices(system: System, arrays: dict[str, Any], kind: Any) -> dict[str, int]:
     """Add cells and images, of the potential and, in reduced units, of the rule."""
     counts = {"n_images": 0, "n_feature_images": 0}
     if system.cell is None:
@@ -282,21 +291,17 @@ def _lattices(system: System, arrays: dict[str, Any]) -> dict[str, int]:
     ):
         rows = np.asarray(system.cell, np.float64) / unit
         both = np.concatenate([rows.ravel(), np.linalg.inv(rows).ravel()])
-        arrays[f"{prefix}cell"] = both.astype(np.float32)
+        arrays[f"{prefix}cell"] = both.astype(kind)
         shifts = np.asarray(images, np.float64) / unit
-        arrays[f"{prefix}images"] = shifts.astype(np.float32)
+        arrays[f"{prefix}images"] = shifts.astype(kind)
         counts[f"n_{prefix}images"] = len(shifts)
     return counts
 
 
 def on_chip_bytes(optimizer: Any, potential: Any, n_atoms: int) -> int:
-    """Shared memory of a block: weights, rows, first layer, step table."""
+    """Shared memory of a block: weights, rows, first layer, clock."""
     rule = rule_of(optimizer)
     weights = sum(int(np.size(v)) for v in rule_adapter(rule).parameters(rule))
     rows = row_count(optimizer, potential)
-    return 4 * (-(-weights // 4) * 4 + rows * n_atoms + HIDDEN + STEP_ROWS)
-
-
-def macros_as_options(macros: dict[str, int | str]) -> Sequence[str]:
-    """``-DNAME=VALUE`` for a compiler's command line."""
-    return [f"-D{name}={value}" for name, value in macros.items()]
+    shared = rule_adapter(rule).shared
+    return 4 * (-(-weights // 4) * 4 + rows * n_atoms + shared)

@@ -26,6 +26,7 @@ from ase_l2h._internal.cache import cache_folder
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
+from ase_l2h.rollout.kernels.macros import Macros, as_options
 from ase_l2h.rollout.kernels.threads import share_out
 from ase_l2h.rules.lbfgs import Lbfgs
 from ase_l2h.system import System
@@ -53,15 +54,13 @@ def supports(
     reason = fused.missing(optimizer, potential, system, double)
     if reason is not None:
         return reason
-    if np.ndim(system.species) > 1:
-        return "its lanes share one order of species"
     if compiler() is None:
         return "there is no C++ compiler; install one, or name it in CXX"
     return None
 
 
 def build(
-    macros: dict[str, int | str],
+    macros: Macros,
     folder: Path,
     lanes: int = LANES,
     options: Sequence[str] = (),
@@ -76,9 +75,9 @@ def build(
     program = compiler()
     if program is None:
         raise RuntimeError("there is no C++ compiler; install one, or name it in CXX")
-    arguments = [*FLAGS, *options, f"-DLANES={lanes}"]
-    arguments += fused.macros_as_options(macros)
-    sources = sorted(p for p in fused.KERNELS.iterdir() if p.suffix in (".h", ".cpp"))
+    arguments = [*FLAGS, *options, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
+    arguments += as_options(macros)
+    sources = sorted(p for p in fused.KERNELS.rglob("*") if p.suffix in (".h", ".cpp"))
     content = b"".join(p.read_bytes() for p in sources)
     kind = platform.machine() + platform.processor() + _processor()
     text = " ".join([program, *arguments, kind])
@@ -117,14 +116,19 @@ def load(library: Path) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _built(macros: tuple[tuple[str, int | str], ...], folder: Path) -> Any:
-    return load(build(dict(macros), folder))
+def _built(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int) -> Any:
+    return load(build(dict(macros), folder, lanes))
 
 
-def library_function(optimizer: Any, potential: Any, system: System) -> Any:
+def library_function(
+    optimizer: Any, potential: Any, system: System, double: bool
+) -> Any:
     """The compiled function for a search; built when it is asked for first."""
     macros = fused.definitions(optimizer, potential, system)
-    return _built(tuple(macros.items()), cache_folder() / "native")
+    if double:
+        macros["DOUBLE"] = 1
+    lanes = LANES // 2 if double else LANES
+    return _built(tuple(macros.items()), cache_folder() / "native", lanes)
 
 
 def advance(
@@ -156,7 +160,8 @@ def advance(
         Of NumPy arrays.
     """
     if function is None:
-        function = library_function(optimizer, potential, system)
+        double = state.positions.dtype == np.float64
+        function = library_function(optimizer, potential, system, double)
     work = fused.launch(optimizer, potential, system, state, n_steps)
     return _run(function, work, n_steps, threads)
 
@@ -170,7 +175,8 @@ def evaluate(
 ) -> SearchState:
     """Energy and force where it stands; see :func:`.trajectories.evaluate`."""
     if function is None:
-        function = library_function(EVALUATOR, potential, system)
+        double = state.positions.dtype == np.float64
+        function = library_function(EVALUATOR, potential, system, double)
     work = fused.launch(EVALUATOR, potential, system, state, 1, only_evaluate=True)
     return _run(function, work, 0, threads)
 
@@ -178,9 +184,9 @@ def evaluate(
 def _run(
     function: Any, work: fused.Launch, n_steps: int, threads: int | None
 ) -> SearchState:
-    held = {}
+    held, real = {}, work.state.positions.dtype
     for name, array in work.arrays.items():
-        kind = fused.number_type(name)
+        kind = fused.number_type(name, real)
         if name in fused.CHANGED:
             held[name] = np.array(array, kind, order="C")
         else:

@@ -13,6 +13,7 @@ import numpy as np
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.rollout.kernels.macros import Macros
 
 __all__ = ["POTENTIALS", "PotentialAdapter", "potential_adapter"]
 
@@ -20,17 +21,23 @@ __all__ = ["POTENTIALS", "PotentialAdapter", "potential_adapter"]
 class PotentialAdapter:
     """How the kernels see a potential."""
 
-    # Of cpp/potentials.h: number and rows of scratch per atom.
-    number: int
+    # In cpp/potentials, without its ending, and its rows of scratch per atom.
+    header: str
     scratch_rows = 0
+    # Names of the parameters in the order of `parameters`.
+    names: tuple[str, ...] = ()
 
     def reject_reason(self, potential: Any) -> str | None:
         """Why the kernels cannot take this potential; None when they can."""
         return None
 
-    def macros(self, potential: Any) -> dict[str, int | str]:
-        """What the source is compiled for, besides the potential itself."""
-        return {"SPECIES_COUNT": 1}
+    def macros(self, potential: Any) -> Macros:
+        """What the source is compiled for, besides the header."""
+        return {"POTENTIAL_PARAMETERS": ",".join(self.names)}
+
+    def own_species(self, potential: Any) -> bool:
+        """Whether the potential looks at the species of single atoms."""
+        return False
 
     def parameters(self, potential: Any) -> list[Any]:
         """Numbers in the order in which the kernel reads them, double precision."""
@@ -38,50 +45,63 @@ class PotentialAdapter:
 
 
 class LennardJonesAdapter(PotentialAdapter):
-    """Without a cut-off."""
+    """Uncut, truncated and shifted, or smoothly cut."""
 
-    number = 1
+    header = "lennard_jones"
+    names = ("energy", "slope", "inverse_length")
+    cut_names = ("cut_squared", "shift", "onset_squared", "switching")
 
-    def reject_reason(self, potential: LennardJones) -> str | None:
-        """Cut-offs."""
-        if potential.rc is not None:
-            return "their Lennard-Jones and Gupta potentials have no cut-off"
-        return None
+    def macros(self, potential: LennardJones) -> Macros:
+        """Which of the cut-offs."""
+        cut = 0 if potential.rc is None else 1 + potential.smooth
+        names = self.names + (self.cut_names if cut else ())
+        return {"CUT": int(cut), "POTENTIAL_PARAMETERS": ",".join(names)}
 
     def parameters(self, potential: LennardJones) -> list[Any]:
-        """``2 epsilon``, ``48 epsilon / sigma``, ``1 / sigma``."""
+        """``2 epsilon``, ``48 epsilon / sigma``, ``1 / sigma``; cut-off in sigma."""
         epsilon, sigma = np.float64(potential.epsilon), np.float64(potential.sigma)
-        return [2 * epsilon, 48 * epsilon / sigma, 1 / sigma]
+        values = [2 * epsilon, 48 * epsilon / sigma, 1 / sigma]
+        if potential.rc is None:
+            return values
+        onset = 0.66 * potential.rc if potential.ro is None else potential.ro
+        squared, begins = (potential.rc / sigma) ** 2, (onset / sigma) ** 2
+        s6 = squared**-3.0
+        return [*values, squared, s6 * (s6 - 1), begins, (squared - begins) ** -3.0]
 
 
 class GuptaAdapter(PotentialAdapter):
-    """Tables of any number of species."""
+    """Tables of any number of species, and a hard cut-off."""
 
-    number, scratch_rows = 2, 1
+    header, scratch_rows = "gupta", 1
 
     def reject_reason(self, potential: Gupta) -> str | None:
-        """Cut-offs, and tables that differ between structures."""
-        if potential.rc is not None:
-            return "their Lennard-Jones and Gupta potentials have no cut-off"
+        """Tables that differ between structures."""
         if np.ndim(potential.A) != 2:
             return "they take one set of Gupta parameters"
         return None
 
-    def macros(self, potential: Gupta) -> dict[str, int | str]:
-        """The size of the tables."""
-        return {"SPECIES_COUNT": np.shape(potential.A)[0]}
+    def macros(self, potential: Gupta) -> Macros:
+        """The size of the tables, and whether there is a cut-off."""
+        cut = int(potential.rc is not None)
+        return {"SPECIES_COUNT": np.shape(potential.A)[0], "CUT": cut}
+
+    def own_species(self, potential: Gupta) -> bool:
+        """Of alloys."""
+        return np.shape(potential.A)[0] > 1
 
     def parameters(self, potential: Gupta) -> list[Any]:
-        """``A e^p``, ``p / r0``, ``xi^2 e^(2 q)``, ``2 q / r0``, table by table."""
+        """``A e^p``, ``p / r0``, ``xi^2 e^(2 q)``, ``2 q / r0``, then the cut-off."""
         names = ("p", "q", "r0", "xi", "A")
         p, q, r0, xi, a = (np.asarray(getattr(potential, n), float) for n in names)
-        return [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0]
+        cut = np.inf if potential.rc is None else potential.rc
+        return [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0, cut]
 
 
 class StillingerWeberAdapter(PotentialAdapter):
     """With the usual exponents."""
 
-    number, scratch_rows = 3, 10
+    header, scratch_rows = "stillinger_weber", 10
+    names = ("epsilon", "sigma", "A", "B", "lam", "gamma", "a", "cos_theta0")
 
     def reject_reason(self, potential: StillingerWeber) -> str | None:
         """Other exponents."""
@@ -91,8 +111,7 @@ class StillingerWeberAdapter(PotentialAdapter):
 
     def parameters(self, potential: StillingerWeber) -> list[Any]:
         """In the order of the formula."""
-        names = ("epsilon", "sigma", "A", "B", "lam", "gamma", "a", "cos_theta0")
-        return [np.float64(getattr(potential, name)) for name in names]
+        return [np.float64(getattr(potential, name)) for name in self.names]
 
 
 POTENTIALS: dict[type, PotentialAdapter] = {

@@ -1,10 +1,12 @@
 """The rules of the kernels, one adapter each: parameters, first state, layout.
 
-A new rule is a header in ``cpp/rules`` and an adapter here, listed in ``RULES``.
+A new rule is a header in ``cpp/rules`` and an adapter here, listed in ``RULES``. All
+constants of the header come from the rule's own module, as macros.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,16 +15,38 @@ import optax
 
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
+from ase_l2h.rollout.kernels.macros import Macros, single, singles
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.fire import Fire, FireState
 from ase_l2h.rules.lbfgs import Lbfgs, LbfgsState
 from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
 from ase_l2h.rules.learned.coordinatewise import LearnedState
-from ase_l2h.rules.learned.equivariant import EquivariantState
-from ase_l2h.rules.learned.features import DECAYS, Moments
+from ase_l2h.rules.learned.equivariant import (
+    FULL_SHELL,
+    SCALE_GAIN,
+    SHELL_CENTRES,
+    SHELL_WIDTHS,
+    TINY,
+    VECTOR_CENTRES,
+    VECTOR_WIDTHS,
+    EquivariantState,
+)
+from ase_l2h.rules.learned.features import (
+    DECAYS,
+    ETAS,
+    LOG_RANGE,
+    MOMENT_OFFSET,
+    RADIAL_CUTOFF,
+    STEP_PERIODS,
+    Moments,
+)
+from ase_l2h.rules.learned.network import FeatureMajorNetwork
 from ase_l2h.system import System
 
 __all__ = ["RULES", "Parts", "RuleAdapter", "rule_adapter", "rule_of"]
+
+NETWORK_HIDDEN = FeatureMajorNetwork.hidden
+CLOCK_ROWS = len(DECAYS) + len(STEP_PERIODS)
 
 
 class Parts(NamedTuple):
@@ -39,18 +63,26 @@ class Parts(NamedTuple):
 class RuleAdapter:
     """How the kernels see a rule."""
 
-    # Of cpp/rules.h.
-    name: str
-    number: int
-    learned = False
+    # In cpp/rules, without its ending.
+    header: str
+    # Numbers per structure that all threads share: first layer and clock.
+    shared = 0
+    # Whether the header's numbers suffice for double precision.
+    double = False
+    # Names of the parameters in the order of `parameters`, for classical rules.
+    names: tuple[str, ...] = ()
 
     def reject_reason(self, rule: Any, system: System) -> str | None:
         """Why the kernels cannot take this rule there; None when they can."""
         return None
 
-    def macros(self, rule: Any) -> dict[str, int | str]:
-        """What the source is compiled for, besides the rule itself."""
-        return {}
+    def macros(self, rule: Any) -> Macros:
+        """What the source is compiled for, besides the header."""
+        return {"RULE_PARAMETERS": ",".join(self.names)}
+
+    def own_species(self, rule: Any) -> bool:
+        """Whether the rule looks at the species of single atoms."""
+        return False
 
     def rows(self, rule: Any, hopping: bool) -> int:
         """Numbers per atom that a structure keeps on the chip."""
@@ -58,7 +90,7 @@ class RuleAdapter:
 
     def parameters(self, rule: Any) -> list[Any]:
         """Numbers in the order in which the kernel reads them."""
-        raise NotImplementedError
+        return [getattr(rule, name) for name in self.names]
 
     def initial(self, rule: Any, positions: np.ndarray) -> Any:
         """The rule's state before its first step; ``positions`` are reduced."""
@@ -90,15 +122,46 @@ def _network(rule: Any, first: str) -> list[Any]:
     return [*values, rule.time_scale]
 
 
+def _network_macros() -> Macros:
+    """Constants of cpp/rules/learned.h."""
+    logarithms = np.log(np.float32(DECAYS).astype(np.float64))
+    return {
+        "HIDDEN": NETWORK_HIDDEN,
+        "DECAY_COUNT": len(DECAYS),
+        "DECAY_VALUES": singles(DECAYS),
+        "LOG_DECAY_VALUES": singles(logarithms),
+        "PERIOD_COUNT": len(STEP_PERIODS),
+        "PERIOD_VALUES": singles(STEP_PERIODS),
+        "LOG_RANGE": single(LOG_RANGE),
+        "FLOOR": single(math.exp(-LOG_RANGE)),
+        "INVERSE_FLOOR": single(math.exp(LOG_RANGE)),
+        "TINY": single(TINY),
+    }
+
+
 class EquivariantAdapter(RuleAdapter):
     """Averages of the gradient per decay, and the best energy."""
 
-    name, number, learned = "equivariant", 1, True
+    header, shared = "equivariant", NETWORK_HIDDEN + CLOCK_ROWS
 
-    def macros(self, rule: EquivariantRule) -> dict[str, int | str]:
+    def macros(self, rule: EquivariantRule) -> Macros:
         """Switches of the features."""
         names = ("step", "progress", "atom_energies", "memory", "species")
-        return {n.upper(): int(getattr(rule.features, n)) for n in names}
+        switches = {n.upper(): int(getattr(rule.features, n)) for n in names}
+        return (
+            _network_macros()
+            | switches
+            | {
+                "SHELLS": len(SHELL_CENTRES),
+                "SHELL_CENTRE_VALUES": singles(SHELL_CENTRES),
+                "SHELL_WIDTH_VALUES": singles(SHELL_WIDTHS),
+                "NEAR": len(VECTOR_CENTRES),
+                "NEAR_CENTRE_VALUES": singles(VECTOR_CENTRES),
+                "NEAR_WIDTH_VALUES": singles(VECTOR_WIDTHS),
+                "FULL_SHELL": single(FULL_SHELL),
+                "SCALE_GAIN": single(SCALE_GAIN),
+            }
+        )
 
     def rows(self, rule: EquivariantRule, hopping: bool) -> int:
         """Moments and two pooled numbers; the place remembered and one more."""
@@ -149,7 +212,7 @@ class EquivariantAdapter(RuleAdapter):
 class CoordinatewiseAdapter(RuleAdapter):
     """Averages of the gradient and its square per decay and coordinate."""
 
-    name, number, learned = "coordinatewise", 2, True
+    header, shared = "coordinatewise", NETWORK_HIDDEN + CLOCK_ROWS
 
     def reject_reason(self, rule: CoordinatewiseRule, system: System) -> str | None:
         """Where there are more species than slots."""
@@ -158,18 +221,30 @@ class CoordinatewiseAdapter(RuleAdapter):
             return f"this rule tells {slots} species apart, and the system has more"
         return None
 
-    def macros(self, rule: CoordinatewiseRule) -> dict[str, int | str]:
+    def macros(self, rule: CoordinatewiseRule) -> Macros:
         """Switches of the features, and the number of species."""
         features = rule.features
         names = ("gradients", "positions", "adam_like", "singular", "step", "radial")
-        macros: dict[str, int | str] = {
-            n.upper(): int(getattr(features, n)) for n in names
-        }
-        return macros | {
-            "DECAYED": int(features.decays),
-            "SLOTS": features.species_slots,
-            "HOT": features.n_species,
-        }
+        switches = {n.upper(): int(getattr(features, n)) for n in names}
+        return (
+            _network_macros()
+            | switches
+            | {
+                "ETA_COUNT": len(ETAS),
+                "ETA_FIRST": single(ETAS[0]),
+                "ETA_HALF": single(ETAS[1] / 2),
+                "ETA_SIXTH": single(ETAS[5]),
+                "CUTOFF_SQUARED": single(RADIAL_CUTOFF**2),
+                "MOMENT_OFFSET": single(MOMENT_OFFSET),
+                "DECAYED": int(features.decays),
+                "SLOTS": features.species_slots,
+                "HOT": features.n_species,
+            }
+        )
+
+    def own_species(self, rule: CoordinatewiseRule) -> bool:
+        """Where it tells species apart."""
+        return rule.features.species_slots > 1
 
     def rows(self, rule: CoordinatewiseRule, hopping: bool) -> int:
         """Moments only."""
@@ -204,15 +279,12 @@ class CoordinatewiseAdapter(RuleAdapter):
 class AdamAdapter(RuleAdapter):
     """Moments, and a count of steps for every structure."""
 
-    name, number = "adam", 3
+    header = "adam"
+    names = ("rate", "b1", "b2", "eps")
 
     def rows(self, rule: Adam, hopping: bool) -> int:
         """Two more for the pull of a compressed quench."""
         return 6 + 2 * hopping
-
-    def parameters(self, rule: Adam) -> list[Any]:
-        """In the order of the class."""
-        return [rule.rate, rule.b1, rule.b2, rule.eps]
 
     def initial(self, rule: Adam, positions: np.ndarray) -> Any:
         """As optax has it."""
@@ -236,16 +308,12 @@ class AdamAdapter(RuleAdapter):
 class FireAdapter(RuleAdapter):
     """Velocities; time step, mixing and downhill steps."""
 
-    name, number = "fire", 4
+    header, double = "fire", True
+    names = ("dt", "dt_max", "max_step", "alpha", "f_inc", "f_dec", "f_alpha", "n_min")
 
     def rows(self, rule: Fire, hopping: bool) -> int:
         """Velocities and three sums."""
         return 6
-
-    def parameters(self, rule: Fire) -> list[Any]:
-        """In the order of the class."""
-        values = [rule.dt, rule.dt_max, rule.max_step, rule.alpha]
-        return [*values, rule.f_inc, rule.f_dec, rule.f_alpha, rule.n_min]
 
     def initial(self, rule: Fire, positions: np.ndarray) -> FireState:
         """At rest."""
@@ -271,21 +339,18 @@ class FireAdapter(RuleAdapter):
 class LbfgsAdapter(RuleAdapter):
     """The last accepted point, the step tried, and the curvature pairs."""
 
-    name, number = "lbfgs", 5
+    header, double = "lbfgs", True
+    names = ("max_step", "first_step", "rise", "max_rejections")
     places = ("gradient", "step", "s", "y")
     scalars = ("energy", "rejections", "started", "rho")
 
-    def macros(self, rule: Lbfgs) -> dict[str, int | str]:
+    def macros(self, rule: Lbfgs) -> Macros:
         """How many pairs are remembered."""
-        return {"HISTORY": rule.memory}
+        return super().macros(rule) | {"HISTORY": rule.memory}
 
     def rows(self, rule: Lbfgs, hopping: bool) -> int:
         """Gradient, step, pairs and two sums."""
         return 6 + 6 * rule.memory + 2
-
-    def parameters(self, rule: Lbfgs) -> list[Any]:
-        """All but the memory."""
-        return [rule.max_step, rule.first_step, rule.rise, rule.max_rejections]
 
     def initial(self, rule: Lbfgs, positions: np.ndarray) -> LbfgsState:
         """Empty memory."""

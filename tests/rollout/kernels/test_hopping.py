@@ -29,8 +29,8 @@ from ase_l2h.rollout.kernels import layout as fused
 from ase_l2h.rollout.kernels import native
 from ase_l2h.rules import Fire, GradientDescent
 from ase_l2h.rules.learned import EquivariantRule
-from ase_l2h.starts.random import make_starts
 from ase_l2h.search.registry import strong_basin_hopping
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import named_target
 
 pytestmark = pytest.mark.compiler

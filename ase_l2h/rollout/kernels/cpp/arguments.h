@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include "numbers.h"
+
 #define PARTS 4
 
 // Of basin hopping, as in ase_l2h/rollout/kernels/hopping.py; reduced units.
@@ -27,9 +29,9 @@ struct HopOptions {
 };
 
 struct Arguments {
-  float *positions, *energy, *force, *best_positions, *best_energy;
-  float* rows[PARTS];   // state of the rule per atom
-  float* whole[PARTS];  // and per structure
+  number *positions, *energy, *force, *best_positions, *best_energy;
+  number* rows[PARTS];   // state of the rule per atom
+  number* whole[PARTS];  // and per structure
   int* evaluations;
   unsigned char* active;
   // A HoppingState, null without basin hopping.
@@ -48,12 +50,24 @@ struct Arguments {
   const unsigned* keys;    // (2, batch)
   const int* steps_taken;  // (batch), what the clock of a learned rule shows
   const int* species;    // (n) for all, or one after the other: (batch, n)
-  const float *length_scale, *energy_scale;  // (batch)
-  const float* atom_scales;                  // (2, n, batch) or null
-  const float *potential, *theta;
-  const float *cell, *images, *feature_cell, *feature_images;
+  const unsigned char* free;  // (3, n), null where all coordinates may move
+  const number *length_scale, *energy_scale;  // (batch)
+  const number* atom_scales;                  // (2, n, batch) or null
+  const number *potential, *theta;
+  const number *cell, *images, *feature_cell, *feature_images;
   int n, batch, steps, species_stride, n_images, n_feature_images;
   int only_evaluate;  // 1: one evaluation, without a rule and without a step
-  float fmax;
+  double fmax;
   HopOptions hopping;
 };
+
+// Coordinate e of (3, n) stays where it is, exactly.
+FUNCTION bool is_fixed(const Arguments& a, int e) {
+#if FIXED
+  return !a.free[e];
+#else
+  (void)a;
+  (void)e;
+  return false;
+#endif
+}

@@ -1,18 +1,16 @@
 // Basin hopping: which quenches have ended, and the hops from one minimum to the next.
 //
-// As in ase_l2h/optimizers/basin_hopping/optimizer.py and hopping.py. What is looked at in every
-// step is kept in lanes; what changes at the end of a quench stays where the arguments
-// point to, and is worked on structure by structure.
+// As in ase_l2h/optimizers/basin_hopping/optimizer.py and state.py. What is looked at in
+// every step is kept in lanes; what changes at the end of a quench stays where the
+// arguments point to, and is worked on structure by structure.
 
 #pragma once
 
 #include "moves.h"
-#include "rules.h"
+#include "observation.h"
 
-// Adjustment of the kick, quenches between two, evaluations between two looks.
-#define FACTOR 1.05f
-#define WINDOW 50
-#define LOOK 10
+// FACTOR: adjustment of the kick; WINDOW: quenches between two of them; LOOK: evaluations
+// between two looks. As macros from the optimizer's module.
 
 struct Chain {
   real acceptance_bound, lowest;
@@ -42,7 +40,7 @@ FUNCTION void store_chain(const Arguments& a, const Chain& chain, int b, int cou
 
 // Adds the pull towards the centroid where a quench still begins with it, and returns
 // its energy. `room` is for (3, n), `pooled` for two rows.
-FUNCTION real pulled(const HopOptions& o, const Sight& s, Chain& chain, real* gradient,
+FUNCTION real pulled(const HopOptions& o, const Observation& s, Chain& chain, real* gradient,
                      real* room, real* pooled, mask* released) {
   const int n = s.n;
   EACH(i, n) {
@@ -72,7 +70,7 @@ FUNCTION real pulled(const HopOptions& o, const Sight& s, Chain& chain, real* gr
 }
 
 // Energy and force in reduced units.
-FUNCTION Verdict judged(const HopOptions& o, const Sight& s, Chain& chain, mask active,
+FUNCTION Verdict judged(const HopOptions& o, const Observation& s, Chain& chain, mask active,
                         real energy, real force) {
   const int n = s.n;
   const mask free = opposite(chain.pulling);
@@ -140,7 +138,7 @@ FUNCTION Stage noted(const Arguments& a, int b, float energy, bool found) {
 
 // What one structure, in lane l, does at the end of a quench; whether it has met the
 // target. `points` has room for (3, n) plain numbers, `strength` for (n).
-RARELY bool conclude(const Arguments& a, const Sight& s, int b, int l, bool settled,
+RARELY bool conclude(const Arguments& a, const Observation& s, int b, int l, bool settled,
                      float energy, int evaluations, Chain& chain, real* positions,
                      float* points, float* strength) {
   const HopOptions& o = a.hopping;
@@ -189,12 +187,16 @@ RARELY bool conclude(const Arguments& a, const Sight& s, int b, int l, bool sett
     for (int c = 0; c < 3; ++c)
       a.current_positions[(c * n + i) * batch + b] = points[c * n + i] * length;
   } else {
-    propose(o, child(key, 0), size, s.species, points, strength, n);
+    propose(a, child(key, 0), size, a.species + b * a.species_stride, points, strength);
   }
   if (!hit)
     EACH(i, n)
-    for (int c = 0; c < 3; ++c)
-      lane(positions[c * n + i], l) = points[c * n + i] * length;
+    for (int c = 0; c < 3; ++c) {
+      const int e = c * n + i;
+      // Not even the rounding of a unit may move a fixed atom.
+      const float kept = a.current_positions[e * batch + b];
+      lane(positions[e], l) = is_fixed(a, e) ? kept : points[e] * length;
+    }
 
   const float climb = exponentially(child(key, 2), 0);
   lane(chain.acceptance_bound, l) = current_energy + o.temperature * climb;
@@ -227,7 +229,7 @@ RARELY bool conclude(const Arguments& a, const Sight& s, int b, int l, bool sett
 }
 
 // Atoms outside the container are pulled back; the quench goes on.
-RARELY void bring_back(const Arguments& a, const Sight& s, int l, real* positions,
+RARELY void bring_back(const Arguments& a, const Observation& s, int l, real* positions,
                        float* points) {
   const int n = a.n;
   const float length = lane(s.length, l);
@@ -239,7 +241,7 @@ RARELY void bring_back(const Arguments& a, const Sight& s, int l, real* position
 }
 
 // Moves what has ended its quench, and says which have met the target.
-FUNCTION mask hop(const Arguments& a, const Sight& s, const Verdict& v, int b,
+FUNCTION mask hop(const Arguments& a, const Observation& s, const Verdict& v, int b,
                   int count, real energy, real charged, Chain& chain, real* positions,
                   float* points, float* strength) {
   mask hit = v.ended & opposite(v.ended);

@@ -1,5 +1,6 @@
-// Moves of basin hopping, as in ase_l2h/optimizers/basin_hopping/moves.py, on one structure (3, n) of
-// plain numbers in reduced units. All threads come here, and leave at a barrier.
+// Moves of basin hopping, as in ase_l2h/optimizers/basin_hopping/moves.py, on one
+// structure (3, n) of plain numbers in reduced units. All threads come here, and leave at
+// a barrier.
 
 #pragma once
 
@@ -106,17 +107,24 @@ FUNCTION void surface_move(Key key, float threshold, int count, float* points,
   barrier();
 }
 
-// Scores of pairs of unlike atoms are 23 random bits; the first of the highest is taken.
-FUNCTION int pair_score(Key key, const int* species, int n, int i, int j) {
-  const int bits = (int)(random_bits(key, i * n + j) >> 9);
-  return species[i] == species[j] ? -1 : bits;
+// Atoms with a fixed coordinate are not exchanged.
+FUNCTION bool is_movable(const Arguments& a, int i) {
+  const int n = a.n;
+  return !(is_fixed(a, i) || is_fixed(a, n + i) || is_fixed(a, 2 * n + i));
 }
-FUNCTION void swap_move(Key key, const int* species, float* points, float* scores,
-                        int n) {
+// Scores of pairs of unlike atoms are 23 random bits; the first of the highest is taken.
+FUNCTION int pair_score(const Arguments& a, Key key, const int* species, int i, int j) {
+  const int bits = (int)(random_bits(key, i * a.n + j) >> 9);
+  const bool unlike = species[i] != species[j];
+  return unlike && is_movable(a, i) && is_movable(a, j) ? bits : -1;
+}
+FUNCTION void swap_move(const Arguments& a, Key key, const int* species, float* points,
+                        float* scores) {
+  const int n = a.n;
   EACH(i, n) {
     int best = -1;
     for (int j = 0; j < n; ++j) {
-      const int score = pair_score(key, species, n, i, j);
+      const int score = pair_score(a, key, species, i, j);
       best = score > best ? score : best;
     }
     scores[i] = (float)best;
@@ -126,7 +134,7 @@ FUNCTION void swap_move(Key key, const int* species, float* points, float* score
   const float best = scores[first];
   int second = first;
   if (best >= 0.0f)
-    for (second = 0; pair_score(key, species, n, first, second) != (int)best;) ++second;
+    for (second = 0; pair_score(a, key, species, first, second) != (int)best;) ++second;
   if (thread_index() == 0)
     for (int c = 0; c < 3; ++c) {
       const float kept = points[c * n + first];
@@ -137,10 +145,12 @@ FUNCTION void swap_move(Key key, const int* species, float* points, float* score
 }
 
 // A random neighbour of the minimum `points`.
-FUNCTION void propose(const HopOptions& o, Key key, float size, const int* species,
-                      float* points, float* strength, int n) {
+FUNCTION void propose(const Arguments& a, Key key, float size, const int* species,
+                      float* points, float* strength) {
+  const HopOptions& o = a.hopping;
+  const int n = a.n;
   if (uniform(child(key, 2), 0) < o.swap) {
-    swap_move(child(key, 3), species, points, strength, n);
+    swap_move(a, child(key, 3), species, points, strength);
   } else {
     kick(child(key, 0), size, o.kick, points, n);
     if (o.surface_atoms)

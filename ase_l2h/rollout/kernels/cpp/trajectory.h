@@ -1,14 +1,27 @@
 // A whole search: `steps` times evaluate, observe, displace, with all state on the chip.
 //
 // The same steps as ase_l2h/optimizers/rule_steps.py and, where HOPPING is 1,
-// basin_hopping.py. Arrays have the layout of a SearchState, (rows, n, batch).
+// basin_hopping/optimizer.py. Arrays have the layout of a SearchState, (rows, n, batch).
 
 #pragma once
 
 #include "arguments.h"
-#include "rules.h"
+#include "observation.h"
+#include POTENTIAL_HEADER
+#include RULE_HEADER
 #if HOPPING
 #include "hopping.h"
+#endif
+
+// Rules that have no clock, and keep nothing on the host alone.
+#ifndef LEARNED
+#define LEARNED 0
+#define HIDDEN 0
+#define STEP_ROWS 0
+#define CLOCK 0
+#endif
+#ifndef HOST_ROWS
+#define HOST_ROWS 0
 #endif
 
 // Rows of (n) that a structure needs: positions, following, best, gradient; energy and
@@ -16,11 +29,12 @@
 #define ROWS (14 + SCRATCH_ROWS + MOMENT_ROWS + POOLED_ROWS)
 // And of numbers of the whole structure: the first layer's sums, the step table.
 #define SHARED_COUNT (HIDDEN + STEP_ROWS)
-#define GRADIENT_CLIP 1e5f
+// Species of each lane, on the host.
+#define KIND_ROWS OWN_SPECIES
 
-// memory: ROWS n + SHARED_COUNT numbers.
+// memory: (ROWS + KIND_ROWS) n + SHARED_COUNT numbers, and PAIR_NUMBERS per pair.
 FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
-                         const float* theta) {
+                         const number* theta) {
   const int n = a.n, batch = a.batch;
   real* positions = memory;
   real* following = positions + 3 * n;
@@ -32,7 +46,8 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   real* pooled = state + MOMENT_ROWS * n;
   real* base = pooled + POOLED_ROWS * n;
   real* table = base + HIDDEN;
-  real* scratch = table + STEP_ROWS;
+  real* own_kinds = table + STEP_ROWS;
+  real* scratch = own_kinds + KIND_ROWS * n;
 
   EACH(i, n) {
     for (int c = 0; c < 3; ++c) {
@@ -44,19 +59,23 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
       for (int k = 0; k < PART_ROWS(part); ++k, ++row)
         state[row * n + i] = load(a.rows[part] + (k * n + i) * batch + b, count);
   }
-  const int* species = a.species + b * a.species_stride;
+#if OWN_SPECIES
+  for (int i = 0; i < n; ++i)
+    for (int l = 0; l < LANES; ++l) {
+      const int which = b + (l < count ? l : count - 1);
+      lane(own_kinds[i], l) = a.species[which * a.species_stride + i];
+    }
+  const Kind* kinds = own_kinds;
+#else
+  const Kind* kinds = a.species + b * a.species_stride;
+  (void)own_kinds;
+#endif
   real length = load(a.length_scale + b, count);
   real energy_scale = load(a.energy_scale + b, count);
   real energy = load(a.energy + b, count), force = load(a.force + b, count);
   real best_energy = load(a.best_energy + b, count);
   Whole whole = {};
-  if (a.whole[0]) whole.a = load(a.whole[0] + b, count);
-  if (a.whole[1]) whole.b = load(a.whole[1] + b, count);
-  if (a.whole[2]) whole.c = load(a.whole[2] + b, count);
-#if RULE == LBFGS
-  for (int k = 0; k < HISTORY && !a.only_evaluate; ++k)
-    whole.rho[k] = load(a.whole[3] + k * batch + b, count);
-#endif
+  if (!a.only_evaluate) load_whole(a, b, count, whole);
 #if HOPPING
   Chain chain = load_chain(a, b, count);
 #endif
@@ -68,9 +87,9 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   for (int l = 0; l < LANES; ++l) active[l] = l < count && a.active[b + l] ? -1 : 0;
 #endif
   const Lattice lattice = {a.cell, a.images, a.n_images};
-  Sight s;
+  Observation s;
   s.n = n;
-  s.species = species;
+  s.kinds = kinds;
   s.theta = theta;
   s.table = table;
   s.positions = positions;
@@ -86,14 +105,14 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
   s.surroundings.n_images = a.n_feature_images;
 
   real step = load(a.steps_taken + b, count) + 1.0f;
+#if LEARNED
   fill_step_table(table, step, theta[CLOCK]);
-  barrier();
-#if RULE == LBFGS
-  if (!a.only_evaluate) recall(s, whole, state);
 #endif
+  barrier();
+  if (!a.only_evaluate) recall(s, whole, state);
   for (int t = 0; t < a.steps; ++t) {
     if (!any_lane(active)) break;
-    evaluate(positions, n, species, a.potential, lattice, scratch, energies, gradient);
+    evaluate(positions, n, kinds, a.potential, lattice, scratch, energies, gradient);
     for (int c = 0; c < 3; ++c)
       s.centre[c] = RECENTRED ? sum_over(positions + c * n, n) / (float)n / length
                               : real{};
@@ -105,6 +124,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
         mask finite = is_finite(raw);
         sound = sound & finite;
         raw = select(finite, raw, real{});
+        if (is_fixed(a, c * n + i)) raw = real{};
         square = square + raw * raw;
         g[c] = raw * length / energy_scale;
         g[c] = larger(smaller(g[c], real{} + 1e15f), real{} - 1e15f);
@@ -137,7 +157,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     best_energy = select(better, energy, best_energy);
     charged = charged + select(active, real{} + 1.0f, real{});
 #if !HOPPING
-    if (!a.only_evaluate) active = active & (pull >= a.fmax);
+    if (!a.only_evaluate) active = active & (pull >= (number)a.fmax);
 #endif
     EACH(i, n)
     for (int c = 0; c < 3; ++c)
@@ -170,6 +190,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     for (int c = 0; c < 3; ++c) {
       real d = following[c * n + i];
       d = select(moving & is_finite(d), d * length, real{});
+      if (is_fixed(a, c * n + i)) d = real{};
       following[c * n + i] = positions[c * n + i] + d;
     }
     barrier();
@@ -181,7 +202,9 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     EACH(i, n)
     for (int c = 0; c < 3; ++c) positions[c * n + i] = following[c * n + i] - mean[c];
     step = step + 1.0f;
+#if LEARNED
     fill_step_table(table, step, theta[CLOCK]);
+#endif
     barrier();
   }
 
@@ -199,13 +222,7 @@ FUNCTION void trajectory(const Arguments& a, int b, int count, real* memory,
     store(a.energy + b, energy, count);
     store(a.force + b, force, count);
     store(a.best_energy + b, best_energy, count);
-    if (a.whole[0]) store(a.whole[0] + b, whole.a, count);
-    if (a.whole[1]) store(a.whole[1] + b, whole.b, count);
-    if (a.whole[2]) store(a.whole[2] + b, whole.c, count);
-#if RULE == LBFGS
-    for (int k = 0; k < HISTORY && !a.only_evaluate; ++k)
-      store(a.whole[3] + k * batch + b, whole.rho[k], count);
-#endif
+    if (!a.only_evaluate) store_whole(a, b, count, whole);
 #if HOPPING
     store_chain(a, chain, b, count);
 #endif

@@ -1,119 +1,43 @@
-// Displacements of Adam, FIRE and L-BFGS; part of rules.h.
+// L-BFGS without a line search; as ase_l2h/rules/lbfgs.py.
 //
-// `forget` is what a new quench of basin hopping begins with.
+// Included by trajectory.h as RULE_HEADER, like all rules. A rule keeps rows of state
+// per atom and a Whole per structure, and works in three parts with barriers in between:
+// `remember`, right after the gradient; `prepare`, once sums over the structure are
+// known; `displace`. `recall` comes before the first step of a launch, and `forget` is
+// what a new quench of basin hopping begins with.
 
 #pragma once
 
-#if RULE == ADAM
+#include "rules/parameters.h"
 
-// theta: rate, b1, b2, eps. Rows: first and second moments.
-#define THETA_COUNT 4
-FUNCTION void remember(const Sight& s, real* state, real* pooled) {
-  const int n = s.n;
-  (void)pooled;
-  const float b1 = s.theta[1], b2 = s.theta[2];
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c) {
-    real g = s.gradient[c * n + i];
-    real* first = state + c * n + i;
-    real* second = state + (3 + c) * n + i;
-    *first = *first * b1 + g * (1.0f - b1);
-    *second = *second * b2 + g * g * (1.0f - b2);
-  }
-}
-FUNCTION void prepare(const Sight&, Whole& w, real*, real*, real*) {
-  w.a = w.a + 1.0f;  // steps taken
-}
-FUNCTION void forget(const Sight& s, Whole& w, real* state, mask where) {
-  w.a = select(where, real{}, w.a);
-  EACH(i, s.n)
-  for (int row = 0; row < MOMENT_ROWS; ++row)
-    state[row * s.n + i] = select(where, real{}, state[row * s.n + i]);
-}
-FUNCTION void displace(const Sight& s, const Whole& w, const real* state, const real*,
-                       const real*, real* displacement) {
-  const int n = s.n;
-  const float rate = s.theta[0], eps = s.theta[3];
-  real first = 1.0f - exponential(w.a * logf(s.theta[1]));
-  real second = 1.0f - exponential(w.a * logf(s.theta[2]));
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c) {
-    real m = state[c * n + i] / first, v = state[(3 + c) * n + i] / second;
-    displacement[c * n + i] = -rate * (m / (square_root(v) + eps));
-  }
-}
+// Rows: gradient and step of the last accepted point, then the pairs s and y, the newest
+// last.
+#define PART_ROWS(part) (part < 2 ? 3 : 3 * HISTORY)
+#define MOMENT_ROWS (6 + 6 * HISTORY)
+#define POOLED_ROWS 2
 
-#elif RULE == FIRE
-
-// theta: dt, dt_max, max_step, alpha, f_inc, f_dec, f_alpha, n_min. Rows: velocity.
-#define THETA_COUNT 8
-FUNCTION void remember(const Sight& s, real* state, real* pooled) {
-  const int n = s.n;
-  EACH(i, n) {
-    real power = real{}, speed = real{}, strength = real{};
-    for (int c = 0; c < 3; ++c) {
-      real g = s.gradient[c * n + i], v = state[c * n + i];
-      power = power - g * v;
-      speed = speed + v * v;
-      strength = strength + g * g;
-    }
-    pooled[i] = power;
-    pooled[n + i] = speed;
-    pooled[2 * n + i] = strength;
-  }
+struct Whole {
+  real energy, rejections;
+  real started;   // 1 where there was a point before
+  mask accepted;  // the present one is
+  real rho[HISTORY];
+  // Products of the pairs: s_i y_j and y_i y_j, i <= j; they follow from the pairs.
+  real sy[HISTORY][HISTORY], yy[HISTORY][HISTORY];
+};
+FUNCTION void load_whole(const Arguments& a, int b, int count, Whole& w) {
+  w.energy = load(a.whole[0] + b, count);
+  w.rejections = load(a.whole[1] + b, count);
+  w.started = load(a.whole[2] + b, count);
+  for (int k = 0; k < HISTORY; ++k)
+    w.rho[k] = load(a.whole[3] + k * a.batch + b, count);
 }
-// Time step, mixing and downhill steps: a, b and c.
-FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real* base) {
-  const int n = s.n;
-  const float* t = s.theta;
-  const real one = real{} + 1.0f;
-  mask downhill = sum_over(pooled, n) > 0.0f;
-  real speed = square_root(sum_over(pooled + n, n));
-  real strength = square_root(sum_over(pooled + 2 * n, n)) + 1e-30f;
-  real keep = 1.0f - w.b, push = w.b * speed / strength;
-  w.c = select(downhill, w.c + 1.0f, real{});
-  mask faster = downhill & (w.c > t[7]);
-  real shrunk = select(speed == 0.0f, w.a, w.a * t[5]);
-  w.a = select(faster, smaller(w.a * t[4], one * t[1]), select(downhill, w.a, shrunk));
-  w.b = select(faster, w.b * t[6], select(downhill, w.b, one * t[3]));
-  // All threads must have read the sums before the velocities change them.
-  barrier();
-  EACH(i, n) {
-    real longest = real{};
-    for (int c = 0; c < 3; ++c) {
-      real g = s.gradient[c * n + i], v = state[c * n + i];
-      v = select(downhill, keep * v - push * g, real{}) - w.a * g;
-      state[c * n + i] = v;
-      longest = longest + (w.a * v) * (w.a * v);
-    }
-    pooled[i] = longest;
-  }
-  (void)base;
+FUNCTION void store_whole(const Arguments& a, int b, int count, const Whole& w) {
+  store(a.whole[0] + b, w.energy, count);
+  store(a.whole[1] + b, w.rejections, count);
+  store(a.whole[2] + b, w.started, count);
+  for (int k = 0; k < HISTORY; ++k)
+    store(a.whole[3] + k * a.batch + b, w.rho[k], count);
 }
-FUNCTION void displace(const Sight& s, const Whole& w, const real* state,
-                       const real* pooled, const real*, real* displacement) {
-  const int n = s.n;
-  real longest = square_root(largest_of(pooled, n));
-  real scale = s.theta[2] / larger(longest, real{} + 1e-30f);
-  scale = select(scale < 1.0f, scale, real{} + 1.0f);
-  EACH(i, n)
-  for (int c = 0; c < 3; ++c)
-    displacement[c * n + i] = w.a * state[c * n + i] * scale;
-}
-FUNCTION void forget(const Sight& s, Whole& w, real* state, mask where) {
-  w.a = select(where, s.theta[0], w.a);
-  w.b = select(where, s.theta[3], w.b);
-  w.c = select(where, real{}, w.c);
-  EACH(i, s.n)
-  for (int c = 0; c < 3; ++c)
-    state[c * s.n + i] = select(where, real{}, state[c * s.n + i]);
-}
-
-#else
-
-// theta: max_step, first_step, rise, max_rejections. Rows: gradient and step of the last
-// accepted point, then the pairs s and y, the newest last.
-#define THETA_COUNT 4
 
 // Scalar products of the pairs with the gradient g and with its change y.
 struct Products {
@@ -150,7 +74,7 @@ FUNCTION Products multiply(const real* gradient, const real* last, const real* s
 
 // Products of the pairs with each other, which a search that continues has not kept. The
 // same sums in the same order as on the way: the bits do not tell where a run was cut.
-FUNCTION void recall(const Sight& s, Whole& w, const real* state) {
+FUNCTION void recall(const Observation& s, Whole& w, const real* state) {
   const int count = 3 * s.n;
   const real* pairs = state + 2 * count;
   ROLLED
@@ -164,7 +88,7 @@ FUNCTION void recall(const Sight& s, Whole& w, const real* state) {
   }
 }
 
-FUNCTION void remember(const Sight& s, real*, real* pooled) {
+FUNCTION void remember(const Observation& s, real*, real* pooled) {
   const int n = s.n;
   EACH(i, n) {
     real square = real{};
@@ -198,11 +122,10 @@ FUNCTION void renew(Whole& w, Products& p, mask useful, real rho) {
   p.y_g[last] = select(useful, p.g_y, p.y_g[last]);
 }
 
-// Energy, rejections and whether there was a point before: a, b and c. The direction goes
-// to the rows of the step, to be scaled in `displace`.
-FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*) {
+// The direction goes to the rows of the step, to be scaled in `displace`.
+FUNCTION void prepare(const Observation& s, Whole& w, real* state, real* pooled, real*) {
   const int n = s.n, count = 3 * s.n;
-  const float* t = s.theta;
+  const RuleParameters& told = parameters(s);
   const real one = real{} + 1.0f;
   real* last = state;
   real* step = last + count;
@@ -211,17 +134,17 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
 
   Products p = multiply(s.gradient, last, step, pairs, count);
   real steepest = square_root(largest_of(pooled, n));
-  real highest = w.a + t[2] * absolute(w.a);
-  mask started = w.c > 0.0f, exhausted = w.b >= t[3];
+  real highest = w.energy + told.rise * absolute(w.energy);
+  mask started = w.started > 0.0f, exhausted = w.rejections >= told.max_rejections;
   mask lower = (s.energy <= highest) | opposite(is_finite(highest));
-  w.lower = opposite(started) | lower | exhausted;
-  mask useful = w.lower & started & (p.step_y > 1e-12f) & opposite(exhausted);
+  w.accepted = opposite(started) | lower | exhausted;
+  mask useful = w.accepted & started & (p.step_y > (number)1e-12) & opposite(exhausted);
   real rho = 1.0f / select(useful, p.step_y, one);
   renew(w, p, useful, rho);
   for (int k = 0; k < HISTORY; ++k) w.rho[k] = select(exhausted, real{}, w.rho[k]);
-  w.a = select(w.lower, s.energy, w.a);
-  w.b = select(w.lower, real{}, w.b + 1.0f);
-  w.c = one;
+  w.energy = select(w.accepted, s.energy, w.energy);
+  w.rejections = select(w.accepted, real{}, w.rejections + 1.0f);
+  w.started = one;
 
   // The two loops of the recursion, on scalar products instead of vectors.
   real weights[HISTORY], along[HISTORY];
@@ -234,7 +157,7 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
   const real newest = w.rho[HISTORY - 1] * w.yy[HISTORY - 1][HISTORY - 1];
   mask known = w.rho[HISTORY - 1] > 0.0f;
   real scale = select(known, 1.0f / select(known, newest, one),
-                      smaller(one * t[1], 0.1f / (steepest + 1e-30f)));
+                      smaller(one * told.first_step, (number)0.1 / (steepest + (number)1e-30)));
   UNROLL
   for (int i = 0; i < HISTORY; ++i) {
     real product = p.y_g[i];
@@ -262,8 +185,8 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
         *y_k = select(useful, k + 1 < HISTORY ? y_k[count] : y, *y_k);
         direction = direction + along[k] * *s_k + weights[k] * *y_k;
       }
-      last[e] = select(w.lower, g, last[e]);
-      step[e] = select(w.lower, direction, 0.1f * d);
+      last[e] = select(w.accepted, g, last[e]);
+      step[e] = select(w.accepted, direction, (number)0.1 * d);
       length = length + direction * direction;
       rise = rise + direction * g;
     }
@@ -271,17 +194,17 @@ FUNCTION void prepare(const Sight& s, Whole& w, real* state, real* pooled, real*
     pooled[n + i] = rise;
   }
 }
-FUNCTION void displace(const Sight& s, const Whole& w, real* state, const real* pooled,
+FUNCTION void displace(const Observation& s, const Whole& w, real* state, const real* pooled,
                        const real*, real* displacement) {
   const int n = s.n;
   real* step = state + 3 * n;
   const real one = real{} + 1.0f;
   real longest = square_root(largest_of(pooled, n));
   mask uphill = sum_over(pooled + n, n) < 0.0f;
-  real size = smaller(one, s.theta[0] / larger(longest, real{} + 1e-30f));
-  real factor = select(w.lower, select(uphill, size, real{} - size), one);
+  real size = smaller(one, parameters(s).max_step / larger(longest, real{} + (number)1e-30));
+  real factor = select(w.accepted, select(uphill, size, real{} - size), one);
   // A step taken back: a tenth of it is tried, nine tenths lead there.
-  real way = select(w.lower, one, real{} - 9.0f);
+  real way = select(w.accepted, one, real{} - 9.0f);
   EACH(i, n)
   for (int c = 0; c < 3; ++c) {
     const int e = c * n + i;
@@ -289,10 +212,8 @@ FUNCTION void displace(const Sight& s, const Whole& w, real* state, const real* 
     displacement[e] = step[e] * way;
   }
 }
-FUNCTION void forget(const Sight&, Whole& w, real*, mask where) {
-  w.b = select(where, real{}, w.b);
-  w.c = select(where, real{}, w.c);
+FUNCTION void forget(const Observation&, Whole& w, real*, mask where) {
+  w.rejections = select(where, real{}, w.rejections);
+  w.started = select(where, real{}, w.started);
   for (int k = 0; k < HISTORY; ++k) w.rho[k] = select(where, real{}, w.rho[k]);
 }
-
-#endif
