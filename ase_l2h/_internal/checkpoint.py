@@ -320,9 +320,10 @@ def load_jointly(checkpoint: Checkpoint) -> Loaded | None:
 
     _, messages = joint(
         lambda: checkpoint.read() if is_first_process() else None,
-        lambda content: content or b"",
+        # An empty file is no missing one.
+        lambda content: b"" if content is None else b"+" + content,
     )
-    return checkpoint.unpack(messages[0]) if messages[0] else None
+    return checkpoint.unpack(messages[0][1:]) if messages[0] else None
 
 
 def differences(known: Any, wanted: Any, name: str = "") -> list[str]:

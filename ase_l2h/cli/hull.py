@@ -11,14 +11,14 @@ import click
 
 from ase_l2h.cli.common import Interrupted, RunFailure, Verb
 from ase_l2h.cli.distributed import distributed_options, is_first, join
+from ase_l2h.search.names import POPULATIONS
 
 __all__ = ["hull"]
 
-# Of `ase_l2h.search.hull.search`, which would load JAX; a test holds them together.
-METHODS = ("hybrid", "learned", "bh")
+# Of `ase_l2h.search.hull`, which would load JAX; a test holds them together.
 POTENTIALS = ("gupta", "lj")
 DEFAULT_BUDGET = 1_000_000
-NOTE = "stopping after this round; once more to give it up"
+NOTE = "stopping: what was found is kept; once more to give up"
 
 HELP = """Search all compositions of a two-element cluster; draw the hull.
 
@@ -68,10 +68,11 @@ Examples:
 )
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
-    default="hybrid",
+    type=click.Choice(POPULATIONS),
+    default="population",
     show_default=True,
-    help="hybrid; learned: random starts and exchanges only; bh: no learned optimizer.",
+    help="population; population-fresh: random starts and exchanges only; "
+    "population-plain: no learned optimizer.",
 )
 @click.option("--weights", metavar="NAMES", help="Weights, several joined by +.")
 @click.option(
@@ -90,11 +91,10 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything.")
 @click.option("--update", is_flag=True, help="Add the budget to a finished search.")
 @click.option(
-    "--devices",
-    type=int,
-    default=1,
+    "--backend",
+    default="auto",
     show_default=True,
-    help="How many of this process's JAX devices share the work.",
+    help="native (compiled here by a C++ compiler), scan or cuda.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -115,11 +115,12 @@ def hull(
     join(distributed, coordinator)
     first = is_first(distributed)
 
+    from ase_l2h._internal.checkpoint import CheckpointError
     from ase_l2h._internal.processes import joint
     from ase_l2h._internal.progress import progress_bar
     from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.report.hull_report import table, write_hull
-    from ase_l2h.search.hull.search import FolderError, find_hull
+    from ase_l2h.search.hull.search import find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
     budget = options["budget"]
@@ -129,10 +130,9 @@ def hull(
 
         def show(search: Any, fallen: int) -> None:
             bar.total = search.settings.budget
-            charged = search.search.charged[list(search.settings.compositions)]
-            bar.update(min(int(charged.mean()), bar.total) - bar.n)
-            bar.set_postfix_str(f"round {search.search.rounds}, {fallen} fell")
-            stop.check()
+            charged = list(search.charged().values())
+            bar.update(min(sum(charged) // len(charged), bar.total) - bar.n)
+            bar.set_postfix_str(f"round {search.rounds}, {fallen} fell")
 
         try:
             result = find_hull(
@@ -140,10 +140,11 @@ def hull(
                 n_atoms,
                 compositions=chosen,
                 folder=folder,
+                interrupted=lambda: stop.reason is not None,
                 progress=show,
                 **options,
             )
-        except FolderError as error:
+        except CheckpointError as error:
             raise RunFailure(str(error)) from error
     if not result.structures:
         if result.ended == "interrupted":

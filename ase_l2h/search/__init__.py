@@ -1,0 +1,60 @@
+"""Search methods; the package itself is callable, see :func:`__call__` below.
+
+    import ase_l2h
+    result = ase_l2h.search("LJ38")
+
+is :func:`ase_l2h.ase_adapter.front.search`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import Any
+
+__all__: list[str] = []
+
+
+class _CallableModule(types.ModuleType):
+    """A module that can be called, so that the package is the function of its name."""
+
+    def __call__(
+        self,
+        problem: Any,
+        *,
+        method: Any = None,
+        limits: Any = None,
+        seed: int = 0,
+        searches: int = 1,
+        **options: Any,
+    ) -> Any:
+        """Search for the lowest minimum, see :func:`ase_l2h.ase_adapter.front.search`.
+
+        Parameters
+        ----------
+        problem
+            A name such as ``"LJ38"``, a target, a problem, or Atoms with a calculator.
+        method, limits, seed, searches, **options
+            How, how much, and how often.
+
+        Returns
+        -------
+        ase_l2h.search.result.SearchResult
+        """
+        # By name: what can be searched includes ASE's Atoms, which no layer below the
+        # adapter imports.
+        front = importlib.import_module("ase_l2h.ase_adapter.front")
+        return front.search(
+            problem,
+            method=method,
+            limits=limits,
+            seed=seed,
+            searches=searches,
+            **options,
+        )
+
+
+# A function named `search` in the package above would be replaced by this module as
+# soon as anything below it is imported.
+sys.modules[__name__].__class__ = _CallableModule

@@ -160,7 +160,6 @@ def search_problem(
         stored = kept.load()
         if stored is not None:
             progress.restore(from_arrays(*stored))
-            progress.reopen(limits)
         kept.claim()
 
         def keep(current: SearchRun) -> None:

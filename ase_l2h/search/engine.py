@@ -31,7 +31,7 @@ from ase_l2h.search.evaluator import (
 )
 from ase_l2h.search.problem import Problem
 from ase_l2h.starts.random import spread
-from ase_l2h.system import System, make_system
+from ase_l2h.system import System, make_system, take_batch
 
 __all__ = ["Engine", "KernelEngine"]
 
@@ -171,15 +171,20 @@ class KernelEngine:
         state = states[0] if len(states) == 1 else joined_states(states)
         backend = self._backend(first, system)
         before = int(np.sum(state.evaluations))
+        # What is done takes no lane.
+        active = np.flatnonzero(state.active)
+        whole = len(active) == np.shape(state.active)[-1]
+        part = state if whole else _members(state, active)
         with jax.default_device(self.device):
-            state = trajectories.advance(
+            part = trajectories.advance(
                 first.optimizer,
                 self.potential,
-                system,
-                state,
+                system if whole else take_batch(system, active),
+                part,
                 first.n_steps,
                 backend=backend,
             )
+        state = part if whole else _replaced(state, active, part)
         self._ran[backend] += int(np.sum(state.evaluations)) - before
         return _parts(state, counts)
 
@@ -262,6 +267,24 @@ class KernelEngine:
             energy_scale=energy,
             atom_scales=None,
         )
+
+
+def _members(state: SearchState, index: np.ndarray) -> SearchState:
+    """Some structures of a state."""
+    return jax.tree.map(lambda x: x[..., index] if np.ndim(x) else x, state)
+
+
+def _replaced(state: SearchState, index: np.ndarray, part: SearchState) -> SearchState:
+    """A state with some of its structures replaced."""
+
+    def put(old: Any, new: Any) -> Any:
+        if np.ndim(old) == 0:
+            return new
+        whole = np.array(old)
+        whole[..., index] = new
+        return whole
+
+    return jax.tree.map(put, state, part)
 
 
 def _parts(state: SearchState, counts: Sequence[int]) -> list[SearchState]:

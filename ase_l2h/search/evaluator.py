@@ -48,8 +48,8 @@ POLISH_STEPS = 1000
 SINGLE = 4 * float(np.finfo(np.float32).eps)
 LOOSE_ENERGY = 1e-3
 # Of the limit, kept for relaxing the best in the end, and the most of it.
-RESERVE = 0.1
-MOST_RESERVE = 100
+RESERVE = 0.3
+MOST_RESERVE = 150
 
 
 class Stopped(Exception):
@@ -307,9 +307,7 @@ class Evaluator:
             taken = min(taken, max(1, self._launch // active))
             before = int(np.sum(state.evaluations))
             spare = self.left - taken * active
-            state = self._submit(
-                Advance(self.problem, optimizer, state, taken, spare)
-            )
+            state = self._submit(Advance(self.problem, optimizer, state, taken, spare))
             self._charge(int(np.sum(state.evaluations)) - before)
             n_steps -= taken
         return state

@@ -166,13 +166,6 @@ class SearchRun:
         """The lowest energy that any search has seen."""
         return min(search.present.energy for search in self.searches)
 
-    def reopen(self, limits: Limits) -> None:
-        """Go on with other limits, after what was interrupted or used up."""
-        self.limits = limits
-        for search in self.searches:
-            if search.stopped in ("interrupted", "time", "evaluations"):
-                search.stopped, search.tail = None, None
-
     def advance(self, seconds: float = math.inf) -> None:
         """One round of every search that has not ended, within ``seconds``."""
         begun = time.monotonic()
@@ -266,30 +259,52 @@ class SearchRun:
         )
 
     def stored(self) -> State:
-        """Everything that :meth:`restore` needs."""
-        return {
-            "rounds": self.rounds,
-            "seconds": self.seconds,
-            "searches": [
+        """Everything that :meth:`restore` needs.
+
+        A round that was cut short by somebody or by the clock never was; one that the
+        budget or the target has ended is the search's last.
+        """
+        searches = []
+        for search in self.searches:
+            ended = search.stopped not in ("interrupted", "time")
+            tail = search.tail if ended else None
+            searches.append(
                 {
                     "state": search.state,
                     "rounds": search.rounds,
-                    "stopped": search.stopped if search.tail is None else None,
+                    "stopped": search.stopped if ended else None,
                     "ledger": dataclasses.asdict(search.ledger),
+                    "tail": None if tail is None else dataclasses.asdict(tail),
                 }
-                for search in self.searches
-            ],
+            )
+        return {
+            "rounds": self.rounds,
+            "seconds": self.seconds,
+            "evaluations": self.limits.evaluations,
+            "searches": searches,
         }
 
     def restore(self, stored: Mapping[str, Any]) -> None:
-        """Go on where :meth:`stored` was taken, bit for bit."""
+        """Go on where :meth:`stored` was taken, bit for bit.
+
+        Where the limit was another, what a search did in the round that reached it is
+        done again.
+        """
         self.rounds, self.seconds = stored["rounds"], stored["seconds"]
+        same = stored["evaluations"] == self.limits.evaluations
         for search, kept in zip(self.searches, stored["searches"], strict=True):
             search.state, search.rounds = kept["state"], kept["rounds"]
+            search.ledger = _ledger(kept["ledger"])
             search.stopped, search.tail = kept["stopped"], None
-            ledger = dict(kept["ledger"])
-            ledger["course"] = [(int(c), float(e)) for c, e in ledger["course"]]
-            search.ledger = Ledger(**ledger)
+            if search.stopped == "evaluations" and not same:
+                search.stopped = None
+            elif kept["tail"] is not None:
+                search.tail = _ledger(kept["tail"])
+
+
+def _ledger(kept: Mapping[str, Any]) -> Ledger:
+    course = [(int(count), float(energy)) for count, energy in kept["course"]]
+    return Ledger(**{**kept, "course": course})
 
 
 def run(

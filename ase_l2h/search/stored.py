@@ -6,22 +6,35 @@ None, and states of rollouts, of which the leaves are kept.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import jax
 import numpy as np
 
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 
 __all__ = ["from_arrays", "to_arrays"]
 
 ARRAY, NUMBER = "array", "float"
+REMEDY = "choose another folder"
 
 
 def to_arrays(state: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of a state by their place in it, and all else, JSON-able."""
     arrays: dict[str, np.ndarray] = {}
-    return arrays, {"state": _encoded(state, "state", arrays)}
+    encoded = _encoded(state, "state", arrays)
+    return arrays, {"state": encoded, "sha256": _digest(arrays, encoded)}
+
+
+def _digest(arrays: dict[str, np.ndarray], encoded: Any) -> str:
+    digest = hashlib.sha256(json.dumps(encoded, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"{name}{array.dtype}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -45,7 +58,21 @@ def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Any:
-    """What :func:`to_arrays` was given; of rollout states the list of leaves."""
+    """What :func:`to_arrays` was given; of rollout states the list of leaves.
+
+    Raises
+    ------
+    InputError
+        When it is not what was kept.
+    """
+    try:
+        sound = metadata["sha256"] == _digest(arrays, metadata["state"])
+    except (KeyError, TypeError) as error:
+        raise InputError(f"state.safetensors is damaged ({error}); {REMEDY}") from error
+    if not sound:
+        raise InputError(
+            f"state.safetensors is damaged (its checksum differs); {REMEDY}"
+        )
     return _decoded(metadata["state"], arrays)
 
 

@@ -231,10 +231,12 @@ class HullSearch:
             {
                 "rounds": self.rounds,
                 "seconds": self.seconds,
+                "evaluations": stored["budget"],
                 "searches": [self.known[m] for m in self.own],
             }
         )
-        self.run.reopen(self.run.limits)
+        for m, search in zip(self.own, self.run.searches, strict=True):
+            self.known[m]["stopped"] = search.stopped
 
     @property
     def finished(self) -> str | None:
@@ -247,7 +249,7 @@ class HullSearch:
 
     def charged(self) -> dict[int, int]:
         """Charged evaluations by number of atoms of species 1."""
-        found = {m: entry["ledger"]["charged"] for m, entry in self.known.items()}
+        found = {m: _present(entry)["charged"] for m, entry in self.known.items()}
         if self.run is not None:
             for m, search in zip(self.own, self.run.searches, strict=True):
                 found[m] = search.present.charged
@@ -291,7 +293,7 @@ class HullSearch:
         return dict(zip(self.own, stored, strict=True))
 
     def _energies(self) -> dict[int, float]:
-        return {m: entry["ledger"]["energy"] for m, entry in self.known.items()}
+        return {m: _present(entry)["energy"] for m, entry in self.known.items()}
 
     def _introduce(self) -> None:
         """Show every composition its neighbours' lowest structures."""
@@ -354,7 +356,7 @@ class HullSearch:
     def _best(self, m: int) -> Ledger | None:
         if self.run is not None and m in self.own:
             return self.run.searches[self.own.index(m)].present
-        return Ledger(**self.known[m]["ledger"]) if m in self.known else None
+        return Ledger(**_present(self.known[m])) if m in self.known else None
 
     def _atoms(self, m: int, energy: float, positions: np.ndarray) -> Atoms:
         order = self.system.order
@@ -367,6 +369,11 @@ class HullSearch:
         atoms = Atoms([symbols[p] for p in place], places - places.mean(axis=0))
         atoms.calc = SinglePointCalculator(atoms, energy=energy)
         return atoms
+
+
+def _present(entry: dict[str, Any]) -> dict[str, Any]:
+    """All that a composition has been charged and has seen."""
+    return entry["ledger"] if entry["tail"] is None else entry["tail"]
 
 
 def find_hull(
