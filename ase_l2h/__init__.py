@@ -1,10 +1,16 @@
-"""Learned global optimisation of atomic structures, as an ASE optimizer.
+"""Learned global optimisation of atomic structures.
 
     from ase_l2h import Learn2Hop, LennardJones
 
+    atoms.calc = LennardJones()
+    Learn2Hop(atoms).run()
+
+    import ase_l2h
+
+    result = ase_l2h.search("LJ38")
+
 The names below are imported on first use: ``import ase_l2h`` loads neither JAX nor ASE.
-``ase_l2h.search`` and ``ase_l2h.rollout`` are modules; their main functions bear the
-same names (``ase_l2h.search.multistart.search``).
+``ase_l2h.search`` is the package of the search methods, and callable.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ase_l2h import rollout, search
+    from ase_l2h import search
     from ase_l2h.ase_adapter.calculators import (
         Gupta,
         LennardJones,
@@ -21,7 +27,13 @@ if TYPE_CHECKING:
         potential_of,
     )
     from ase_l2h.ase_adapter.optimizer import Learn2Hop
-    from ase_l2h.search.multistart import SearchResult
+    from ase_l2h.ase_adapter.problem import problem_of
+    from ase_l2h.errors import InputError
+    from ase_l2h.search.hull.search import HullResult, find_hull
+    from ase_l2h.search.limits import Limits
+    from ase_l2h.search.minima import Minimum
+    from ase_l2h.search.problem import Problem
+    from ase_l2h.search.result import SearchResult
     from ase_l2h.system import System, make_system
     from ase_l2h.weights.load import load_weights
 
@@ -29,32 +41,45 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Gupta",
+    "HullResult",
+    "InputError",
     "Learn2Hop",
     "LennardJones",
+    "Limits",
+    "Minimum",
+    "Problem",
     "SearchResult",
     "StillingerWeber",
     "System",
+    "find_hull",
     "load_weights",
     "make_system",
     "potential_of",
-    "rollout",
+    "problem_of",
     "search",
 ]
 
 _HOME = {
     "Gupta": "ase_adapter.calculators",
+    "HullResult": "search.hull.search",
+    "InputError": "errors",
     "Learn2Hop": "ase_adapter.optimizer",
     "LennardJones": "ase_adapter.calculators",
-    "SearchResult": "search.multistart",
+    "Limits": "search.limits",
+    "Minimum": "search.minima",
+    "Problem": "search.problem",
+    "SearchResult": "search.result",
     "StillingerWeber": "ase_adapter.calculators",
     "System": "system",
+    "find_hull": "search.hull.search",
     "load_weights": "weights.load",
     "make_system": "system",
     "potential_of": "ase_adapter.calculators",
+    "problem_of": "ase_adapter.problem",
 }
-# Never functions here: importing a submodule binds its name in this package, which
-# would replace a function of the same name behind the user's back.
-_MODULES = ("rollout", "search")
+# Not a function here: importing a submodule binds its name in this package, which would
+# replace a function of the same name behind the user's back.
+_MODULES = ("search",)
 
 
 def __getattr__(name: str) -> Any:

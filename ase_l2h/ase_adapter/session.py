@@ -1,389 +1,328 @@
-"""What Learn2Hop knows about one structure: walk under way, minima, where atoms are."""
+"""A search from the user's atoms: its run, and the end of it."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
-import jax
 import numpy as np
-from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_l2h.ase_adapter.calculators import potential_of
-from ase_l2h.ase_adapter.convert import system_of
-from ase_l2h.ase_adapter.runners import (
-    CalculatorWalk,
-    Frame,
-    KernelWalk,
-    Probe,
-    Structure,
-)
-from ase_l2h.search.multistart import ROLLOUTS, distinct_minima, make_starts
-from ase_l2h.system import System
+from ase_l2h._internal.stopping import stop_on_signals
+from ase_l2h.ase_adapter.found import FoundStructures, Structure, rounding
+from ase_l2h.ase_adapter.placement import PlacedAtoms
+from ase_l2h.ase_adapter.problem import ENERGY_GRID, Measured, rattled
+from ase_l2h.errors import InputError
+from ase_l2h.rollout.quench import QUENCH_FMAX
+from ase_l2h.search.curvature import descend_saddles
+from ase_l2h.search.driver import engine_for
+from ase_l2h.search.evaluator import HIT, Evaluator, Ledger, Stopped
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.method import Method, SearchRun
+from ase_l2h.search.problem import Problem
 
-__all__ = ["Exploration", "Problem", "structure_of"]
+__all__ = ["SearchSession"]
 
-# Energy scales within which two equal minima agree: relaxed by a kernel to the last
-# digits, or by a calculator to the user's fmax and no further.
-TOLERANCE = {"kernel": 1e-5, "calculator": 1e-2}
-# Kernel and calculator differ by rounding, unless they are not the same potential.
-AGREEMENT = 1e-6
-# Relative rounding of an energy in double precision, summed over some 10^4 pairs.
-ROUNDING = 1e-12
+NOTE = "stopping after this evaluation; once more to give up at once"
 
 logger = logging.getLogger(__name__)
 
 
-def structure_of(atoms: Any) -> Atoms:
-    """The Atoms that an optimizer has been given.
-
-    Raises
-    ------
-    TypeError
-        For filters, NEBs and anything else that is not just Atoms.
-    """
-    if isinstance(atoms, Atoms):
-        return atoms
-    make = getattr(atoms, "__ase_optimizable__", None)
-    inner = getattr(make() if callable(make) else None, "atoms", None)
-    if isinstance(inner, Atoms):
-        return inner
-    kind = type(atoms).__name__
-    if isinstance(getattr(atoms, "atoms", None), Atoms):
-        raise TypeError(
-            f"a search moves atoms only, so the filter {kind} cannot be used; pass the "
-            "Atoms it wraps, and relax the cell afterwards"
-        )
-    raise TypeError(
-        f"Learn2Hop searches for minima of one ase.Atoms object, not of a {kind}; "
-        "pass Atoms with a calculator"
-    )
-
-
-class Problem(NamedTuple):
-    """What is minimised: ``potential`` is None where only the calculator knows."""
-
-    potential: Any
-    system: System
-    frame: Frame
-
-    @classmethod
-    def of(
-        cls, atoms: Atoms, length_scale: float | None, energy_scale: float | None
-    ) -> Problem:
-        """The problem that atoms with a calculator pose.
-
-        Raises
-        ------
-        ValueError
-            When it cannot be searched.
-        """
-        if atoms.calc is None:
-            raise ValueError(
-                "the structure has no calculator; set atoms.calc, for example to "
-                "LennardJones() of ase_l2h or to any ASE calculator"
-            )
-        if isinstance(atoms.calc, SinglePointCalculator):
-            raise ValueError(
-                "the structure carries stored results instead of a calculator, as "
-                "files do; set atoms.calc to one that can compute"
-            )
-        potential, system, _ = system_of(
-            atoms,
-            potential_of(atoms.calc),
-            length_scale=length_scale,
-            energy_scale=energy_scale,
-        )
-        free = None if system.free is None else np.asarray(system.free)
-        return cls(potential, system, Frame(atoms.get_positions(), free))
-
-    @property
-    def kind(self) -> str:
-        """``"kernel"`` or ``"calculator"``."""
-        return "calculator" if self.potential is None else "kernel"
-
-    @property
-    def energy_scale(self) -> float:
-        """Unit in which the rule sees energies."""
-        return float(self.system.energy_scale)
-
-    def same_as(self, other: Problem) -> bool:
-        """Whether energies and structures of the two can be compared."""
-        ours, theirs = jax.tree.flatten(self[:2]), jax.tree.flatten(other[:2])
-        return ours[1] == theirs[1] and all(
-            np.array_equal(a, b) for a, b in zip(ours[0], theirs[0], strict=True)
-        )
-
-
-class Exploration:
-    """A walk, what has been found, and the user's atoms, moved through one door.
+class SearchSession:
+    """A run of searches from the user's atoms, and further ones after it.
 
     Parameters
     ----------
-    atoms, optimizable
-        The user's structure, and ASE's view of its energy and forces.
-    rule
-        What steps.
-    n_starts, seed
-        Number of starts and their seed; a further walk takes the next seed.
-    length_scale, energy_scale, backend, device
-        As for :class:`~ase_l2h.ase_adapter.optimizer.Learn2Hop`.
-    on_slow
-        Called with the :class:`Problem` before the first walk of an unknown calculator.
+    placed
+        The user's atoms.
+    make
+        The method for a problem.
+    seed, searches, limits
+        Of the run; a further one takes the next seed.
+    backend, device
+        See :func:`~ase_l2h.search.driver.engine_for`.
 
     Attributes
     ----------
-    problem
-        As the atoms pose it; checked at once.
-    walk
-        The walk under way.
     found
-        The structure as it was before the walk.
-    minima
-        Relaxed minima, distinct, lowest first.
+        What has been found.
     """
 
     def __init__(
         self,
-        atoms: Atoms,
-        optimizable: Any,
+        placed: PlacedAtoms,
+        make: Callable[[Problem], Method],
         *,
-        rule: Any = None,
-        n_starts: int = 1,
-        seed: int = 0,
-        length_scale: float | None = None,
-        energy_scale: float | None = None,
-        backend: str = "auto",
-        device: Any = None,
-        on_slow: Callable[[Problem], None] | None = None,
+        seed: int,
+        searches: int,
+        limits: Limits,
+        backend: str,
+        device: Any,
     ) -> None:
-        self.atoms, self.optimizable = atoms, optimizable
-        self.rule, self.n_starts, self.seed = rule, n_starts, seed
-        self.scales = {"length_scale": length_scale, "energy_scale": energy_scale}
-        self.backend, self.device, self.on_slow = backend, device, on_slow
-        self.problem = self._pose()
-        self.walk: KernelWalk | CalculatorWalk | None = None
-        self.found = Structure(np.inf, self.problem.frame.found)
-        self.minima: list[Structure] = []
-        self._walks = 0
-        self._earlier_evaluations = 0
-        self._calculator = atoms.calc
-        self._placed = self.problem.frame.found
-        # What the user looks at, before the walk gets there in its next step.
-        self._shown: list[Structure] = []
+        self.placed, self.make = placed, make
+        self.seed, self.searches, self.limits = seed, searches, limits
+        self.backend, self.device = backend, device
+        self.found = FoundStructures(placed)
+        self._begun = 0
+        # The problem that is stepped: its given structure is rattled.
+        self._problem = placed.posed.problem
+        # What the present run and the present calculator do not count.
+        self._charged = 0
 
-    def _pose(self) -> Problem:
-        problem = Problem.of(self.atoms, **self.scales)
-        if problem.frame.free is not None and self.n_starts > 1:
-            raise ValueError(
-                f"n_starts is {self.n_starts}, but fresh random starts would move the "
-                "fixed atoms; use n_starts=1, or remove the constraint"
-            )
-        return problem
+    @property
+    def run(self) -> SearchRun | None:
+        """The run under way."""
+        return self.found.run
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the run has ended; None where it has not."""
+        return None if self.run is None else self.run.stopped
 
     @property
     def charged_evaluations(self) -> int:
-        """Of all walks, relaxations included."""
-        present = 0 if self.walk is None else self.walk.charged_evaluations
-        return self._earlier_evaluations + present
-
-    @property
-    def best(self) -> Structure:
-        """The lowest of what was found, relaxed, shown and seen."""
-        known = [self.found, *self.minima[:1], *self._shown]
-        if self.walk is not None and self.walk.steps:
-            known.append(self.walk.lowest_seen())
-        return min(known, key=lambda structure: structure.energy)
-
-    @property
-    def disturbed(self) -> bool:
-        """Whether anybody else has moved the atoms or changed their calculator."""
-        moved = not np.array_equal(self._placed, self.atoms.positions)
-        return moved or self._calculator is not self.atoms.calc
+        """Of all runs, relaxations included; calls of an unknown calculator."""
+        calculator = self.placed.posed.calculator
+        if calculator is not None:
+            return self._charged + calculator.calls
+        return self._charged + (0 if self.run is None else self.run.charged)
 
     def begin(self) -> None:
-        """Start a walk from where the atoms are."""
-        problem = self._pose()
-        same = self._calculator is self.atoms.calc
-        if not same or not problem.same_as(self.problem):
-            self.minima = []
-        self.problem = problem
-        self._start_walk(None)
+        """Start a run from where the atoms are."""
+        minima, changed = self.found.minima, self.placed.changed
+        self._charged = self.charged_evaluations
+        self.found.run = None
+        self.found.kept = [] if changed else minima
+        self.placed.take_over()
+        self._start()
 
-    def _start_walk(self, found: Structure | None) -> None:
-        atoms, (potential, system, frame) = self.atoms, self.problem
-        if potential is None and self.walk is None and self.on_slow is not None:
-            self.on_slow(self.problem)
-        probe = Probe(atoms, self.optimizable)
-        if found is None:
-            energy, gradient = probe.measure()
-            if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
-                raise ValueError(
-                    "the calculator gives no finite energy and forces for the "
-                    "structure; start from a sensible one"
-                )
-            found = Structure(energy, frame.found)
-        own = frame.inside(frame.found)[..., None]
-        seed = (self.seed + self._walks) % 2**32
-        drawn = make_starts(system, seed, 0, self.n_starts, own)
-        starts = np.concatenate([own, drawn[..., 1:]], axis=-1)
-        key = jax.random.fold_in(jax.random.key(seed), ROLLOUTS)
-        self._earlier_evaluations = self.charged_evaluations
-        if potential is None:
-            self.walk = CalculatorWalk(self.rule, system, frame, starts, key, probe)
-        else:
-            self.walk = KernelWalk(
-                self.rule,
-                potential,
-                system,
-                frame,
-                starts,
-                key,
-                self.backend,
-                self.device,
-            )
-            self.backend = self.walk.run.backend
-        self._walks += 1
-        self.found = found
-        self._shown = []
-        self._calculator = atoms.calc
-        self._placed = atoms.get_positions()
-        self._check()
-
-    def _measure(self) -> float:
-        """ASE's energy where the atoms are."""
-        # Gradients first, for calculators that then know the energy as well.
-        self.optimizable.get_gradient()
-        return float(self.optimizable.get_value())
-
-    def _place(self, positions: np.ndarray) -> None:
-        """Put the atoms at ``(n, 3)`` and check the kernel there."""
-        if isinstance(self.walk, CalculatorWalk):
-            self.walk.probe.move(positions)
-        elif not np.array_equal(positions, self.atoms.positions):
-            self.atoms.set_positions(positions, apply_constraint=False)
-        self._placed = self.atoms.get_positions()
-        self._check()
-
-    def _check(self) -> None:
-        """Compare the kernel with the calculator where the atoms are.
-
-        Raises
-        ------
-        RuntimeError
-            When they disagree; the atoms are back where they were found.
-        """
-        if not isinstance(self.walk, KernelWalk):
-            return
-        said, expected = self._measure(), self.walk.energy(self._placed)
-        if abs(said - expected) <= AGREEMENT * (
-            self.problem.energy_scale + abs(expected)
-        ):
-            return
-        self.walk, self.minima = None, []
-        self.atoms.set_positions(self.found.positions, apply_constraint=False)
-        raise RuntimeError(
-            f"the calculator's energy is {said:.10g}, the kernel's {expected:.10g}; "
-            "wrap the calculator in ase.calculators.mixing.SumCalculator([...]) to "
-            "search without the kernel, and report its parameters"
+    def _start(self) -> None:
+        """A run from the structure that was taken over."""
+        posed, found = self.placed.posed, self.found
+        energy = self.placed.first_energy()
+        found.restart(Structure(energy, posed.coordinates.given))
+        self._problem = problem = rattled(posed.problem, [self.seed, self._begun, 1])
+        seed, limits = (self.seed + self._begun) % 2**32, self.limits
+        if posed.calculator is not None and limits.evaluations is not None:
+            # The structure itself has been asked for.
+            limits = dataclasses.replace(limits, evaluations=limits.evaluations - 1)
+        found.run = SearchRun(
+            self.make(problem),
+            [problem] * self.searches,
+            [(seed, k) for k in range(self.searches)],
+            limits,
+            engine_for(problem, self.backend, self.device),
         )
+        self._begun += 1
+
+    def _at(self, fmax: float) -> Problem:
+        """The problem relaxed until forces are well below ``fmax``."""
+        problem, wanted = self._problem, fmax / 2
+        kernel = problem.measure is None
+        if kernel and wanted >= QUENCH_FMAX * problem.force_unit:
+            return problem
+        return dataclasses.replace(problem, fmax=wanted)
+
+    def advance(self, fmax: float, seconds: float) -> None:
+        """One round of every search; all that is relaxed ends below ``fmax``.
+
+        ``stopped`` says whether and why it was the last one. With a kernel Ctrl-C ends
+        the round early, with what has been found relaxed; a calculator's call is
+        interrupted at once.
+        """
+        run = self.run
+        assert run is not None
+        if run.stopped in ("interrupted", "time"):
+            # The run forgets what it did in a round that was cut short.
+            self.found.kept, before = self.found.minima, run.charged
+            run.restore(run.stored())
+            if self.placed.kind == "kernel":
+                self._charged += before - run.charged
+        problem = self._at(fmax)
+        for search in run.searches:
+            search.problem = problem
+        if self.placed.kind == "calculator":
+            run.advance(seconds)
+            return
+        with stop_on_signals(NOTE) as stop:
+            run.interrupted = lambda: stop.requested
+            try:
+                run.advance(seconds)
+            finally:
+                run.interrupted = lambda: False
 
     def show(self) -> None:
-        """Put the leader's present structure into the atoms."""
-        assert self.walk is not None
-        self._shown = []
-        self._place(self.walk.shown())
-        energy = self._measure()
-        self._shown = [Structure(energy, self._placed)]
+        """Put what can be looked at for nothing into the atoms, in the middle of a run.
 
-    def look_deeper(self, fmax: float) -> float:
-        """Relax the best so far and remember it; its energy."""
-        assert self.walk is not None
-        relaxed = self.walk.polish(self.best.positions, fmax)
-        self._remember([relaxed])
-        return relaxed.energy
-
-    def settle(self, fmax: float, all_starts: bool) -> None:
-        """Relax the walk, and put the best of all into the atoms.
-
-        Parameters
-        ----------
-        fmax
-            Largest force on an atom.
-        all_starts
-            Relax more than the leader, where that costs calls of a calculator.
+        That is the best so far; of an unknown calculator what it has computed last.
         """
-        walk = self.walk
-        assert walk is not None
-        self._shown = []
-        self._remember(walk.relax(fmax, all_starts))
-        if not self.minima or self.found.energy < self.minima[0].energy:
-            # Nothing lies below what was there, so relax that.
-            self._remember([walk.polish(self.found.positions, fmax)])
-        self.place_best(fmax)
+        calculator = self.placed.posed.calculator
+        if calculator is None:
+            self.placed.place(self.found.best.positions)
+        elif calculator.last is not None:
+            self.placed.place(calculator.last.positions)
 
-    def place_best(self, fmax: float) -> None:
-        """Put the best of all into the atoms, relaxed further where ``fmax`` asks."""
-        walk, best = self.walk, self.best
-        assert walk is not None
-        self._place(best.positions)
-        if not self.optimizable.converged(self.optimizable.get_gradient(), fmax):
-            polished = walk.polish(best.positions, fmax)
-            self._remember([polished])
-            if polished.energy <= best.energy + ROUNDING * abs(best.energy):
-                self._place(polished.positions)
-        highest = self.found.energy + ROUNDING * abs(self.found.energy)
-        if self._measure() > highest:
-            self._place(self.found.positions)
+    def finish(self, fmax: float) -> None:
+        """Relax what is not yet, and put the best of all into the atoms."""
+        found, placed = self.found, self.placed
+        passed, relaxed = found.lowest_passed(), found.lowest_relaxed()
+        if passed is not None and (
+            relaxed is None or passed.energy < relaxed.energy - HIT * found.unit
+        ):
+            self._relax(passed.positions, fmax)
+        relaxed, given = found.lowest_relaxed(), found.given
+        if relaxed is None or given.energy < relaxed.energy:
+            self._relax(given.positions, fmax)
+        self._leave_saddle(fmax)
+        best = found.best
+        placed.place(best.positions)
+        if not placed.converged(fmax):
+            further = self._relax(best.positions, fmax)
+            highest = best.energy + rounding(best.energy)
+            if further is not None and further.energy <= highest:
+                placed.place(further.positions)
+        if placed.measure() > given.energy + rounding(given.energy):
+            placed.place(given.positions)
+        if self._left() > 0:
+            placed.synchronise()
 
     def put_best(self) -> None:
-        """After an interrupt: the best so far into the atoms, not relaxed."""
-        if self.walk is None:
+        """After an interrupt: the best so far into the atoms, relaxed or not."""
+        if self.run is None:
             return
         try:
-            self._place(self.best.positions)
+            self.placed.place(self.found.best.positions)
         except Exception:
             # What has ended the run is on its way to the user and says more.
             logger.exception("the best structure could not be put into the atoms")
-            self.atoms.set_positions(self.found.positions, apply_constraint=False)
+            atoms, given = self.placed.atoms, self.found.given
+            atoms.set_positions(given.positions, apply_constraint=False)
 
-    def _remember(self, relaxed: list[Structure]) -> None:
-        known = [s for s in [*self.minima, *relaxed] if np.isfinite(s.energy)]
-        if not known:
+    def _left(self) -> float:
+        """Evaluations that may still be spent."""
+        limit = self.limits.evaluations
+        if limit is None:
+            return math.inf
+        return limit * self.searches - self.charged_evaluations
+
+    @contextlib.contextmanager
+    def _aside(self, fmax: float, positions: np.ndarray) -> Iterator[Evaluator | None]:
+        """An evaluator beside the run, which knows nothing of it; None beyond limits.
+
+        ``positions`` ``(3, n)`` are what it relaxes when it finishes.
+        """
+        assert self.run is not None
+        left = self._left()
+        if left < 1:
+            yield None
             return
-        distinct = distinct_minima(
-            np.array([s.energy for s in known]),
-            np.stack([s.positions.T for s in known], axis=-1),
-            self.problem.system,
-            TOLERANCE[self.problem.kind],
+        engine = self.run.engine
+        evaluator = Evaluator(
+            self._at(fmax),
+            lambda request: engine.execute([request])[0],
+            limit=None if math.isinf(left) else int(left),
+            launch=engine.launch,
+            ledger=Ledger(positions=positions),
         )
-        self.minima = [Structure(m.energy, m.positions) for m in distinct]
+        try:
+            yield evaluator
+        finally:
+            if self.placed.kind == "kernel":
+                self._charged += evaluator.charged
+
+    def _relax(self, positions: np.ndarray, fmax: float) -> Structure | None:
+        """Relax one structure ``(n, 3)`` and remember it."""
+        inside = self.placed.posed.coordinates.inside(positions)
+        with self._aside(fmax, inside) as evaluator:
+            if evaluator is None:
+                return None
+            evaluator.finish()
+        ledger = evaluator.ledger
+        if not ledger.relaxed or ledger.positions is None:
+            return None
+        return self.found.keep(ledger.energy, ledger.positions)
+
+    def _leave_saddle(self, fmax: float) -> None:
+        """Go on from the lowest structure where it is no minimum."""
+        found = self.found
+        lowest = found.lowest_relaxed()
+        if lowest is None or lowest.energy in found.checked:
+            return
+        found.checked.add(lowest.energy)
+        inside = self.placed.posed.coordinates.inside(lowest.positions)
+        with self._aside(fmax, inside) as evaluator:
+            if evaluator is None:
+                return
+            try:
+                below = descend_saddles(evaluator, inside[..., None])
+            except Stopped:
+                return
+        energy = float(below.energy[0])
+        if energy < lowest.energy - found.significant:
+            logger.info(
+                "the lowest structure was a saddle point at %.10g; %.10g lies below it",
+                lowest.energy,
+                energy,
+            )
+            found.forget_saddle(lowest.energy)
+            found.keep(energy, below.positions[..., 0])
+            found.checked.add(energy)
 
     def state(self) -> dict[str, Any]:
-        """Everything that :meth:`resume` needs: arrays, numbers and lists."""
-        assert self.walk is not None
+        """Everything that :meth:`resume` needs: arrays, numbers, lists and dicts."""
+        assert self.run is not None
+        calculator = self.placed.posed.calculator
+        known = () if calculator is None else (calculator.last, calculator.lowest)
         return {
             "seed": self.seed,
-            "walks": self._walks,
-            "positions": self.atoms.get_positions(),
-            "found": list(self.found),
-            "minima": [list(minimum) for minimum in self.minima],
-            "earlier_evaluations": self._earlier_evaluations,
-            "walk": self.walk.state(),
+            "begun": self._begun,
+            "positions": self.placed.atoms.get_positions(),
+            "charged": self._charged,
+            "calls": 0 if calculator is None else calculator.calls,
+            "known": [list(measured) for measured in known if measured is not None],
+            "found": self.found.state(),
+            "run": self.run.stored(),
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Continue from a stored :meth:`state`, bit for bit."""
-        self.seed = state["seed"]
-        self.atoms.set_positions(state["positions"], apply_constraint=False)
-        found = Structure(*state["found"])
-        frame = Frame(found.positions, self.problem.frame.free)
-        self.problem = self.problem._replace(frame=frame)
-        self._walks = state["walks"] - 1
-        self._start_walk(found)
-        assert self.walk is not None
-        self.walk.resume(state["walk"])
-        self._earlier_evaluations = state["earlier_evaluations"]
-        self.minima = [Structure(*minimum) for minimum in state["minima"]]
+        """Continue from a stored :meth:`state`, bit for bit.
+
+        Raises
+        ------
+        InputError
+            When the calculator gives another energy than it gave, or what is fixed lies
+            elsewhere; the atoms are where they were.
+        """
+        atoms, free = self.placed.atoms, self._problem.free
+        here, given = atoms.get_positions(), Structure(*state["found"]["given"])
+        if free is not None and np.any((here != given.positions)[~free.T]):
+            raise InputError("the fixed atoms lie elsewhere")
+        self.seed, self._begun = state["seed"], state["begun"] - 1
+        atoms.set_positions(given.positions, apply_constraint=False)
+        try:
+            self.placed.take_over()
+            self._start()
+            said, grid = self.found.given.energy, ENERGY_GRID * self.found.unit
+            if not abs(said - given.energy) <= grid:
+                raise InputError(
+                    f"the calculator gives {said:.10g} for the structure that the "
+                    f"search began with, and gave {given.energy:.10g}"
+                )
+        except BaseException:
+            self.found.run = None
+            atoms.set_positions(here, apply_constraint=False)
+            raise
+        assert self.run is not None
+        self.run.restore(state["run"])
+        self.found.resume(state["found"])
+        self._charged = state["charged"]
+        calculator = self.placed.posed.calculator
+        if calculator is not None:
+            # Asking whether it is the same one is no part of the search.
+            calculator.calls = state["calls"]
+            last, lowest = state["known"]
+            calculator.last, calculator.lowest = Measured(*last), Measured(*lowest)
+        self.placed.place(state["positions"])

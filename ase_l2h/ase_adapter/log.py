@@ -1,0 +1,82 @@
+"""The lines that Learn2Hop adds to the log of an ASE optimizer."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ase_l2h.ase_adapter.session import SearchSession
+
+__all__ = ["SearchLog"]
+
+logger = logging.getLogger(__name__)
+
+
+class SearchLog:
+    """Columns of every step, falls of the lowest energy, and a summary.
+
+    Parameters
+    ----------
+    name
+        Before every line.
+    session
+        What is told of.
+    write
+        Takes text.
+    """
+
+    def __init__(
+        self, name: str, session: SearchSession, write: Callable[[str], object]
+    ) -> None:
+        self.name, self.session, self.write = name, session, write
+        self._said_slow = False
+
+    def header(self) -> None:
+        """Names of the columns: those of ASE, lowest energy, charged evaluations."""
+        self.write(
+            f"{'':{len(self.name)}}  {'Step':>4} {'Time':>8} {'Energy':>15}  "
+            f"{'fmax':>12} {'best':>17} {'evaluations':>12}\n"
+        )
+
+    def step(self, number: int, energy: float, fmax: float) -> None:
+        """One line of the columns."""
+        best = self.session.found.best.energy
+        self.write(
+            f"{self.name}:  {number:3d} {time.strftime('%H:%M:%S')} {energy:15.6f} "
+            f"{fmax:15.6f} {best:15.6f} {self.session.charged_evaluations:12d}\n"
+        )
+
+    def calls(self, horizon: int | None) -> None:
+        """Once, that an unknown calculator is called for every evaluation."""
+        placed = self.session.placed
+        if placed.kind == "kernel" or self._said_slow:
+            return
+        self._said_slow = True
+        problem = placed.posed.problem
+        steps = "" if horizon is None else f", {horizon} steps a start"
+        note = (
+            f"no kernel for {type(placed.atoms.calc).__name__}, so one call of it per "
+            f"evaluation{steps}; length scale {problem.length:.4g}, energy scale "
+            f"{problem.energy_unit:.4g}"
+        )
+        logger.info("%s", note)
+        self._say(note)
+
+    def falls(self) -> None:
+        """A line for every fall of the lowest relaxed energy since the last call."""
+        for charged, energy in self.session.found.falls():
+            self._say(f"minimum at {energy:.6f} after {charged:,} evaluations")
+
+    def summary(self, method: str, backend: str, ended: str | None) -> None:
+        """What was found, what it cost, and why it ended."""
+        found = self.session.found
+        count = len(found.minima)
+        self._say(
+            f"{count} {'minimum' if count == 1 else 'minima'}, lowest "
+            f"{found.best.energy:.6f}, {self.session.charged_evaluations:,} "
+            f"evaluations, method {method}, backend {backend}, ended by {ended}"
+        )
+
+    def _say(self, text: str) -> None:
+        self.write(f"{self.name}: {text}\n")

@@ -1,0 +1,189 @@
+"""The only writer of the user's atoms, and what a calculator says of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+from ase.optimize.optimize import OptimizableAtoms
+from jaxtyping import Array
+
+from ase_l2h.ase_adapter.problem import (
+    PosedProblem,
+    check_measured,
+    fingerprint_of,
+    pose,
+)
+from ase_l2h.errors import RunError
+from ase_l2h.system import System
+
+__all__ = ["PlacedAtoms", "ViewedAtoms"]
+
+# Kernel and calculator differ by rounding, unless they are not the same potential.
+AGREEMENT = 1e-6
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class PlacedAtoms:
+    """The user's atoms, put where a search wants them and checked there.
+
+    Parameters
+    ----------
+    atoms
+        The user's structure.
+    length_scale, energy_scale
+        As for :func:`~ase_l2h.ase_adapter.problem.problem_of`.
+
+    Attributes
+    ----------
+    posed
+        The problem as the atoms posed it last.
+    view
+        ASE's energy and forces of the atoms.
+    """
+
+    atoms: Atoms
+    length_scale: float | None = None
+    energy_scale: float | None = None
+    posed: PosedProblem = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.view = ViewedAtoms(self)
+        self.take_over()
+
+    def _pose(self) -> PosedProblem:
+        return pose(self.atoms, self.length_scale, self.energy_scale)
+
+    def take_over(self) -> None:
+        """The atoms are where, and have the calculator that, the user wants."""
+        self.posed = self._pose()
+        self.fingerprint = fingerprint_of(self.posed.problem)
+        self.positions = self.atoms.get_positions()
+        self._calculator = self.atoms.calc
+
+    @property
+    def kind(self) -> str:
+        """``"kernel"`` or ``"calculator"``."""
+        return "kernel" if self.posed.calculator is None else "calculator"
+
+    @property
+    def changed(self) -> bool:
+        """Whether something else acts on the atoms than did when they were taken."""
+        if self._calculator is not self.atoms.calc:
+            return True
+        return fingerprint_of(self._pose().problem) != self.fingerprint
+
+    @property
+    def moved(self) -> bool:
+        """Whether anybody else has moved the atoms."""
+        return not np.array_equal(self.positions, self.atoms.positions)
+
+    def first_energy(self) -> float:
+        """The energy of the structure that was taken over.
+
+        Raises
+        ------
+        InputError
+            Where an unknown calculator has no finite one.
+        RunError
+            Where kernel and calculator disagree.
+        """
+        if self.posed.calculator is not None:
+            measured = self.posed.calculator.at(self.posed.coordinates.given)
+            check_measured(measured)
+            return measured.energy
+        self.check()
+        return self.measure()
+
+    def measure(self) -> float:
+        """ASE's energy where the atoms are."""
+        # Gradients first, for calculators that then know the energy as well.
+        self.view.get_gradient()
+        return float(self.view.get_value())
+
+    def converged(self, fmax: float) -> bool:
+        """Whether no force on an atom reaches ``fmax``."""
+        return bool(self.view.converged(self.view.get_gradient(), fmax))
+
+    def place(self, positions: np.ndarray) -> None:
+        """Put the atoms at ``(n, 3)`` and check the kernel there."""
+        if not np.array_equal(positions, self.atoms.positions):
+            self.atoms.set_positions(positions, apply_constraint=False)
+        self.positions = self.atoms.get_positions()
+        if self.posed.calculator is None:
+            self.check()
+
+    def synchronise(self) -> None:
+        """Let an unknown calculator compute the structure that the atoms end in."""
+        # What it gave for this structure is known; not giving it again is no fault.
+        with contextlib.suppress(Exception):
+            if self.posed.calculator is not None:
+                self.posed.calculator.call(self.positions)
+
+    def kernel_energy(self, positions: np.ndarray) -> float:
+        """The kernel's energy of ``(n, 3)`` in double precision."""
+        problem = self.posed.problem
+        with jax.enable_x64(True):
+            inside = jnp.asarray(self.posed.coordinates.inside(positions))
+            return float(_kernel_energy(problem.potential, problem.system, inside))
+
+    def check(self) -> None:
+        """Compare the kernel with the calculator where the atoms are.
+
+        Raises
+        ------
+        RunError
+            When they disagree; the atoms are back where they were taken over.
+        """
+        said, expected = self.measure(), self.kernel_energy(self.positions)
+        unit = self.posed.problem.energy_unit
+        if abs(said - expected) <= AGREEMENT * (unit + abs(expected)):
+            return
+        given = self.posed.coordinates.given
+        self.atoms.set_positions(given, apply_constraint=False)
+        self.positions = self.atoms.get_positions()
+        if self.changed:
+            raise RunError(
+                "the calculator or its parameters have been changed during the "
+                "search; call run() again, which begins a new one"
+            )
+        raise RunError(
+            f"the calculator's energy is {said:.10g}, the kernel's {expected:.10g}; "
+            "give each thread a calculator of its own, or, if this one adds something "
+            "to its potential, wrap it in ase.calculators.mixing.SumCalculator([...])"
+        )
+
+
+class ViewedAtoms(OptimizableAtoms):
+    """ASE's view of the user's atoms, which asks no calculator the same thing twice."""
+
+    def __init__(self, placed: PlacedAtoms) -> None:
+        super().__init__(placed.atoms)
+        self.placed = placed
+
+    def get_gradient(self) -> np.ndarray:
+        """Minus the forces, ``(3 n,)``."""
+        calculator = self.placed.posed.calculator
+        if calculator is None:
+            return super().get_gradient()
+        return calculator.at(self.atoms.get_positions()).gradient.ravel()
+
+    def get_value(self) -> float:
+        """The energy that the forces are the slope of."""
+        calculator = self.placed.posed.calculator
+        if calculator is None:
+            return super().get_value()
+        return calculator.at(self.atoms.get_positions()).energy
+
+
+@jax.jit
+def _kernel_energy(potential: Any, system: System, positions: Array) -> Array:
+    return potential.energy(positions, system)

@@ -1,0 +1,170 @@
+"""What Learn2Hop hands out and keeps: minima as Atoms, and the restart folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize.optimize import RestartError
+
+from ase_l2h._internal.checkpoint import Checkpoint
+from ase_l2h.ase_adapter.session import SearchSession
+from ase_l2h.errors import InputError, InputTypeError
+from ase_l2h.search.stored import from_arrays, to_arrays
+
+__all__ = ["SearchFolder", "as_minimum", "checked_path"]
+
+# Per-atom arrays that are true wherever the atoms are.
+LASTING = ("tags", "masses", "initial_magmoms", "initial_charges")
+# What names of results contain, in files of any program.
+RESULTS = ("energy", "energies", "force", "stress", "virial", *all_properties)
+# Seconds between two states of a search that goes on.
+SAVE_SECONDS = 1.0
+
+
+def as_minimum(template: Atoms, energy: float, positions: np.ndarray) -> Atoms:
+    """A structure with its energy, and of a template what is true of it as well.
+
+    Parameters
+    ----------
+    template
+        Supplies species, cell, constraints, tags, masses, initial moments and charges,
+        and its ``info`` except for what is named like a result.
+    energy, positions
+        Of the structure, ``(n, 3)``.
+    """
+    atoms = Atoms(
+        numbers=template.numbers,
+        positions=positions,
+        cell=template.cell,
+        pbc=template.pbc,
+        celldisp=template.get_celldisp(),
+        constraint=[constraint.copy() for constraint in template.constraints],
+    )
+    for name in LASTING:
+        if name in template.arrays:
+            atoms.set_array(name, template.arrays[name].copy())
+    for name, value in template.info.items():
+        if not any(result in str(name).lower() for result in RESULTS):
+            atoms.info[name] = value
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def checked_path(name: str, path: Any) -> None:
+    """Refuse what cannot be the name of a file that is written.
+
+    Raises
+    ------
+    InputTypeError
+        For what is neither a name nor an open file.
+    InputError
+        For a folder, and for names that no file can have.
+    """
+    if path is None or hasattr(path, "write") or path == "-":
+        return
+    if not isinstance(path, str | os.PathLike):
+        raise InputTypeError(
+            f"{name} is a {type(path).__name__}; give a file name, an open file or None"
+        )
+    _check_name(name, path)
+    if Path(path).is_dir():
+        raise InputError(f"{name} is {path}, which is a folder; give a file name")
+
+
+def _check_name(name: str, path: str | os.PathLike[str]) -> None:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{name} cannot be {str(path)[:40]!r} ({reason}); give another name"
+        ) from error
+
+
+class SearchFolder:
+    """The restart folder of a search.
+
+    Parameters
+    ----------
+    folder
+        Where.
+    session
+        The search.
+    identity
+        What the folder and its search must have in common, besides the problem.
+    comm
+        ASE's communicator; the first rank writes.
+
+    Raises
+    ------
+    InputError
+        For what cannot be a folder.
+    """
+
+    def __init__(
+        self, folder: Any, session: SearchSession, identity: dict[str, Any], comm: Any
+    ) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise InputTypeError(
+                f"restart is a {type(folder).__name__}; give the name of a folder"
+            )
+        _check_name("restart", folder)
+        self.folder, self.session, self.comm = Path(folder), session, comm
+        if not self.folder.absolute().parent.is_dir():
+            raise InputError(
+                f"the restart folder {folder} cannot be made, there is no "
+                f"{self.folder.parent}; create that first"
+            )
+        common = {
+            "kind": "Learn2Hop",
+            "problem": session.placed.fingerprint,
+            "searches": session.searches,
+            "backend": session.backend,
+        }
+        self._checkpoint = Checkpoint(folder, common | identity)
+        self._saved = -SAVE_SECONDS
+
+    def continued(self, seed: int | None) -> dict[str, Any] | None:
+        """Let the session go on with what is kept, and return that; None without.
+
+        Raises
+        ------
+        ase.optimize.optimize.RestartError
+            For a folder that is damaged or belongs to another search, also to one of
+            another ``seed`` where that is not None.
+        """
+        try:
+            found = self._checkpoint.load()
+            if found is None:
+                return None
+            stored = from_arrays(*found)
+            if seed not in (None, stored["session"]["seed"]):
+                raise InputError(f"{self.folder} was made with another seed")
+            self.session.resume(stored["session"])
+        except InputError as error:
+            raise RestartError(
+                f"the search in {self.folder} cannot be continued: {error}"
+            ) from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise RestartError(
+                f"{self.folder} is damaged ({error!r}); choose another folder"
+            ) from error
+        return stored
+
+    def save(self, state: Callable[[], dict[str, Any]], at_once: bool) -> None:
+        """Keep a state, unless the last one is hardly older."""
+        now = time.monotonic()
+        if self.comm.rank != 0 or (not at_once and now - self._saved < SAVE_SECONDS):
+            return
+        self._checkpoint.save(*to_arrays(state()))
+        self._saved = time.monotonic()
