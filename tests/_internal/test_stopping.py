@@ -246,7 +246,7 @@ def marked(*args, **kwargs):
 Program.make_context = marked
 cli()
 """
-    arguments = ("search", "LJ38", "--starts", "4", "--steps", "10000000", "--quiet")
+    arguments = ("search", "LJ150", "--quiet")
     process = program(code, *arguments)
     try:
         told(process, "go")

@@ -41,7 +41,7 @@ def test_a_training_leaves_weights_that_search_takes(run, trained):
     rows = [json.loads(r) for r in (folder / "progress.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [1, 2]
     weights = folder / "weights.safetensors"
-    few = ("--starts", 4, "--steps", 10, "--json")
+    few = ("--method", "learned", "--starts", 4, "--steps", 10, "--json")
     found = json.loads(run("search", "LJ3", "--weights", weights, *few).stdout)
     # Three atoms have one minimum, the triangle of three unit bonds.
     assert found["best_energy"] == pytest.approx(-3.0, abs=1e-6)
