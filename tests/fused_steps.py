@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ase_l2h.rollout.batch import _advance, _initialise
 from ase_l2h.rollout.kernels import layout as fused
 from ase_l2h.rollout.kernels import native
+from ase_l2h.rollout.scan import compiled_advance, compiled_initialise
 from ase_l2h.starts.random import make_starts
 
 KEY = jax.random.key(5)
@@ -34,15 +34,15 @@ def state_on_the_way(search: tuple, steps: int, count: int = COUNT) -> Any:
     """After some steps of ``scan`` from random starts."""
     optimizer, potential, system = search
     starts = make_starts(system, 4, 0, count).astype(np.float32)
-    state = _initialise(optimizer, potential, system, jnp.asarray(starts), KEY)
-    return _advance(optimizer, potential, system, state, KEY, 0, steps)
+    state = compiled_initialise(optimizer, potential, system, jnp.asarray(starts), KEY)
+    return compiled_advance(optimizer, potential, system, state, KEY, 0, steps)
 
 
 def compare(search: tuple, advance: Any) -> None:
     """One step from the start and from the way, then a few together."""
     for before, steps in ((0, 1), (7, 1), (12, 3)):
         state = state_on_the_way(search, before)
-        expected = _advance(*search, state, KEY, before, steps)
+        expected = compiled_advance(*search, state, KEY, before, steps)
         found = advance(*search, state, steps)
         assert np.any(np.asarray(found.positions) != np.asarray(state.positions))
         agree(expected, found, 2e-5 if steps == 1 else 1e-3, f"after {before}")

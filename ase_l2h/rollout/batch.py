@@ -1,14 +1,13 @@
 """Repeat an optimizer's steps for many structures at once.
 
-A batch is cut into fixed, padded chunks: cache-sized, bit-reproducible, and run side by
-side on the cores of a CPU (compiled code releases the interpreter lock).
+In ``scan`` a batch is cut into fixed, padded chunks: cache-sized, bit-reproducible, and
+run side by side on the cores of a CPU (compiled code releases the interpreter lock). In
+``native`` it stays whole, see :mod:`.trajectories`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,61 +17,38 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.potentials.base import Potential
+from ase_l2h.rollout import trajectories
 from ase_l2h.rollout.backends import KERNELS, choose_backend, resolve_backend
-from ase_l2h.rollout.scan import (
-    COMPILER_OPTIONS,
-    advance,
-    evaluate,
-    initialise_state,
+from ase_l2h.rollout.chunks import (
+    CHUNK,
+    PAIRS,
+    checked_positions,
+    chunk_shape,
+    precision,
 )
-from ase_l2h.system import MAX_ATOMS, System, take_batch
+from ase_l2h.rollout.devices import Device, resolve_device, resolve_devices
+from ase_l2h.rollout.scan import (
+    compiled_advance,
+    compiled_evaluate,
+    compiled_initialise,
+)
+from ase_l2h.rollout.status import Status, fragmented
+from ase_l2h.system import System, take_batch
 
 __all__ = [
+    "Device",
     "Rollout",
     "RolloutResult",
     "Status",
-    "chunk_shape",
-    "fragmented",
+    "resolve_device",
+    "resolve_devices",
     "rollout",
 ]
-
-# Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
-CHUNK = 64
-# Sizes of chunks that fill vectors, and the fewest structures worth filling up to them:
-# `python -m benchmarks` measures batches of 1, 8, 32, 128 and 512.
-LANES = (32, 48, 64)
-FEW = 6
-# Structures times ordered pairs of a chunk: some potentials keep numbers per pair, and
-# 2,000 atoms then take 64 MB instead of a gigabyte. No effect up to 512 atoms.
-PAIRS = 2**24
-# Two parts of a cluster further apart than this (reduced units) no longer belong
-# together; third neighbours of a close packing are at 1.73.
-BOND = 2.0
-
-# jax.Device: JAX's compiled classes come without types.
-Device = Any
-
-_initialise = jax.jit(initialise_state)
-_advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
-_evaluate = jax.jit(evaluate, compiler_options=COMPILER_OPTIONS)
-
-
-class Status(enum.IntEnum):
-    """How a structure ended.
-
-    ``CONVERGED``: forces below the optimizer's fmax. ``RUNNING``: steps used up before.
-    ``FRAGMENTED``: a cluster in two or more pieces. ``NON_FINITE``: no finite energy.
-    """
-
-    CONVERGED = 0
-    RUNNING = 1
-    FRAGMENTED = 2
-    NON_FINITE = 3
 
 
 class RolloutResult(NamedTuple):
@@ -95,117 +71,6 @@ class RolloutResult(NamedTuple):
     backend: str
 
 
-def resolve_device(device: str | Device | None) -> Device:
-    """A JAX device from ``None`` (JAX's default), ``"cpu"``, ``"gpu"`` or itself.
-
-    Raises
-    ------
-    InputError
-        When JAX has no such device here.
-    """
-    if isinstance(device, jax.Device):
-        return device
-    try:
-        # Of several processes, each has its own.
-        return jax.local_devices(backend=device)[0]
-    except RuntimeError as error:
-        found = ", ".join(sorted({d.platform for d in jax.devices()}))
-        raise InputError(
-            f"JAX finds no '{device}' device here; use {found}, or install JAX for it"
-        ) from error
-
-
-def resolve_devices(device: str | Device | Sequence[Device] | None) -> list[Device]:
-    """Several devices as they are, one as :func:`resolve_device` finds it.
-
-    Raises
-    ------
-    InputError
-        When JAX has no such device here, and for an empty list.
-    """
-    if device is None or isinstance(device, (str, jax.Device)):
-        return [resolve_device(device)]
-    devices = [resolve_device(each) for each in device]
-    if not devices:
-        raise InputError("the list of devices is empty; name one, or leave it out")
-    return devices
-
-
-def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
-    """Number and size of the chunks of a batch, from its size alone.
-
-    More than one chunk come in even numbers, so that two cores share the work. Six or
-    more structures are filled up to whole vectors of lanes: XLA takes what is left
-    over one by one, and 63 structures cost up to three times as much as 64.
-    """
-    chunks = math.ceil(count / largest)
-    if chunks > 1 or count > LANES[0]:
-        chunks += chunks % 2
-    size = math.ceil(count / chunks)
-    if size >= FEW:
-        size = next((n for n in LANES if n >= size), largest)
-    return chunks, min(size, largest)
-
-
-def fragmented(
-    positions: Float[Array, "3 n *batch"], length: Any
-) -> Bool[Array, "*batch"]:
-    """Whether a free cluster has fallen into pieces more than two lengths apart."""
-    n, batch = positions.shape[1], positions.shape[2:]
-    lengths = jnp.broadcast_to(jnp.asarray(length, positions.dtype), batch).reshape(-1)
-
-    def apart(structure: tuple[Array, Array]) -> Array:
-        points, unit = structure
-        difference = points[:, :, None] - points[:, None]
-        reach = jnp.sum(difference * difference, axis=0) < (BOND * unit) ** 2
-
-        # Every atom is called by the smallest index that it has heard of from its
-        # neighbours, or from whom it is called by, until nobody hears anything new.
-        def spread(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            _, names = carry
-            heard = jnp.min(jnp.where(reach, names[None], n), axis=1)
-            return names, jnp.minimum(names, heard)[jnp.minimum(names, heard)]
-
-        def news(carry: tuple[Array, Array]) -> Array:
-            return jnp.any(carry[0] != carry[1])
-
-        names = jnp.arange(n)
-        _, names = jax.lax.while_loop(news, spread, (names - 1, names))
-        return jnp.any(names != 0)
-
-    # One at a time: the pairs of a whole batch of large clusters fill gigabytes.
-    each = jnp.moveaxis(positions.reshape((3, n, -1)), -1, 0)
-    return jax.lax.map(apart, (each, lengths)).reshape(batch)
-
-
-_fragmented = jax.jit(fragmented)
-
-
-def _check_batch(system: System, count: int) -> None:
-    """Leaves with a batch axis must have one entry per structure."""
-    sizes = {
-        "species": np.shape(system.species)[1:],
-        "length_scale": np.shape(system.length_scale),
-        "energy_scale": np.shape(system.energy_scale),
-    }
-    for name, shape in sizes.items():
-        if shape not in ((), (count,)):
-            raise InputError(
-                f"{name} is given per structure for a batch of {shape}, the positions "
-                f"for one of ({count},); give as many of both"
-            )
-
-
-@contextlib.contextmanager
-def _precision(double: bool) -> Iterator[None]:
-    """64-bit numbers for this thread only: JAX's global flag stays as it is."""
-    if double:
-        with jax.enable_x64(True):
-            yield
-    else:
-        yield
-
-
 class Rollout:
     """A batch of searches that is advanced in blocks and can be looked at in between.
 
@@ -217,7 +82,8 @@ class Rollout:
     positions
         ``(3, n, batch)``; float64 runs in double precision, all else in single.
     key
-        JAX random key; chunk c uses ``fold_in(key, c)``.
+        JAX random key; chunk c uses ``fold_in(key, c)``, in ``native`` split for its
+        structures.
     backend, device
         See :func:`rollout`. Of a list of k devices, chunk c runs on number c mod k.
     chunk
@@ -246,19 +112,7 @@ class Rollout:
         chunk: int = CHUNK,
         size: int | None = None,
     ) -> None:
-        positions = np.asarray(positions)
-        if positions.dtype != np.float64:
-            positions = positions.astype(np.float32)
-        if positions.ndim != 3 or positions.shape[0] != 3 or positions.shape[2] == 0:
-            raise InputError(
-                f"positions have shape {positions.shape}; a rollout takes (3, n, batch)"
-            )
-        if positions.shape[1] != system.n_atoms:
-            raise InputError(
-                f"positions hold {positions.shape[1]} atoms, the system "
-                f"{system.n_atoms}; give positions (3, {system.n_atoms}, batch)"
-            )
-        _check_batch(system, positions.shape[2])
+        positions = checked_positions(positions, system)
         for number in (chunk, 1 if size is None else size):
             if number < 1:
                 raise InputError(f"a chunk of {number} is empty; give at least 1")
@@ -277,11 +131,6 @@ class Rollout:
         )
         # The last chunk of each optimizer is filled up with copies that do not move.
         self._members: list[np.ndarray] = []
-        if system.n_atoms > MAX_ATOMS:
-            raise InputError(
-                f"{system.n_atoms} atoms are more than {MAX_ATOMS}; every pair is "
-                "taken into account, so choose a smaller structure"
-            )
         share = -(-self.count // len(optimizers))
         chunk = min(chunk, max(1, PAIRS // system.n_atoms**2))
         self.size = chunk_shape(share, chunk)[1]
@@ -290,6 +139,7 @@ class Rollout:
             self.size = -(-share // len(self.devices))
         if size is not None:
             self.size = size
+        together = share if self.backend == "native" else self.size
         with self._context():
             self._potentials = [jax.device_put(potential, d) for d in self.devices]
             self._optimizers, self._keys = [], []
@@ -297,13 +147,14 @@ class Rollout:
             for k, each in enumerate(optimizers):
                 placed = [jax.device_put(each, d) for d in self.devices]
                 mine = np.arange(k, self.count, len(optimizers))
-                for first in range(0, len(mine), self.size):
-                    members = mine[first : first + self.size]
+                for first in range(0, len(mine), together):
+                    members = mine[first : first + together]
                     self._add_chunk(placed, system, positions, members, key)
         chunks = len(self._states)
         on_cpu = self.device.platform == "cpu"
         workers = (os.cpu_count() or 1) if on_cpu else len(self.devices)
-        self._workers = min(chunks, workers)
+        # Machine code shares each chunk out itself.
+        self._workers = 1 if self.backend == "native" else min(chunks, workers)
 
     def _add_chunk(
         self,
@@ -317,17 +168,28 @@ class Rollout:
 
         ``optimizers`` is the same one on every device.
         """
-        index = np.pad(members, (0, self.size - len(members)), mode="edge")
-        real = np.arange(self.size) < len(members)
         where = len(self._states) % len(self.devices)
-        device, optimizer = self.devices[where], optimizers[where]
-        key = jax.device_put(jax.random.fold_in(key, len(self._states)), device)
-        part = jax.device_put(take_batch(system, index), device)
-        start = jax.device_put(jnp.asarray(positions[..., index]), device)
-        state = _initialise(optimizer, self._potentials[where], part, start, key)
-        active = jax.device_put(real, device)
+        optimizer, potential = optimizers[where], self._potentials[where]
         self._members.append(members)
         self._optimizers.append(optimizer)
+        key = jax.random.fold_in(key, len(self._states))
+        if self.backend == "native":
+            part = take_batch(system, members)
+            keys = np.asarray(jax.random.key_data(jax.random.split(key, len(members))))
+            search = optimizer, potential, part
+            state = trajectories.begin(*search, positions[..., members], keys.T)
+            self._keys.append(key)
+            self._systems.append(part)
+            self._states.append(state)
+            return
+        index = np.pad(members, (0, self.size - len(members)), mode="edge")
+        real = np.arange(self.size) < len(members)
+        device = self.devices[where]
+        key = jax.device_put(key, device)
+        part = jax.device_put(take_batch(system, index), device)
+        start = jax.device_put(jnp.asarray(positions[..., index]), device)
+        state = compiled_initialise(optimizer, potential, part, start, key)
+        active = jax.device_put(real, device)
         self._keys.append(key)
         self._systems.append(part)
         self._states.append(state._replace(active=active))
@@ -338,7 +200,7 @@ class Rollout:
 
     @contextlib.contextmanager
     def _context(self) -> Iterator[None]:
-        with _precision(self.double), jax.default_device(self.device):
+        with precision(self.double), jax.default_device(self.device):
             yield
 
     def _map(self, task: Callable[[int], SearchState]) -> None:
@@ -360,7 +222,7 @@ class Rollout:
             search = self._optimizers[c], self._potential(c), self._systems[c]
             if self.backend == "scan":
                 place = self._states[c], self._keys[c], self.steps, n_steps
-                return _advance(*search, *place)
+                return compiled_advance(*search, *place)
             return KERNELS[self.backend].advance(*search, self._states[c], n_steps)
 
         self._map(chunk)
@@ -368,9 +230,14 @@ class Rollout:
 
     def evaluate(self) -> None:
         """Evaluate the present positions; what is still active is charged for it."""
-        self._map(
-            lambda c: _evaluate(self._potential(c), self._systems[c], self._states[c])
-        )
+
+        def chunk(c: int) -> SearchState:
+            place = self._potential(c), self._systems[c], self._states[c]
+            if self.backend == "native":
+                return trajectories.evaluate(*place, backend="native")
+            return compiled_evaluate(*place)
+
+        self._map(chunk)
 
     def gather(self, field: str) -> np.ndarray:
         """A field of :class:`~ase_l2h.optimizers.base.SearchState` for the batch.
@@ -397,11 +264,10 @@ class Rollout:
         active, energy = self.gather("active"), self.gather("energy")
         status = np.where(active, Status.RUNNING, Status.CONVERGED)
         if self._systems[0].cell is None:
-            with self._context():
-                broken = [
-                    _fragmented(state.positions, part.length_scale)
-                    for state, part in zip(self._states, self._systems, strict=True)
-                ]
+            broken = [
+                fragmented(np.asarray(state.positions), part.length_scale)
+                for state, part in zip(self._states, self._systems, strict=True)
+            ]
             apart = self._joined(broken)
             status = np.where(apart, Status.FRAGMENTED, status)
         return np.where(np.isfinite(energy), status, Status.NON_FINITE)
@@ -427,7 +293,9 @@ class Rollout:
             )
         with self._context():
             arrays = [
-                jax.device_put(jnp.asarray(stored), leaf.device)
+                np.array(stored)
+                if isinstance(leaf, np.ndarray)
+                else jax.device_put(jnp.asarray(stored), leaf.device)
                 for stored, leaf in zip(leaves, present, strict=True)
             ]
         self._states = jax.tree.unflatten(structure, arrays)
@@ -468,8 +336,8 @@ def rollout(
         Steps between two looks at the batch; at most 20 blocks when None.
     backend
         ``"scan"``, ``"native"`` or ``"cuda"``, see :mod:`ase_l2h.rollout.backends`;
-        ``"auto"`` takes ``"cuda"`` on a GPU where that can run the search, else
-        ``"scan"``. The result says what ran.
+        ``"auto"`` takes ``"native"`` on a CPU and ``"cuda"`` on a GPU where that can
+        run the search, else ``"scan"``. The result says what ran.
     device
         ``"cpu"``, ``"gpu"``, a JAX device, a list of devices that the chunks take in
         turn, or None for JAX's default.

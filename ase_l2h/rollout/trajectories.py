@@ -11,8 +11,7 @@ The precision is that of the positions: float64, or float32 for everything else.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,21 +20,20 @@ import numpy as np
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import scan
+from ase_l2h.rollout.chunks import PAIRS, precision
 from ase_l2h.rollout.kernels import cuda, layout, native
 from ase_l2h.rollout.kernels.threads import default_threads, workers
+from ase_l2h.rollout.scan import (
+    compiled_advance,
+    compiled_evaluate,
+    compiled_initialise,
+)
 from ase_l2h.system import System, take_batch
 
 __all__ = ["CHUNK", "advance", "begin", "energies", "evaluate"]
 
 # Structures that `scan` runs as one array: the lanes of a vector.
 CHUNK = 16
-# Structures times ordered pairs of a chunk: some potentials keep numbers per pair.
-PAIRS = 2**24
-
-_initialise = jax.jit(scan.initialise_state)
-_advance = jax.jit(scan.advance, compiler_options=scan.COMPILER_OPTIONS)
-_evaluate = jax.jit(scan.evaluate, compiler_options=scan.COMPILER_OPTIONS)
 
 
 @jax.jit
@@ -82,7 +80,7 @@ def begin(
     if isinstance(optimizer, BasinHopping):
         start = lambda part, x, k: _initialise_chains(optimizer, potential, part, x, k)
     else:
-        start = lambda part, x, k: _initialise(
+        start = lambda part, x, k: compiled_initialise(
             optimizer,
             potential,
             part,
@@ -133,7 +131,9 @@ def advance(
         return jax.tree.map(np.asarray, moved)
     # Hops have keys of their own, and the rules of this package draw nothing.
     key = jax.random.key(0)
-    step = lambda part, now: _advance(optimizer, potential, part, now, key, 0, n_steps)
+    step = lambda part, now: compiled_advance(
+        optimizer, potential, part, now, key, 0, n_steps
+    )
     return _in_chunks(step, system, (state,), state.positions, threads)
 
 
@@ -152,7 +152,7 @@ def evaluate(
     if backend == "native":
         return native.evaluate(potential, system, state, threads=threads)
     bare = state._replace(inner=None)
-    point = lambda part, now: _evaluate(potential, part, now)
+    point = lambda part, now: compiled_evaluate(potential, part, now)
     found = _in_chunks(point, system, (bare,), state.positions, threads)
     return found._replace(inner=state.inner)
 
@@ -175,16 +175,6 @@ def energies(
     points = layout.search_state(positions, None)
     found = evaluate(potential, system, points, backend=backend, threads=threads)
     return found.energy.astype(np.float64)
-
-
-@contextlib.contextmanager
-def _precision(double: bool) -> Iterator[None]:
-    """64-bit numbers for this thread only: JAX's global flag stays as it is."""
-    if double:
-        with jax.enable_x64(True):
-            yield
-    else:
-        yield
 
 
 def _in_chunks(
@@ -211,7 +201,7 @@ def _in_chunks(
     def run(first: int) -> Any:
         index = np.minimum(np.arange(first, first + size), batch - 1)
         parts = jax.tree.map(lambda leaf: cut(leaf, index), trees)
-        with _precision(double):
+        with precision(double):
             found = function(take_batch(system, index), *parts)
         return jax.tree.map(np.asarray, found)
 

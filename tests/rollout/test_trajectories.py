@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,7 +18,6 @@ from ase_l2h.optimizers import (
 )
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.rollout import trajectories
-from ase_l2h.rollout.kernels import native
 from ase_l2h.rules import Adam, Fire, GradientDescent, Lbfgs
 from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
 from ase_l2h.starts.random import make_starts
@@ -55,18 +53,6 @@ OPTIMIZERS: dict[str, Any] = {
     "hopping": HOPPING,
 }
 BACKENDS = ["scan", pytest.param("native", marks=pytest.mark.compiler)]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("native")
-
-
-@pytest.fixture(autouse=True)
-def quick_builds(folder, monkeypatch) -> None:
-    """Not the user's cache; without the optimisation that takes most of the time."""
-    monkeypatch.setattr(native, "cache_folder", lambda: folder)
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-O1"))
 
 
 def problem(name: str, count: int = COUNT) -> tuple[Any, Any, np.ndarray, np.ndarray]:

@@ -21,9 +21,10 @@ from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.basin_hopping.state import HoppingState
 from ase_l2h.optimizers.rule_steps import GRADIENT_CLIP
 from ase_l2h.rollout.kernels import hopping as chains
+from ase_l2h.rollout.kernels.adapter import Parts
 from ase_l2h.rollout.kernels.macros import Macros, single
 from ase_l2h.rollout.kernels.potentials import POTENTIALS, potential_adapter
-from ase_l2h.rollout.kernels.rules import RULES, Parts, rule_adapter, rule_of
+from ase_l2h.rollout.kernels.rules import RULES, rule_adapter, rule_of
 from ase_l2h.system import System
 
 __all__ = [

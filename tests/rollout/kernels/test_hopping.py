@@ -24,9 +24,9 @@ from fused_steps import (
 from ase_l2h._internal.pytree import replace
 from ase_l2h.optimizers import BasinHopping, Compression, Moves, Restarts
 from ase_l2h.rollout import Rollout, rollout
-from ase_l2h.rollout.batch import _advance, _evaluate
 from ase_l2h.rollout.kernels import layout as fused
 from ase_l2h.rollout.kernels import native
+from ase_l2h.rollout.scan import compiled_advance, compiled_evaluate
 from ase_l2h.rules import Fire, GradientDescent
 from ase_l2h.rules.learned import EquivariantRule
 from ase_l2h.search.registry import strong_basin_hopping
@@ -137,7 +137,7 @@ def about_to_end(search: tuple) -> tuple[tuple, Any]:
     state = state_on_the_way(search, 60)
     rng = np.random.default_rng(8)
     scale = np.asarray(system.energy_scale, np.float32)
-    energy = np.asarray(_evaluate(potential, system, state).energy) / scale
+    energy = np.asarray(compiled_evaluate(potential, system, state).energy) / scale
     inner = state.inner
 
     def near(width: float) -> jnp.ndarray:
@@ -178,7 +178,7 @@ def about_to_end(search: tuple) -> tuple[tuple, Any]:
 def test_a_hop_is_that_of_scan(hop, folder):
     """All of the state after one step, in lanes and in a block of threads."""
     search, state = about_to_end(search_of(*HOPS[hop]))
-    expected = _advance(*search, state, KEY, 60, 1)
+    expected = compiled_advance(*search, state, KEY, 60, 1)
     ended = np.asarray(expected.inner.quenches) - np.asarray(state.inner.quenches)
     assert np.sum(ended) >= 3
     accepted = np.sum(np.asarray(expected.inner.accepted - state.inner.accepted))
@@ -207,7 +207,7 @@ def test_it_searches_as_scan_does(folder):
     optimizer, potential, system = strong("LJ13")
     search = (optimizer.towards(minimum, system), potential, system)
     state = state_on_the_way(search, 0, chains)
-    ways = (_advance(*search, state, KEY, 0, steps),)
+    ways = (compiled_advance(*search, state, KEY, 0, steps),)
     ways += (built(search, folder, *LANES)(*search, state, steps),)
     means, errors = [], []
     for found in ways:

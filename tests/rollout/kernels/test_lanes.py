@@ -6,7 +6,6 @@ structure, fixed atoms, cut-offs, double precision.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -54,18 +53,6 @@ RULES: dict[str, Any] = {
     "coordinatewise": learned(CoordinatewiseRule, species_slots=2),
     "hopping": HASTY,
 }
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("native")
-
-
-@pytest.fixture(autouse=True)
-def quick_builds(folder, monkeypatch) -> None:
-    """Not the user's cache; without the optimisation that takes most of the time."""
-    monkeypatch.setattr(native, "cache_folder", lambda: folder)
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-O1"))
 
 
 def gupta(name: str, rc: float | None = None) -> Gupta:
