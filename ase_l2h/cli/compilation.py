@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ase_l2h._internal.private import written_by_others
+
 __all__ = ["COMPILED_VARIABLE", "compiled_folder", "use_compilation_cache"]
 
 COMPILED_VARIABLE = "ASE_L2H_COMPILED"
@@ -45,8 +47,9 @@ def compiled_folder() -> Path | None:
 def use_compilation_cache() -> Path | None:
     """Let JAX, which must not be loaded yet, read and keep compiled code.
 
-    A folder that cannot be written to is not used: the run is slower, not wrong. A
-    cache that the user has set up for JAX is left alone.
+    A folder that cannot be written to is not used, and neither is one that others can
+    write, which is said: the run is slower, not wrong. A cache that the user has set up
+    for JAX is left alone.
 
     Returns
     -------
@@ -59,10 +62,15 @@ def use_compilation_cache() -> Path | None:
     if folder is None:
         return None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)
-        _prune(folder)
+        fault = written_by_others(folder)
+        if fault is None:
+            _prune(folder)
     except OSError:
+        return None
+    if fault is not None:
+        print(f"Compiled code is not kept: {fault}", file=sys.stderr)
         return None
     if not writable:
         return None
@@ -96,8 +104,14 @@ def _machine() -> str:
 def _prune(folder: Path) -> None:
     """Remove the files not used for longest where there are more than a folder holds.
 
+    And those of other users, who could write here once: compiled code is run unseen.
+
     Another process may do the same: a file that is gone already is no trouble.
     """
+    if hasattr(os, "geteuid"):
+        for entry in os.scandir(folder):
+            if entry.stat(follow_symlinks=False).st_uid not in (os.geteuid(), 0):
+                Path(entry.path).unlink(missing_ok=True)
     found = sorted(_files(folder))
     excess = sum(size for _, size, _ in found) - MAX_BYTES
     for _, size, path in found:

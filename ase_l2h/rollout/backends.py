@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = [
     "resolve_backend",
 ]
 
+LOGGER = logging.getLogger(__name__)
 BACKENDS = ("auto", "scan", "native", "cuda")
 # Of the backends that are no JAX loop.
 KERNELS = {"native": native, "cuda": cuda}
@@ -110,6 +112,12 @@ def choose_backend(
         reasons.append("the search is to run on another device; leave out --device")
     reason = next((r for r in reasons if r is not None), None)
     if chosen == "auto":
+        if reason is None and fastest == "native":
+            # A compiler may be there and still be too old.
+            made = [native.prepare(o, potential, system, double) for o in optimizers]
+            reason = next((r for r in made if r is not None), None)
+            if reason is not None:
+                LOGGER.warning("'scan' runs instead of 'native': %s", reason)
         return "scan" if reason else fastest
     if reason is not None:
         raise InputError(

@@ -105,3 +105,17 @@ def test_what_was_not_used_for_longest_goes_first(fresh, tmp_path):
         os.utime(path, (1e9 - age, 1e9 - age))
     compilation.use_compilation_cache()
     assert sorted(p.name for p in folder.iterdir()) == ["0-cache", "1-cache"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such permissions here")
+def test_a_folder_that_others_can_write_is_not_used(fresh, tmp_path, capsys):
+    fresh.setenv(compilation.COMPILED_VARIABLE, str(tmp_path))
+    folder = compilation.compiled_folder()
+    assert folder is not None
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+    assert compilation.use_compilation_cache() is None
+    assert compilation.FOLDER_VARIABLE not in os.environ
+    assert f"run: chmod go-w {folder}" in capsys.readouterr().err
+    folder.chmod(0o700)
+    assert compilation.use_compilation_cache() == folder

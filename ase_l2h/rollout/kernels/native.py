@@ -1,17 +1,21 @@
 """Whole searches in machine code of this processor, made by the system's compiler.
 
-Optional: needs a C++ compiler (``c++``, or the one that ``CXX`` names) when it is used
-for the first time, and nothing else. Sixteen structures fill a 512-bit vector, one in
-each lane, and take all their steps before the next sixteen do, so weights and state
-stay in the cache. Compiled libraries are kept in the cache folder.
+Optional: needs a C++ compiler (``c++``, or the one that ``CXX`` names, with arguments
+if it likes) when it is used for the first time, and nothing else. Sixteen structures
+fill a 512-bit vector, one in each lane (eight in double precision), and take all their
+steps before the next ones do, so weights and state stay in the cache. Compiled
+libraries are kept in the cache folder.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
+import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -23,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h._internal.cache import cache_folder
+from ase_l2h._internal.private import written_by_others
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
@@ -31,8 +36,18 @@ from ase_l2h.rollout.kernels.threads import share_out
 from ase_l2h.rules.lbfgs import Lbfgs
 from ase_l2h.system import System
 
-__all__ = ["EVALUATOR", "advance", "build", "compiler", "evaluate", "supports"]
+__all__ = [
+    "EVALUATOR",
+    "advance",
+    "build",
+    "compiler",
+    "compiler_command",
+    "evaluate",
+    "prepare",
+    "supports",
+]
 
+LOGGER = logging.getLogger(__name__)
 LANES = 16
 # Single points need no rule: they use the library that quenches need as well.
 EVALUATOR = RuleOptimizer(Lbfgs())
@@ -42,9 +57,17 @@ FLAGS = (
 )
 
 
+def compiler_command() -> list[str]:
+    """The C++ compiler with the arguments of ``CXX``; empty where there is none."""
+    words = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    program = shutil.which(words[0])
+    return [] if program is None else [program, *words[1:]]
+
+
 def compiler() -> str | None:
     """Path of the C++ compiler, None where there is none."""
-    return shutil.which(os.environ.get("CXX") or "c++")
+    command = compiler_command()
+    return command[0] if command else None
 
 
 def supports(
@@ -67,43 +90,100 @@ def build(
 ) -> Path:
     """Compile the kernels into ``folder``, unless that has been done.
 
+    What is there already is used only if it belongs to this user or the administrator,
+    nobody else can write it, and its content is what was compiled. Else it is compiled
+    anew; in a folder that others can write, or this user cannot, a private temporary
+    folder is taken instead. The log says so.
+
     Raises
     ------
     RuntimeError
         With what the compiler said.
     """
-    program = compiler()
-    if program is None:
+    command = compiler_command()
+    if not command:
         raise RuntimeError("there is no C++ compiler; install one, or name it in CXX")
     arguments = [*FLAGS, *options, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
     arguments += as_options(macros)
     sources = sorted(p for p in fused.KERNELS.rglob("*") if p.suffix in (".h", ".cpp"))
     content = b"".join(p.read_bytes() for p in sources)
     kind = platform.machine() + platform.processor() + _processor()
-    text = " ".join([program, *arguments, kind])
+    text = " ".join([*command, *arguments, kind])
     digest = hashlib.sha256(content + text.encode()).hexdigest()[:16]
-    library = folder / f"native-{digest}.so"
+    library = _private(folder) / f"native-{digest}.so"
     if library.exists():
-        return library
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=".so", dir=folder)
+        fault = _fault(library)
+        if fault is None:
+            return library
+        LOGGER.warning("compiling machine code anew: %s", fault)
+    handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
-    command = [program, *arguments, str(fused.KERNELS / "host.cpp"), "-o", name]
+    command += [*arguments, str(fused.KERNELS / "host.cpp"), "-o", name]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         os.unlink(name)
-        raise RuntimeError(f"{program} failed: {result.stderr[:1000]}")
-    # Atomic: another process may be at it.
+        raise RuntimeError(f"{command[0]} failed: {result.stderr[:1000]}")
+    # Atomic, one after the other: another process may be at it, and one that sees only
+    # the first compiles once more.
+    os.chmod(name, 0o700)
+    handle, stored = tempfile.mkstemp(suffix=".sha256", dir=library.parent)
+    with open(handle, "w", encoding="ascii") as stream:
+        stream.write(_content_hash(Path(name)))
+    os.replace(stored, library.with_suffix(".sha256"))
     os.replace(name, library)
     return library
 
 
+def _private(folder: Path) -> Path:
+    """The folder, made where it is missing, or one in its place that can be trusted."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fault = written_by_others(folder)
+        if fault is None and not os.access(folder, os.W_OK | os.X_OK):
+            fault = f"{folder} cannot be written"
+    except OSError as error:
+        fault = f"{folder} cannot be used ({error})"
+    return folder if fault is None else _temporary(fault)
+
+
+@lru_cache(maxsize=8)
+def _temporary(fault: str) -> Path:
+    """A folder of this process, for machine code that cannot be kept."""
+    LOGGER.warning(
+        "machine code is kept in a temporary folder of this process: %s", fault
+    )
+    folder = tempfile.mkdtemp(prefix="ase-l2h-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _fault(library: Path) -> str | None:
+    """Why a library must not be loaded."""
+    stored = library.with_suffix(".sha256")
+    try:
+        for path in (library, stored):
+            fault = written_by_others(path)
+            if fault is not None:
+                return fault
+        if stored.read_text(encoding="ascii") != _content_hash(library):
+            return f"{library} is damaged"
+    except (OSError, UnicodeError):
+        return f"the hash of {library} cannot be read"
+    return None
+
+
+def _content_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _processor() -> str:
+    """What tells processors apart that run different machine code."""
     information = Path("/proc/cpuinfo")
     if not information.is_file():
         return ""
     lines = information.read_text(errors="replace").splitlines()
-    return "".join(sorted({x for x in lines if x.startswith(("model name", "flags"))}))
+    kinds = ("model name", "flags", "Features", "CPU part")
+    return "".join(sorted({line for line in lines if line.startswith(kinds)}))
 
 
 @lru_cache(maxsize=64)
@@ -129,6 +209,17 @@ def library_function(
         macros["DOUBLE"] = 1
     lanes = LANES // 2 if double else LANES
     return _built(tuple(macros.items()), cache_folder() / "native", lanes)
+
+
+def prepare(
+    optimizer: Any, potential: Any, system: System, double: bool = False
+) -> str | None:
+    """Compile what a search needs; why that failed, None when it is there."""
+    try:
+        library_function(optimizer, potential, system, double)
+    except (RuntimeError, OSError) as error:
+        return str(error)
+    return None
 
 
 def advance(
