@@ -155,12 +155,12 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         form=options["file_format"],
     )
     resolved = resolve(target, options["potential"], reading)
-    if not options["quiet"]:
-        for note in resolved.notes:
-            click.echo(f"Note: {note}", err=True)
     wanted = _outputs(resolved, options)
     file = find_file(target)
     check_outputs(wanted, None if file is None else Path(file[0]))
+    if not options["quiet"]:
+        for note in resolved.notes:
+            click.echo(f"Note: {note}", err=True)
 
     result = _run(resolved, options)
     found = record(

@@ -73,10 +73,13 @@ def read_frames(
     kind = _format(path, form)
     if kind.name in COUNTED:
         _check_counts(path, kind.name, max_atoms)
-    if kind.single and chosen not in (-1, 0) and not isinstance(chosen, slice):
-        raise InputError(f"'{path}' holds one structure only; leave out '{index}'")
-    found = _read(path, 0 if kind.single else chosen, kind.name, index)
+    found = _read(path, slice(None) if kind.single else chosen, kind.name)
+    found = found[chosen] if kind.single else found
+    if not found:
+        said = "no structure" if index is None else f"no structure '{index}'"
+        raise InputError(f"'{path}' holds {said}; the first is 0, the last is -1")
     for atoms in found:
+        atoms.calc = None
         _check_elements(path, kind.name, atoms)
     if index is None and not kind.single and _has_second(path, kind.name):
         return found, (
@@ -86,11 +89,12 @@ def read_frames(
     return found, None
 
 
-def _parsed(path: str, index: str | None) -> int | slice:
-    if index is None:
-        return -1
+def _parsed(path: str, index: str | None) -> slice:
+    """Always a range: past the end, readers of single structures give any they like."""
+    index = "-1" if index is None else index
     if re.fullmatch(r"\s*-?\d{1,9}\s*", index):
-        return int(index)
+        first = int(index)
+        return slice(first, None if first == -1 else first + 1)
     match = _RANGE.fullmatch(index)
     if match is None or (match[3] is not None and int(match[3]) == 0):
         raise InputError(
@@ -156,35 +160,22 @@ def _check_counts(path: str, kind: str, max_atoms: int) -> None:
         raise _unreadable(path, error) from error
 
 
-def _read(path: str, chosen: int | slice, kind: str, index: str | None) -> list[Atoms]:
+def _read(path: str, chosen: slice, kind: str) -> list[Atoms]:
     import ase.io
 
     try:
         found = ase.io.read(path, chosen, kind, do_not_split_by_at_sign=True)
     # Readers of some eighty formats raise whatever they meet.
     except Exception as error:
-        if index is not None and isinstance(error, IndexError | StopIteration):
-            raise InputError(
-                f"there is no structure '{index}' in '{path}'; the first is 0"
-            ) from error
         raise _unreadable(path, error) from error
-    images = found if isinstance(found, list) else [found]
-    if not images:
-        said = "" if index is None else f" '{index}'"
-        raise InputError(f"'{path}' holds no structure{said}")
-    for atoms in images:
-        atoms.calc = None
-    return images
+    return found if isinstance(found, list) else [found]
 
 
 def _has_second(path: str, kind: str) -> bool:
-    import ase.io
-
     try:
-        ase.io.read(path, -2, kind, do_not_split_by_at_sign=True)
-    except Exception:
+        return len(_read(path, slice(-2, None), kind)) > 1
+    except InputError:
         return False
-    return True
 
 
 def _check_elements(path: str, kind: str, atoms: Atoms) -> None:

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h.cli.potentials import (
+    LONG_NAMES,
+    chosen_potential,
+    default_family,
+    explained_choice,
+    family_of,
+    parse_potential,
+    set_of,
+)
 from ase_l2h.cli.structure_files import (
     check_alike,
     check_atoms,
@@ -23,16 +32,10 @@ if TYPE_CHECKING:
 
     from ase_l2h.search.problem import Problem
 
-__all__ = ["FAMILIES", "Reading", "SearchTarget", "resolve"]
+__all__ = ["Reading", "SearchTarget", "resolve"]
 
-FAMILIES = ("lj", "ka", "gupta", "sw")
-LONG_NAMES = {
-    "lj": "Lennard-Jones",
-    "ka": "Kob-Andersen",
-    "gupta": "Gupta",
-    "sw": "Stillinger-Weber",
-}
-NOBLE_GASES = {"He", "Ne", "Ar", "Kr", "Xe", "Rn"}
+# Atoms of no element are searched as argon.
+NAMELESS = 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,7 @@ def resolve(
         For anything that cannot be searched; the sentence says what to do.
     """
     reading = Reading() if reading is None else reading
-    family, parameters = _parse_potential(potential)
+    family, parameters = parse_potential(potential)
     file = find_file(target)
     if file is None:
         if "/" in target or Path(target).suffix:
@@ -148,18 +151,6 @@ def resolve(
         raise InputError(f"'{path}': {error}") from error
 
 
-def _parse_potential(text: str | None) -> tuple[str | None, str | None]:
-    if text is None:
-        return None, None
-    family, colon, name = text.partition(":")
-    if family not in FAMILIES or (colon and not name) or (family == "lj" and colon):
-        raise InputError(
-            f"no potential named '{text}'; write lj, ka, gupta, gupta:SET, sw or "
-            "sw:SET ('ase-l2h info' lists the sets)"
-        )
-    return family, name or None
-
-
 def _from_formula(
     target: str, family: str | None, parameters: str | None
 ) -> SearchTarget:
@@ -171,7 +162,7 @@ def _from_formula(
     # Other formulas keep their case: CO is not Co.
     name = target.upper() if re.fullmatch(r"(?i)(lj|ka)[0-9]+", target) else target
     known = named_target(name, None if family == "lj" else parameters)
-    own = _family_of(known.potential)
+    own = family_of(known.potential)
     if family is not None and family != own:
         raise InputError(
             f"'{name}' is searched with {LONG_NAMES[own]}, not {LONG_NAMES[family]}; "
@@ -188,111 +179,13 @@ def _from_formula(
     return SearchTarget(
         name=name,
         family=own,
-        parameters=parameters or _set_of(own, present),
+        parameters=parameters or set_of(own, present),
         problem=Problem.of(known),
         template=template,
         origin=np.zeros(3),
         unit="epsilon" if own in ("lj", "ka") else "eV",
-        notes=() if parameters else _choice(own, present),
+        notes=() if parameters else explained_choice(own, present),
     )
-
-
-def _family_of(potential: Any) -> str:
-    names = {
-        "LennardJones": "lj",
-        "BinaryLennardJones": "ka",
-        "Gupta": "gupta",
-        "StillingerWeber": "sw",
-    }
-    return names[type(potential).__name__]
-
-
-def _set_of(family: str, present: set[str]) -> str | None:
-    """The parameter set these elements get when none is asked for."""
-    from ase_l2h.potentials.parameters import gupta_sets_covering
-    from ase_l2h.targets import DEFAULT_SETS, DEFAULT_SILICON
-
-    if family == "lj":
-        return None
-    if family == "ka":
-        return "stoddard-ford"
-    if family == "sw":
-        return DEFAULT_SILICON
-    covering = gupta_sets_covering(present)
-    default = DEFAULT_SETS.get(frozenset(present))
-    return default if default in covering else next(iter(covering), None)
-
-
-def _choice(family: str, present: set[str]) -> tuple[str, ...]:
-    """A sentence about the parameter set that was chosen for the user, and why."""
-    from ase_l2h.potentials.parameters import gupta_sets_covering
-    from ase_l2h.targets import DEFAULT_SETS
-
-    if family != "gupta":
-        return ()
-    chosen = _set_of(family, present)
-    others = [name for name in gupta_sets_covering(present) if name != chosen]
-    elements = " and ".join(sorted(present))
-    reason = f"the only one that knows {elements}"
-    if chosen == DEFAULT_SETS.get(frozenset(present)):
-        reason = f"the usual one of {elements}"
-    elif others:
-        reason = f"the first that knows {elements}"
-    more = f"; --potential gupta:SET takes {', '.join(others)}" if others else ""
-    return (f"Gupta set {chosen}, {reason}{more}",)
-
-
-def _default_family(present: set[str]) -> str:
-    if present == {"Si"}:
-        return "sw"
-    if present <= NOBLE_GASES:
-        return "lj"
-    if present == {"X"}:
-        raise InputError(
-            "its atoms are of no element (X); --potential lj takes them for alike "
-            "Lennard-Jones particles"
-        )
-    if _set_of("gupta", present) is not None:
-        return "gupta"
-    raise InputError(
-        f"there is no default potential for {'-'.join(sorted(present))}; choose one "
-        "with --potential ('ase-l2h info' lists the parameter sets)"
-    )
-
-
-def _potential(
-    family: str, parameters: str | None, present: set[str], reading: Reading
-) -> Any:
-    from ase_l2h.potentials.lennard_jones import LennardJones
-    from ase_l2h.potentials.parameters import gupta_set, stillinger_weber_set
-    from ase_l2h.targets import kob_andersen
-
-    if family == "lj":
-        if len(present) > 1:
-            raise InputError(
-                f"one sigma and epsilon would treat {' and '.join(sorted(present))} "
-                "alike; give all atoms the same name if that is meant, or choose "
-                "another --potential"
-            )
-        return LennardJones(epsilon=reading.epsilon or 1.0, sigma=reading.sigma or 1.0)
-    if parameters is None:
-        parameters = _set_of(family, present)
-    if family == "ka":
-        return kob_andersen(parameters)
-    if parameters is None:
-        raise InputError(
-            f"no Gupta parameters for {'-'.join(sorted(present))} ('ase-l2h info' "
-            "lists the sets); choose another --potential"
-        )
-    if family == "gupta":
-        return gupta_set(parameters).potential()
-    chosen = stillinger_weber_set(parameters)
-    if present != {chosen.symbol}:
-        raise InputError(
-            f"the Stillinger-Weber parameters {parameters} are for {chosen.symbol}, "
-            f"not {'-'.join(sorted(present))}; choose another --potential"
-        )
-    return chosen.potential()
 
 
 def _from_file(
@@ -311,22 +204,25 @@ def _from_file(
     template = images[0]
     check_atoms(template, MAX_ATOMS)
     present = set(template.get_chemical_symbols())
-    family = family or _default_family(present)
+    family = family or default_family(present)
     for name, value in (("sigma", reading.sigma), ("epsilon", reading.epsilon)):
         if value is not None and family != "lj":
             raise InputError(f"--{name} needs --potential lj, not {family}")
         if value is not None and not (value > 0 and np.isfinite(value)):
             raise InputError(f"--{name} is {value}; give a number above 0")
-    potential = _potential(family, parameters, present, reading)
+    potential = chosen_potential(
+        family, parameters, present, reading.sigma, reading.epsilon
+    )
     if template.pbc.any() and not np.isfinite(float(np.asarray(potential.cutoff))):
         raise InputError(
             f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; "
             "--no-pbc searches the atoms as a free cluster"
         )
-    potential, system, positions = system_of(template, potential)
+    named = [_named(atoms, family) for atoms in images]
+    potential, system, positions = system_of(named[0], potential)
     given = [positions]
-    for k, other in enumerate(images[1:], start=1):
-        check_alike(template, other, k)
+    for k, other in enumerate(named[1:], start=1):
+        check_alike(named[0], other, k)
         given.append(system_of(other, potential)[2])
     # Near the origin, where single precision has the most digits.
     origin = positions.mean(axis=1)
@@ -334,11 +230,11 @@ def _from_file(
     if family == "lj" and reading.sigma is None:
         notes += _doubt(template)
     if parameters is None:
-        notes += _choice(family, present)
+        notes += explained_choice(family, present)
     return SearchTarget(
         name=target,
         family=family,
-        parameters=_numbers(reading) or parameters or _set_of(family, present),
+        parameters=_numbers(reading) or parameters or set_of(family, present),
         problem=Problem(
             potential,
             system,
@@ -352,6 +248,15 @@ def _from_file(
         unit=_unit(family, reading.epsilon),
         notes=notes,
     )
+
+
+def _named(atoms: Atoms, family: str) -> Atoms:
+    """The same atoms; of an element, where plain Lennard-Jones takes them without."""
+    if family != "lj" or np.all(atoms.numbers):
+        return atoms
+    named = atoms.copy()
+    named.numbers[:] = NAMELESS
+    return named
 
 
 def _numbers(reading: Reading) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import RuleOptimizer
-from ase_l2h.search.evaluator import Evaluator, random_keys
+from ase_l2h.search.evaluator import Evaluator, Stopped, random_keys
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.result import SearchResult as _Result
@@ -118,14 +118,18 @@ class Multistart:
             # Calls are dear: what ends a search undoes one round.
             taken = 1
         taken = min(self.n_steps - state["steps"], taken)
-        states = [
-            evaluator.advanced(optimizer, rollout, taken)
-            for optimizer, rollout in zip(optimizers, states, strict=True)
-        ]
-        state["steps"] += taken
-        if state["steps"] < self.n_steps:
-            return state | {"rollouts": states}
-        relaxed = [evaluator.settle(rollout) for rollout in states]
+        try:
+            for k, optimizer in enumerate(optimizers):
+                states[k] = evaluator.advanced(optimizer, states[k], taken)
+            state["steps"] += taken
+            if state["steps"] < self.n_steps:
+                return state | {"rollouts": states}
+            relaxed = [evaluator.settle(rollout) for rollout in states]
+        except Stopped:
+            # Of those that were not cut short themselves, a given structure perhaps.
+            for rollout in states:
+                evaluator.note_lowest(rollout)
+            raise
         order = np.argsort(np.concatenate(members), kind="stable")
         names = ("positions", "energy", "converged", "evaluations")
         joined = [

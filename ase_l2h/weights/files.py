@@ -84,6 +84,10 @@ class WeightFile(NamedTuple):
             another size or hash than the manifest says.
         """
         try:
+            if self.path.is_fifo():
+                raise InputError(
+                    f"the weights {self.path} are no regular file; save them first"
+                )
             with self.path.open("rb") as stream:
                 # Asked for its size, a device or a growing file does not tell.
                 content = stream.read(MAX_BYTES + 1)

@@ -183,7 +183,8 @@ class Population:
         width, number = self._width(state), state["round"]
         groups = []
         if state["epoch"] == 0 and number == 0:
-            groups.append(evaluator.relax(evaluator.problem.given))
+            # To the last digits: whatever ends the search, the best of them is kept.
+            groups.append(evaluator.polish(evaluator.problem.given))
         if self.fragments:
             groups.append(sources.fragments_of(evaluator, rng, max(4, width // 2)))
         # Every fourth round, four times as many: full lanes.
