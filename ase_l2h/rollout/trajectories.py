@@ -174,14 +174,14 @@ def energies(
         positions = positions.astype(np.float32)
     points = layout.search_state(positions, None)
     found = evaluate(potential, system, points, backend=backend, threads=threads)
-    return found.energy.astype(np.float64)
+    return np.asarray(found.energy, np.float64)
 
 
 def _in_chunks(
     function: Callable[..., Any],
     system: System,
     trees: tuple[Any, ...],
-    positions: np.ndarray,
+    positions: Any,
     threads: int | None = None,
 ) -> Any:
     """``function(part of the system, *parts of the trees)`` of every chunk, joined.

@@ -137,10 +137,10 @@ def initial(
     """
     batch, dtype = positions.shape[2:], positions.dtype
 
-    def infinite() -> np.ndarray:
+    def infinite() -> Any:
         return np.full(batch, np.inf, dtype)
 
-    def zero() -> np.ndarray:
+    def zero() -> Any:
         return np.zeros(batch, np.int32)
 
     compressed = np.zeros(batch, bool)
@@ -150,10 +150,10 @@ def initial(
         compressed = uniforms(drawing) < np.asarray(pull.share)
     stage = None
     if stages is not None:
-        known = np.full((stages.n_known, *batch), np.inf, dtype)
+        known: Any = np.full((stages.n_known, *batch), np.inf, dtype)
         stage = RestartState(infinite(), zero(), known, zero())
     atoms = optimizer.moves.needs_atom_energies(system)
-    return HoppingState(
+    fields: dict[str, Any] = dict(
         quench=memory,
         stage=stage,
         keys=np.array(keys, np.uint32),
@@ -175,6 +175,7 @@ def initial(
         lowest_evaluations=zero(),
         lowest_quenches=zero(),
     )
+    return HoppingState(**fields)
 
 
 def _field(inner: HoppingState, name: str) -> Any:

@@ -163,7 +163,7 @@ def initial_state(
 def search_state(positions: np.ndarray, inner: Any) -> SearchState:
     """Nothing evaluated yet."""
     batch, dtype = positions.shape[2:], positions.dtype
-    return SearchState(
+    fields: dict[str, Any] = dict(
         positions=positions,
         energy=np.full(batch, np.inf, dtype),
         force=np.full(batch, np.inf, dtype),
@@ -173,6 +173,7 @@ def search_state(positions: np.ndarray, inner: Any) -> SearchState:
         active=np.ones(batch, bool),
         inner=inner,
     )
+    return SearchState(**fields)
 
 
 @dataclasses.dataclass(frozen=True)

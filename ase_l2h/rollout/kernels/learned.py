@@ -52,7 +52,7 @@ def _network(rule: Any, first: str) -> list[Any]:
 
 def _network_macros() -> Macros:
     """Constants of cpp/rules/learned.h."""
-    logarithms = np.log(np.float32(DECAYS).astype(np.float64))
+    logarithms = np.log(np.asarray(DECAYS, np.float32).astype(np.float64))
     return {
         "HIDDEN": NETWORK_HIDDEN,
         "DECAY_COUNT": len(DECAYS),
@@ -103,7 +103,7 @@ class EquivariantAdapter(RuleAdapter):
         """No steps taken."""
         dtype, shape = positions.dtype, positions.shape
         batch = shape[2:]
-        return EquivariantState(
+        fields: dict[str, Any] = dict(
             step=np.zeros(batch, np.int32),
             first=np.zeros((len(DECAYS), *shape), dtype),
             second=np.zeros((len(DECAYS), *shape[1:]), dtype),
@@ -111,6 +111,7 @@ class EquivariantAdapter(RuleAdapter):
             since_best=np.zeros(batch, dtype),
             best_positions=positions.copy() if rule.features.memory else None,
         )
+        return EquivariantState(**fields)
 
     def pack(self, state: EquivariantState) -> Parts:
         """First and second moments, the place remembered."""
@@ -185,8 +186,9 @@ class CoordinatewiseAdapter(RuleAdapter):
     def initial(self, rule: CoordinatewiseRule, positions: np.ndarray) -> LearnedState:
         """No steps taken."""
         shape = (len(DECAYS), *positions.shape)
-        moments = Moments(*(np.zeros(shape, positions.dtype) for _ in range(2)))
-        return LearnedState(np.zeros(positions.shape[2:], np.int32), moments)
+        zeros: Any = [np.zeros(shape, positions.dtype) for _ in range(2)]
+        steps: Any = np.zeros(positions.shape[2:], np.int32)
+        return LearnedState(steps, Moments(*zeros))
 
     def pack(self, state: LearnedState) -> Parts:
         """First and second moments."""

@@ -67,12 +67,13 @@ class FireAdapter(RuleAdapter):
     def initial(self, rule: Fire, positions: np.ndarray) -> FireState:
         """At rest."""
         batch, dtype = positions.shape[2:], positions.dtype
-        return FireState(
+        fields: dict[str, Any] = dict(
             velocity=np.zeros_like(positions),
             dt=np.full(batch, np.asarray(rule.dt), dtype),
             alpha=np.full(batch, np.asarray(rule.alpha), dtype),
             downhill=np.zeros(batch, np.int32),
         )
+        return FireState(**fields)
 
     def pack(self, state: FireState) -> Parts:
         """Velocities; the rest per structure."""
@@ -105,7 +106,7 @@ class LbfgsAdapter(RuleAdapter):
         """Empty memory."""
         batch, dtype = positions.shape[2:], positions.dtype
         pairs = (rule.memory, *positions.shape)
-        return LbfgsState(
+        fields: dict[str, Any] = dict(
             gradient=np.zeros_like(positions),
             energy=np.full(batch, np.inf, dtype),
             step=np.zeros_like(positions),
@@ -115,6 +116,7 @@ class LbfgsAdapter(RuleAdapter):
             y=np.zeros(pairs, dtype),
             rho=np.zeros((rule.memory, *batch), dtype),
         )
+        return LbfgsState(**fields)
 
     def pack(self, state: LbfgsState) -> Parts:
         """Places and scalars."""
