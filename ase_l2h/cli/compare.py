@@ -5,29 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
 from ase_l2h.errors import InputError
+from ase_l2h.search.names import METHODS
 
 if TYPE_CHECKING:
-    from ase_l2h._internal.records import Records
-    from ase_l2h.comparison.protocol import Protocol
+    from ase_l2h.comparison.outcome import Comparison
+    from ase_l2h.search.problem import Problem
 
 __all__ = ["compare"]
 
-HELP = """Compare methods by what a first encounter with the lowest minimum costs.
+NOTE = "stopping: runs that are done are kept; once more to give up at once"
+HELP = f"""Compare methods by what a first encounter with the lowest minimum costs.
 
-Every TARGET is a formula as for 'ase-l2h search' (LJ38, Au55, Si64). METHODS are
-learned, hybrid, adam, fire, gd, bh and bh-paper; learned:NAME takes other weights, and
-@STEPS other steps per start, as in learned:lj-fcc@3000.
+Every TARGET is a formula as for 'ase-l2h search' (LJ38, Au55, Si64), or a structure
+file, which says which atoms, cell and what is fixed. METHODS are
+{", ".join(METHODS)}; learned:NAME takes other weights, and @STEPS other steps per
+start, as in learned:lj-fcc@3000.
 
-Every method makes the same number of runs from the same starts. A run is charged for
-every energy and gradient; it ends when a charged quench ends within 1e-4 energy scales
-of the target's lowest known energy, or when its budget is used up. Methods that do not
-hop are restarted from new random starts until then.
+A run is charged for every energy and gradient; it ends when a charged relaxation ends
+within 1e-4 energy scales of the target's lowest known energy, or before it exceeds its
+budget. Methods that do not hop are restarted from new random starts until then.
 
 DIR receives records.jsonl, results.csv, results.md and curves.png/.pdf. What is in the
 records is not run again: an interrupted comparison continues, and more runs, methods or
@@ -36,7 +38,7 @@ targets can be added.
 \b
 Examples:
   ase-l2h compare LJ13 LJ38 --out lj
-  ase-l2h compare LJ38 --methods learned:lj-fcc,bh --seeds 100 --budget 1e6 --out lj38
+  ase-l2h compare LJ38 --methods learned:lj-fcc,bh --runs 100 --budget 1e6 --out lj38
   ase-l2h compare Ag19Au19 --energy Ag19Au19=-115.4 --methods learned,bh --out agau
 """
 
@@ -60,7 +62,7 @@ class _Count(click.ParamType):
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option(
     "--methods",
-    default="learned,bh,adam,fire",
+    default="population,learned,bh,adam",
     show_default=True,
     help="METHOD[:WEIGHTS][@STEPS], separated by commas.",
 )
@@ -78,7 +80,15 @@ class _Count(click.ParamType):
     help="What counts as found, where no minimum is published or another is meant.",
 )
 @click.option(
+    "--potential",
+    metavar="NAME[:SET]",
+    help="Of the targets: lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the "
+    "species suggest.",
+)
+@click.option(
+    "--runs",
     "--seeds",
+    "runs",
     type=int,
     default=20,
     show_default=True,
@@ -89,18 +99,18 @@ class _Count(click.ParamType):
     type=_Count(),
     default=100_000,
     show_default=True,
-    help="Charged evaluations after which a run is cut off.",
+    help="Charged evaluations that no run exceeds.",
 )
 @click.option(
     "--seed",
     type=int,
-    default=2026,
+    default=0,
     show_default=True,
     help="The seeds of all runs follow from it.",
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     default=Path("comparison"),
     show_default=True,
     help="Folder of the results.",
@@ -110,68 +120,37 @@ class _Count(click.ParamType):
     "--backend",
     default="auto",
     show_default=True,
-    help="scan, native (compiled here by a C++ compiler) or cuda, for learned, adam, "
-    "fire, bh and bh-paper; scan runs the others.",
+    help="native (compiled by your C++ compiler), scan (JAX) or cuda.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON instead.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def compare(
-    targets: Sequence[str],
-    methods: str,
-    weights: Sequence[str],
-    energies: Sequence[str],
-    seeds: int,
-    budget: int,
-    seed: int,
-    out: Path,
-    device: str | None,
-    backend: str,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+def compare(targets: Sequence[str], as_json: bool, **options: Any) -> None:
     """Run what is missing and draw, see ``HELP``."""
-    from ase_l2h._internal.records import Records
-    from ase_l2h.comparison.protocol import Protocol, contender, goal
-    from ase_l2h.comparison.report import comparison_markdown, write_comparison
-    from ase_l2h.rollout.backends import resolve_backend
-    from ase_l2h.rollout.batch import resolve_device
-    from ase_l2h.targets import named_target
-
-    resolve_device(device)
-    names = [name for name in methods.split(",") if name]
-    names += [f"learned:{name}" for name in weights]
-    given = dict(_energy(text, targets) for text in energies)
-    protocol = Protocol(
-        goals=tuple(goal(named_target(name), given.get(name)) for name in targets),
-        contenders=tuple(contender(name) for name in names),
-        runs=seeds,
-        budget=budget,
-        seed=seed,
-        backend=resolve_backend(backend),
-    )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "records.jsonl").touch()
-    except OSError as error:
-        raise InputError(
-            f"cannot write in the folder {out} ({error.strerror}); choose another"
-        ) from error
-    records = Records(out / "records.jsonl")
-    _run(protocol, records, device, quiet, out)
-    rows = write_comparison(out, protocol, records.lines)
+    names = [name for name in options["methods"].split(",") if name]
+    names += [f"learned:{name}" for name in options["weights"]]
+    given = [_energy(text, targets) for text in options["energies"]]
+    problems = [_problem(name, options["potential"]) for name in targets]
+    energies = {
+        problem.name: energy
+        for target, energy in given
+        for name, problem in zip(targets, problems, strict=True)
+        if name == target
+    }
+    found = _run(problems, names, energies, options)
     if as_json:
-        click.echo(json.dumps(rows, allow_nan=False))
+        click.echo(json.dumps(found.rows(), allow_nan=False))
         return
-    click.echo(comparison_markdown(protocol, records.lines))
-    click.echo(f"Results in {out}.")
+    click.echo(str(found))
+    click.echo(f"Results in {options['out']}.")
 
 
 def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
-    """``LJ38=-173.9`` as name and number."""
-    name, _, number = text.partition("=")
+    """``LJ38=-173.9`` as name and number; names of files may hold the sign, too."""
+    name, _, number = text.rpartition("=")
     if name not in targets:
         raise InputError(
-            f"--energy {text}: '{name}' is none of the targets; write TARGET=ENERGY"
+            f"--energy {text}: '{name or number}' is none of the targets; write "
+            "TARGET=ENERGY"
         )
     try:
         return name, float(number)
@@ -181,22 +160,50 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
         ) from None
 
 
-def _run(
-    protocol: Protocol, records: Records, device: str | None, quiet: bool, out: Path
-) -> None:
-    from ase_l2h._internal.progress import progress_bar
-    from ase_l2h.comparison.protocol import run_protocol
+def _problem(name: str, potential: str | None) -> Problem:
+    """What a TARGET stands for; without the structure that a file holds."""
+    from ase_l2h.cli.target import resolve
 
-    with progress_bar("compare", enabled=not quiet) as bar:
+    return resolve(name, potential).problem
+
+
+def _run(
+    problems: list[Problem],
+    methods: list[str],
+    energies: dict[str, float],
+    options: dict[str, Any],
+) -> Comparison:
+    """The comparison with its progress bar and signals."""
+    from ase_l2h._internal.progress import progress_bar
+    from ase_l2h._internal.stopping import stop_on_signals
+    from ase_l2h.comparison import running
+
+    with (
+        progress_bar("compare", unit=" runs", enabled=not options["quiet"]) as bar,
+        stop_on_signals(NOTE) as stop,
+    ):
 
         def show(done: int, of: int, what: str) -> None:
             bar.total = of
             bar.set_postfix_str(what, refresh=False)
             bar.update(done - bar.n)
+            bar.refresh()
 
         try:
-            run_protocol(protocol, records, device=device, progress=show)
+            return running.compare(
+                problems,
+                methods,
+                runs=options["runs"],
+                budget=options["budget"],
+                seed=options["seed"],
+                energies=energies,
+                folder=options["out"],
+                backend=options["backend"],
+                device=options["device"],
+                interrupted=lambda: stop.requested,
+                on_progress=show,
+            )
         except KeyboardInterrupt:
             raise Interrupted(
-                f"interrupted; the same command continues in {out}"
+                f"interrupted; the same command continues in {options['out']}"
             ) from None

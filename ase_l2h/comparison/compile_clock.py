@@ -26,7 +26,7 @@ class CompileClock:
     def __init__(self) -> None:
         self._spans: list[tuple[float, float]] = []
 
-    def hear(self, event: str, duration: float) -> None:
+    def on_event(self, event: str, duration: float) -> None:
         """Note an event that ends now."""
         if event.startswith(EVENTS):
             now = time.monotonic()
@@ -47,10 +47,10 @@ _lock = threading.Lock()
 _listening = False
 
 
-def _tell(event: str, duration_secs: float, **kwargs: Any) -> None:
+def _forward(event: str, duration_secs: float, **kwargs: Any) -> None:
     del kwargs
     for clock in tuple(_running):
-        clock.hear(event, duration_secs)
+        clock.on_event(event, duration_secs)
 
 
 @contextlib.contextmanager
@@ -59,9 +59,9 @@ def compile_clock() -> Iterator[CompileClock]:
     global _listening
     with _lock:
         if not _listening:
-            # JAX has no public way to take a listener away: it stays, and hears
+            # JAX has no public way to take a listener away: it stays, and forwards
             # nothing while no clock runs.
-            jax.monitoring.register_event_duration_secs_listener(_tell)
+            jax.monitoring.register_event_duration_secs_listener(_forward)
             _listening = True
     clock = CompileClock()
     _running.append(clock)

@@ -1,13 +1,15 @@
 """First encounters of a method with a target: means, quantiles, curves, intervals.
 
 Runs that were cut off are right-censored: they say that it takes longer than they
-lasted, and are neither left out nor counted as encounters.
+lasted, and are neither left out nor counted as encounters. Runs of all methods are
+treated alike.
 
 * Mean: everything that was charged over the number of encounters, the
-  maximum-likelihood mean of memoryless searches. Its 95 % interval is exact: for
-  restarted methods Clopper and Pearson's of the share of starts that meet the target,
-  times the mean charge of a start; for chains that of a Poisson process, by
-  chi-squared quantiles.
+  maximum-likelihood mean of memoryless searches. Its 95 % interval is that of a Poisson
+  process, by chi-squared quantiles. It is too wide for methods whose runs vary less
+  than memoryless ones, such as those of which nearly every start meets the target
+  (0.1.0 gave those the narrower interval of their share of starts), and too narrow
+  for those that vary more.
 * Quantiles and curves: E. L. Kaplan and P. Meier, J. Am. Stat. Assoc. 53, 457 (1958),
   with log-log intervals, which assume nothing about the search.
 """
@@ -17,16 +19,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import CensoredData, binomtest, chi2, ecdf
+from scipy.stats import CensoredData, chi2, ecdf
 
-from ase_l2h._internal.records import Lines
-from ase_l2h.comparison.protocol import Contender, Goal, Protocol, lines_of
-from ase_l2h.comparison.protocol import runs_of_starts as rows_of_starts
-
-__all__ = ["Curve", "Encounters", "Estimate", "encounters_of"]
+__all__ = ["Curve", "Encounters", "Estimate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,24 +56,24 @@ class Encounters:
     Parameters
     ----------
     found, evaluations
-        Whether each run met the target, and what it was charged.
-    starts
-        Starts of each run; None for chains.
+        Whether each run met the target, and what it was charged, ``(runs,)``.
     seconds_per_evaluation
         Wall time over charged evaluations with the runs side by side, without what was
-        compiled; NaN where nothing was run.
+        compiled; NaN where nobody knows.
     compile_seconds
-        Wall time of tracing and compiling until the first block was done.
+        Wall time of tracing and compiling.
     lowest
         The lowest energy seen.
+    backends
+        What ran the evaluations.
     """
 
     found: np.ndarray
     evaluations: np.ndarray
-    starts: np.ndarray | None
-    seconds_per_evaluation: float
-    compile_seconds: float
-    lowest: float
+    seconds_per_evaluation: float = math.nan
+    compile_seconds: float = math.nan
+    lowest: float = math.inf
+    backends: tuple[str, ...] = ()
 
     @property
     def hits(self) -> int:
@@ -90,15 +87,8 @@ class Encounters:
         Infinite, with a lower bound, when no run met the target.
         """
         total, hits = float(np.sum(self.evaluations)), self.hits
-        if self.starts is None:
-            low = 2 * total / chi2.ppf(0.975, 2 * hits + 2)
-            high = 2 * total / chi2.ppf(0.025, 2 * hits) if hits else math.inf
-        else:
-            starts = int(np.sum(self.starts))
-            share = binomtest(hits, starts).proportion_ci(0.95, method="exact")
-            charge = total / starts
-            low = charge / share.high
-            high = charge / share.low if hits else math.inf
+        low = 2 * total / chi2.ppf(0.975, 2 * hits + 2)
+        high = 2 * total / chi2.ppf(0.025, 2 * hits) if hits else math.inf
         return Estimate(total / hits if hits else math.inf, float(low), float(high))
 
     def quantile(self, share: float) -> Estimate:
@@ -134,35 +124,3 @@ class Encounters:
         low = np.maximum.accumulate(low)
         high = np.nan_to_num(np.asarray(band.high.probabilities, float), nan=1.0)
         return Curve(np.asarray(met.quantiles, float), share, low, high)
-
-
-def encounters_of(
-    protocol: Protocol, lines: Lines, aim: Goal, method: Contender
-) -> Encounters | None:
-    """The runs of a method on a target from its record; None where it has none."""
-    mine = lines_of(protocol, lines, aim, method)
-    if not mine:
-        return None
-    found: Sequence[bool] = [f for line in mine for f in line["found"]]
-    charges: Sequence[int] = [e for line in mine for e in line["evaluations"]]
-    starts: np.ndarray | None = None
-    if method.steps is None:
-        met, spent = np.array(found, bool), np.array(charges, int)
-    else:
-        met, spent, starts = rows_of_starts(
-            found, charges, protocol.budget, method.rules
-        )
-        starts = starts[: protocol.runs]
-    met, spent = met[: protocol.runs], spent[: protocol.runs]
-    if met.size == 0:
-        return None
-    net = sum(line["wall_seconds"] - line["compile_seconds"] for line in mine)
-    energies = [e for line in mine for e in line["energies"] if e is not None]
-    return Encounters(
-        found=met,
-        evaluations=spent,
-        starts=starts,
-        seconds_per_evaluation=net / sum(charges),
-        compile_seconds=mine[0]["compile_seconds"],
-        lowest=min(energies, default=math.inf),
-    )

@@ -1,46 +1,27 @@
 """How much a basin hopping costs until it first meets a known minimum.
 
-Every chain runs until one of its own, charged quenches ends within 1e-4 energy scales
-of the target; a quench in double precision, charged too, confirms it. Chains that have
-met it make room for others, so the machine stays busy; all are run to their end, none
-is left out because it takes long.
+A chain is a search like any other, see :mod:`ase_l2h.comparison.protocol`; what is
+counted here besides are its quenches.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h.errors import InputError
-from ase_l2h.optimizers.base import SearchState
-from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
-from ase_l2h.potentials.base import Potential
-from ase_l2h.rollout import quench
-from ase_l2h.rollout.backends import KERNELS, choose_backend
-from ase_l2h.rollout.batch import Device, resolve_device
-from ase_l2h.rollout.scan import COMPILER_OPTIONS, advance, initialise_state
-from ase_l2h.search.multistart import HIT
-from ase_l2h.starts.random import make_starts
-from ase_l2h.system import System, take_batch
+from ase_l2h.optimizers import BasinHopping
+from ase_l2h.search.driver import engine_for
+from ase_l2h.search.evaluator import Evaluator, Stopped
+from ase_l2h.search.hopping import Hopping
+from ase_l2h.search.limits import Limits, checked_seed
+from ase_l2h.search.method import SearchRun, State, run
+from ase_l2h.search.problem import Problem
 
 __all__ = ["FirstEncounters", "first_encounters", "mean_wait"]
-
-# Chains side by side in one array, and arrays side by side.
-LANES, WORKERS = 32, 2
-# Steps between two looks at who is done.
-BLOCK = 2000
-# Keys of the chains, apart from those of the starts.
-FIRST_ENCOUNTERS = 2**31 + 1
-
-_initialise = jax.jit(initialise_state)
-_advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
 
 
 def mean_wait(found: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
@@ -66,7 +47,7 @@ class FirstEncounters:
         Whether the chain met the target; where not, ``evaluations`` and ``quenches``
         say how far it got (right-censored).
     evaluations
-        Charged evaluations, the confirming quench included.
+        Charged evaluations, the relaxations that confirm minima included.
     quenches
         Quenches of the chain, the one from its start included.
     energies
@@ -86,43 +67,36 @@ class FirstEncounters:
 
 
 def first_encounters(
-    potential: Potential,
-    system: System,
-    optimizer: BasinHopping,
-    target_energy: float,
+    problem: Problem,
+    hopping: BasinHopping,
+    target_energy: int | float,
     *,
     chains: int = 100,
     first: int = 0,
     max_evaluations: int = 10_000_000,
     seed: int = 0,
-    starts: np.ndarray | None = None,
     backend: str = "auto",
-    device: str | Device | None = None,
+    device: Any = None,
     progress: Callable[[int], Any] | None = None,
 ) -> FirstEncounters:
     """Run chains until each has met ``target_energy`` or used up its evaluations.
 
     Parameters
     ----------
-    potential, system, optimizer
-        What is searched, and how; the optimizer's own target is replaced.
+    problem, hopping
+        What is searched, and the settings of a chain. Structures that the problem is
+        given are where every chain begins.
     target_energy
-        In the potential's unit.
+        In the problem's unit.
     chains, first
         Number of chains, and of the first one. Chain i of a seed is the same whatever
-        others run beside it, up to rounding: the width of the arrays changes that.
+        others run beside it.
     max_evaluations
-        Charged evaluations after which a chain is given up; it may take up to 2,000
-        more before that is noticed.
+        Charged evaluations after which a chain is given up; never exceeded.
     seed
         Starts and chains follow from it.
-    starts
-        ``(3, n, m)``: first points of chains 0 to m - 1, instead of random ones.
-    backend
-        ``"scan"``, ``"native"`` or ``"cuda"``; ``"auto"`` takes ``"cuda"`` on a GPU
-        where that can run the chains, else ``"scan"``.
-    device
-        Where to run.
+    backend, device
+        See :func:`~ase_l2h.search.driver.engine_for`.
     progress
         Called with the number of chains that are done since the last call.
 
@@ -131,6 +105,8 @@ def first_encounters(
     InputError
         For no chains or no evaluations, for a first chain before 0, and for a backend
         that cannot run the chains.
+    KeyboardInterrupt
+        After Ctrl-C.
     """
     if first < 0:
         raise InputError(f"the first chain is {first}; give 0 or more")
@@ -139,138 +115,77 @@ def first_encounters(
             f"{chains} chains of {max_evaluations} evaluations are asked for; give at "
             "least 1 of each"
         )
-    begun = time.monotonic()
-    place = resolve_device(device)
-    scale = float(np.mean(np.asarray(system.energy_scale)))
-    optimizer = optimizer.towards(target_energy, system)
-    search = (optimizer, potential, system)
-    backend = choose_backend(
-        backend, [optimizer], potential, system, False, place.platform
+    method = _Counting("chains", lambda _: hopping, width=1)
+    seeds = [(checked_seed(seed), first + chain) for chain in range(chains)]
+    search = SearchRun(
+        method,
+        [problem] * chains,
+        seeds,
+        Limits(evaluations=max_evaluations, target_energy=target_energy),
+        engine_for(problem, backend, device),
+        stop_together=False,
     )
-    positions = make_starts(system, seed, first, chains, starts).astype(np.float32)
-    lowest = np.array(positions)
-    outcome = {name: np.zeros(chains, int) for name in ("evaluations", "quenches")}
-    met = np.zeros(chains, bool)
-    key = jax.random.fold_in(jax.random.key(seed), FIRST_ENCOUNTERS)
-    keys = [jax.random.fold_in(key, first + chain) for chain in range(chains)]
+    done = 0
 
-    def work(worker: int) -> None:
-        waiting = list(range(chains))[worker::WORKERS]
-        if not waiting:
-            return
-        with jax.default_device(place):
-            lanes = _Lanes(*search, positions, waiting, keys, backend)
-            while lanes.busy:
-                lanes.advance(BLOCK)
-                chain, state = lanes.finished(max_evaluations)
-                if not chain.size:
-                    continue
-                met[chain] = ~state["active"]
-                lowest[..., chain] = state["best_positions"]
-                for name in outcome:
-                    outcome[name][chain] = state[name]
-                if progress is not None:
-                    progress(chain.size)
+    def after_round(current: SearchRun) -> None:
+        nonlocal done
+        ended = sum(one.stopped is not None for one in current.searches)
+        if progress is not None and ended > done:
+            progress(ended - done)
+        done = ended
 
-    with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(work, range(WORKERS)))
-    relaxed = quench(potential, system, lowest, device=place)
-    found = met & (relaxed.energy <= target_energy + HIT * scale)
-    charged = outcome["evaluations"] + np.where(found, relaxed.evaluations, 0)
+    run(search, on_round=after_round)
+    if search.stopped == "interrupted":
+        raise KeyboardInterrupt
+    result = search.result(seed=seed)
     return FirstEncounters(
-        found=found,
-        evaluations=charged,
-        quenches=outcome["quenches"],
-        energies=relaxed.energy,
-        wall_seconds=time.monotonic() - begun,
-        backend=backend,
+        found=np.array([trace.stopped == "target" for trace in result.searches]),
+        evaluations=np.array([trace.charged for trace in result.searches]),
+        quenches=np.array([method.quenches.get(tuple(seed), 0) for seed in seeds]),
+        energies=np.array([trace.energy for trace in result.searches]),
+        wall_seconds=result.wall_seconds,
+        backend=result.backend,
     )
 
 
-class _Lanes:
-    """Chains side by side; one that is done makes room for one that waits."""
+@dataclasses.dataclass(frozen=True)
+class _Counting(Hopping):
+    """Hopping that notes how many quenches its chains have made, by their seeds.
 
-    def __init__(
-        self,
-        optimizer: BasinHopping,
-        potential: Potential,
-        system: System,
-        positions: np.ndarray,
-        waiting: list[int],
-        keys: list[jax.Array],
-        backend: str,
-    ) -> None:
-        self.optimizer, self.potential, self.system = optimizer, potential, system
-        self.backend = backend
-        self.positions, self.waiting = positions, waiting
-        self.keys = keys
-        self.chain = np.full(min(LANES, len(waiting)), -1)
-        # What every lane holds, also when nobody looks at it any more.
-        self.held = np.full(self.chain.shape, waiting[0])
-        self.state: Any = None
-        self._fill()
+    The state of a search does not say so, for it lacks the round that has met the
+    target.
+    """
 
-    @property
-    def busy(self) -> bool:
-        """Whether a chain is under way."""
-        return bool(np.any(self.chain >= 0))
+    quenches: dict[Sequence[int], int] = dataclasses.field(default_factory=dict)
 
-    def advance(self, n_steps: int) -> None:
-        """Take steps with all lanes."""
-        search = self.optimizer, self.potential, self.part, self.state
-        if self.backend == "scan":
-            # Hops have keys of their own.
-            state = _advance(*search, self.keys[0], 0, n_steps)
-        else:
-            state = KERNELS[self.backend].advance(*search, n_steps)
-        self.state = jax.block_until_ready(state)
+    def advance(self, state: State, evaluator: Evaluator) -> State:
+        """A round; of a width of 1."""
+        seed = tuple(state["seed"])
 
-    def finished(self, limit: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Chains that are done, with their state; others take their places."""
-        state = self.state
-        active, spent = np.asarray(state.active), np.asarray(state.evaluations)
-        done = (~active | (spent >= limit)) & (self.chain >= 0)
-        chain = self.chain[done]
-        if not chain.size:
-            return chain, {}
-        fields = {
-            "active": state.active,
-            "evaluations": state.evaluations,
-            "quenches": state.inner.quenches,
-            "best_positions": state.best_positions,
-        }
-        found = {name: np.asarray(leaf)[..., done] for name, leaf in fields.items()}
-        self.chain[done] = -1
-        self.state = state._replace(active=jnp.asarray(active & (self.chain >= 0)))
-        self._fill()
-        return chain, found
+        def note(rollout: Any) -> None:
+            self.quenches[seed] = int(rollout.inner.quenches[0])
 
-    def _fill(self) -> None:
-        free = np.flatnonzero(self.chain < 0)[: len(self.waiting)]
-        if not free.size:
-            return
-        members, self.waiting = self.waiting[: free.size], self.waiting[free.size :]
-        self.chain[free] = self.held[free] = members
-        self.part = take_batch(self.system, self.held)
-        # One by one: what a chain draws must not depend on who else has just begun.
-        fresh = jax.tree.map(
-            lambda *leaves: jnp.concatenate(leaves, axis=-1),
-            *[self._fresh(chain) for chain in members],
-        )
-        if self.state is None:
-            self.state = fresh
-        else:
-            self.state = jax.tree.map(
-                lambda old, new: old.at[..., free].set(new), self.state, fresh
-            )
+        return super().advance(state, _Watched(evaluator, note))
 
-    def _fresh(self, chain: int) -> SearchState:
-        """State of one chain, a batch of one, before its first evaluation."""
-        one = np.array([chain])
-        return _initialise(
-            self.optimizer,
-            self.potential,
-            take_batch(self.system, one),
-            jnp.asarray(self.positions[..., one]),
-            self.keys[chain],
-        )
+
+class _Watched(Evaluator):
+    """An evaluator, the same as another one, that shows chains after their steps."""
+
+    def __init__(self, evaluator: Evaluator, note: Callable[[Any], None]) -> None:
+        # Whatever it knows, its ledger among that.
+        vars(self).update(vars(evaluator))
+        self._note = note
+
+    def advanced(
+        self, optimizer: Any, state: Any, steps: int, *options: Any, **others: Any
+    ) -> Any:
+        """As any evaluator does."""
+        try:
+            state = super().advanced(optimizer, state, steps, *options, **others)
+        except Stopped as stop:
+            if stop.state is not None and isinstance(optimizer, BasinHopping):
+                self._note(stop.state)
+            raise
+        if isinstance(optimizer, BasinHopping):
+            self._note(state)
+        return state

@@ -1,25 +1,16 @@
-"""Tables and pictures of compared methods, from their record only."""
+"""Tables and pictures of compared methods, see :class:`Comparison`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_l2h._internal.files import write_atomically
-from ase_l2h._internal.records import Lines
-from ase_l2h.comparison.encounters import Encounters, Estimate, encounters_of
-from ase_l2h.comparison.protocol import Protocol
-from ase_l2h.report.figures import (
-    LINES,
-    PAIRED,
-    new_figure,
-    save_figure,
-    tidy_axes,
-)
+from ase_l2h.comparison.encounters import Curve, Estimate
+from ase_l2h.comparison.outcome import Comparison
 from ase_l2h.report.pages import csv_text, markdown_table
 
 if TYPE_CHECKING:
@@ -27,38 +18,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "compared_rows",
-    "comparison_figure",
-    "comparison_markdown",
+    "estimate_text",
+    "figure",
+    "markdown",
+    "rows",
+    "significant",
     "write_comparison",
 ]
 
-Table = dict[tuple[str, str], Encounters]
 
-
-def _table(protocol: Protocol, lines: Lines) -> Table:
-    found = {}
-    for aim in protocol.goals:
-        for method in protocol.contenders:
-            met = encounters_of(protocol, lines, aim, method)
-            if met is not None:
-                found[aim.name, method.name] = met
-    return found
-
-
-def compared_rows(protocol: Protocol, lines: Lines) -> list[dict[str, Any]]:
+def rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row per target and method; what is not bounded is None."""
-    rows = []
-    for (target, name), met in _table(protocol, lines).items():
-        method = next(c for c in protocol.contenders if c.name == name)
+    table = []
+    for (target, name), met in comparison.encounters.items():
+        settings = comparison.settings[target, name]
         row: dict[str, Any] = {
             "target": target,
             "method": name,
-            "weights_sha256": method.sha256,
-            "steps": method.steps,
+            "weights_sha256": settings.get("weights_sha256"),
+            "steps": settings.get("steps"),
             "runs": met.found.size,
             "found": met.hits,
-            "budget": protocol.budget,
+            "budget": comparison.budget,
         }
         numbers = {
             "mean_evaluations": met.mean,
@@ -71,11 +52,13 @@ def compared_rows(protocol: Protocol, lines: Lines) -> list[dict[str, Any]]:
                 value = getattr(number, end)
                 suffix = "" if end == "value" else f"_{end}"
                 row[f"{label}{suffix}"] = value if math.isfinite(value) else None
-        row["evaluations_per_second"] = round(1 / met.seconds_per_evaluation, 1)
+        rate = met.seconds_per_evaluation
+        row["evaluations_per_second"] = round(1 / rate, 1) if rate > 0 else None
         row["compile_seconds"] = met.compile_seconds
         row["lowest_energy"] = met.lowest if math.isfinite(met.lowest) else None
-        rows.append(row)
-    return rows
+        row["backend"] = " and ".join(met.backends)
+        table.append(row)
+    return table
 
 
 def significant(value: float) -> str:
@@ -95,102 +78,100 @@ def estimate_text(number: Estimate) -> str:
     return f"{significant(number.value)} ({significant(number.low)}-{high})"
 
 
-def comparison_markdown(protocol: Protocol, lines: Lines) -> str:
+def markdown(comparison: Comparison) -> str:
     """The tables, one per target, with what was declared."""
-    table = _table(protocol, lines)
+    header = [
+        "method",
+        "found",
+        "mean evaluations (95 %)",
+        "median",
+        "90 %",
+        "mean seconds (95 %)",
+        "compile seconds",
+        "lowest",
+        "backend",
+    ]
     out = []
-    for aim in protocol.goals:
-        rows = []
-        for method in protocol.contenders:
-            met = table.get((aim.name, method.name))
+    for target, energy in comparison.targets.items():
+        table = []
+        for name in comparison.methods:
+            met = comparison.encounters.get((target, name))
             if met is None:
-                rows.append([f"`{method.name}`", "not run", *["-"] * 6])
+                table.append([f"`{name}`", "not run", *["-"] * 7])
                 continue
-            rows.append(
+            table.append(
                 [
-                    f"`{method.name}`",
+                    f"`{name}`",
                     f"{met.hits}/{met.found.size}",
                     estimate_text(met.mean),
                     significant(met.quantile(0.5).value),
                     significant(met.quantile(0.9).value),
                     estimate_text(met.mean.times(met.seconds_per_evaluation)),
                     significant(met.compile_seconds),
-                    f"{met.lowest:.6f}",
+                    f"{met.lowest:.6f}" if math.isfinite(met.lowest) else "-",
+                    " and ".join(met.backends),
                 ]
             )
-        header = [
-            "method",
-            "found",
-            "mean evaluations (95 %)",
-            "median",
-            "90 %",
-            "mean seconds (95 %)",
-            "compile seconds",
-            "lowest",
-        ]
-        out += [f"## {aim.name}, {aim.energy:.6f}", "", markdown_table(header, rows)]
-        out.append("")
-    return "\n".join([*out, _declared(protocol, lines)])
+        out += [f"## {target}, {energy:.6f}", "", markdown_table(header, table), ""]
+    return "\n".join([*out, _declared(comparison)])
 
 
-def _declared(protocol: Protocol, lines: Lines) -> str:
-    machines = {
-        f"{line['machine']} ({line['device']})" for line in lines if "device" in line
-    }
-    return (
-        f"Seed {protocol.seed}, {protocol.runs} runs per method and target, each cut "
-        f"off after {protocol.budget:,} charged evaluations; declared before the first "
-        "of them. A run ends with a charged quench within 1e-4 energy scales of the "
-        "target. Means count runs that were cut off as such and have exact 95 % "
-        "intervals; `> x`: nothing was found, and the mean is above x with 97.5 % "
-        "confidence. Median and 90 % are Kaplan and Meier's. Seconds are those of the "
-        "machine with runs side by side, without compilation, which is given apart: "
-        f"{'; '.join(sorted(machines))}, which other work may have shared."
-        + _backend(protocol)
+def _declared(comparison: Comparison) -> str:
+    text = (
+        f"Seed {comparison.seed}, {comparison.runs} runs per method and target, each "
+        f"cut off before it exceeds {comparison.budget:,} charged evaluations; "
+        "declared before the first of them. A run ends with a charged relaxation "
+        "within 1e-4 energy scales of the target. Means count runs that were cut off "
+        "as such; their 95 % intervals are those of memoryless searches; `> x`: "
+        "nothing was found, and the mean is above x with 97.5 % confidence. Median and "
+        "90 % are Kaplan and Meier's. Seconds are those of the machine with runs side "
+        "by side, without compilation, which is given apart"
     )
+    if not comparison.machines:
+        return f"{text}."
+    machines = "; ".join(comparison.machines)
+    return f"{text}: {machines}, which other work may have shared."
 
 
-def _backend(protocol: Protocol) -> str:
-    """Which methods the backend that was named ran."""
-    named = [f"`{c.name}`" for c in protocol.contenders if protocol.asked_for(c)]
-    if not named:
-        return ""
-    return f" The backend `{protocol.backend}` ran {', '.join(named)}."
-
-
-def comparison_figure(protocol: Protocol, lines: Lines) -> Figure:
+def figure(comparison: Comparison) -> Figure:
     """Success against charged evaluations and against seconds, a row per target."""
-    table = _table(protocol, lines)
-    figure = new_figure(9.6, 3.3 * len(protocol.goals) + 0.3)
-    panels = figure.subplots(len(protocol.goals), 2, squeeze=False, sharey=True)
-    for row, aim in zip(panels, protocol.goals, strict=True):
-        for k, method in enumerate(protocol.contenders):
-            met = table.get((aim.name, method.name))
+    from ase_l2h.report.figures import LINES, PAIRED, new_figure, tidy_axes
+
+    count = len(comparison.targets)
+    picture = new_figure(9.6, 3.3 * count + 0.3)
+    panels = picture.subplots(count, 2, squeeze=False, sharey=True)
+    for row, target in zip(panels, comparison.targets, strict=True):
+        for k, name in enumerate(comparison.methods):
+            met = comparison.encounters.get((target, name))
             if met is None:
                 continue
             look = {"color": PAIRED[k % len(PAIRED)], "ls": LINES[k % len(LINES)]}
             curve = met.curve()
-            rate = met.seconds_per_evaluation
             # Runs that are cut off go on at the level they have reached.
             end = max(float(met.evaluations.max()), 1.0)
+            rate = max(met.seconds_per_evaluation, 1e-12)
             for panel, factor in zip(row, (1.0, rate), strict=True):
-                _draw(panel, curve, end, factor, look, method.name)
+                _draw(panel, curve, end, factor, look, name)
         for panel in row:
             tidy_axes(panel)
             panel.set_xscale("log")
             panel.set_ylim(-0.02, 1.02)
-        row[0].set_title(aim.name)
-        row[1].set_title(aim.name)
+            panel.set_title(target)
         row[0].set_ylabel("share of runs with a hit")
     panels[-1][0].set_xlabel("charged evaluations of a run")
     panels[-1][1].set_xlabel("seconds of a run, without compilation")
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    return figure
+    picture.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    return picture
 
 
 def _draw(
-    panel: Axes, curve: Any, end: float, factor: float, look: dict[str, Any], name: str
+    panel: Axes,
+    curve: Curve,
+    end: float,
+    factor: float,
+    look: dict[str, Any],
+    name: str,
 ) -> None:
     if not curve.evaluations.size:
         panel.plot(np.array([end / 100, end]) * factor, [0, 0], label=name, **look)
@@ -211,16 +192,14 @@ def _draw(
     )
 
 
-def write_comparison(
-    folder: Path, protocol: Protocol, lines: Lines
-) -> Sequence[dict[str, Any]]:
+def write_comparison(folder: Path, comparison: Comparison) -> None:
     """Write ``results.csv``, ``results.md`` and the curves as PNG and PDF."""
-    rows = compared_rows(protocol, lines)
-    write_atomically(folder / "results.csv", csv_text(rows))
-    page = f"# Comparison\n\n{comparison_markdown(protocol, lines)}\n"
+    from ase_l2h.report.figures import save_figure
+
+    write_atomically(folder / "results.csv", csv_text(rows(comparison)))
+    page = f"# Comparison\n\n{markdown(comparison)}\n"
     page += "\n![Success curves](curves.png)\n"
     write_atomically(folder / "results.md", page.encode())
-    figure = comparison_figure(protocol, lines)
+    curves = figure(comparison)
     for form in ("png", "pdf"):
-        save_figure(figure, folder / f"curves.{form}", form)
-    return rows
+        save_figure(curves, folder / f"curves.{form}", form)

@@ -1,7 +1,8 @@
-"""First encounters: every chain to its end, charged for all it did."""
+"""First encounters of chains: each to its end, charged for all it did."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,64 +10,50 @@ import numpy as np
 import pytest
 from reference_data import structures
 
-from ase_l2h.comparison import first_encounter as module
 from ase_l2h.comparison.first_encounter import (
     FirstEncounters,
     first_encounters,
     mean_wait,
 )
 from ase_l2h.optimizers import BasinHopping, Moves, Restarts
-from ase_l2h.targets import named_target
+from ase_l2h.search.problem import Problem
 
-LJ13 = named_target("LJ13")
+LJ13 = Problem.of("LJ13")
 # Published, sigma = epsilon = 1.
 ICOSAHEDRON = -44.326801
 CHAINS = 5
-OPTIMIZER = BasinHopping(moves=Moves(surface=0.5), restarts=Restarts(stall=20))
-
-
-@pytest.fixture(autouse=True)
-def lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer places than chains, so that some have to wait; one compiled program."""
-    monkeypatch.setattr(module, "LANES", 2)
-    monkeypatch.setattr(module, "WORKERS", 1)
-    monkeypatch.setattr(module, "BLOCK", 100)
+HOPPING = BasinHopping(moves=Moves(surface=0.5), restarts=Restarts(stall=20))
 
 
 def encounters(**arguments: Any) -> FirstEncounters:
     request: dict[str, Any] = {"chains": CHAINS, "seed": 2} | arguments
     target_energy = request.pop("target_energy", ICOSAHEDRON)
-    return first_encounters(
-        LJ13.potential, LJ13.system, OPTIMIZER, target_energy, **request
-    )
+    problem = request.pop("problem", LJ13)
+    return first_encounters(problem, HOPPING, target_energy, **request)
 
 
 @pytest.fixture(scope="module")
 def found() -> FirstEncounters:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "LANES", 2)
-        patch.setattr(module, "WORKERS", 1)
-        patch.setattr(module, "BLOCK", 100)
-        return encounters()
+    return encounters()
 
 
 def test_every_chain_finds_the_icosahedron_and_says_what_it_cost(found):
     assert found.found.all()
     np.testing.assert_allclose(found.energies, ICOSAHEDRON, rtol=0, atol=1e-6)
-    # Quenches of a few dozen evaluations, and the one that confirms.
+    # Quenches of a few dozen evaluations, and those that confirm minima.
     assert np.all(found.evaluations > 15 * found.quenches)
-    assert np.all(found.evaluations < 200 * found.quenches + 100)
+    assert np.all(found.evaluations < 200 * found.quenches + 300)
     assert len(set(found.evaluations.tolist())) > 1
 
 
 @pytest.mark.compiler
-def test_machine_code_finds_it_too_and_is_named(found):
+def test_the_reference_finds_it_too_and_is_named(found):
     """The same chains draw the same numbers, so their waits are alike."""
-    other = encounters(backend="native")
-    assert (found.backend, other.backend) == ("scan", "native")
+    other = encounters(backend="scan", chains=3)
+    assert (found.backend, other.backend) == ("native", "scan")
     assert other.found.all()
     np.testing.assert_allclose(other.energies, ICOSAHEDRON, rtol=0, atol=1e-6)
-    assert 0.1 < other.evaluations.sum() / found.evaluations.sum() < 10.0
+    assert 0.1 < other.evaluations.sum() / found.evaluations[:3].sum() < 10.0
 
 
 def test_a_backend_that_cannot_run_the_chains_is_refused():
@@ -75,7 +62,7 @@ def test_a_backend_that_cannot_run_the_chains_is_refused():
 
 
 def test_a_chain_is_the_same_whatever_runs_beside_it(found):
-    """Later chains of a seed alone, in other company and in other places."""
+    """Later chains of a seed alone, in other company."""
     told: list[int] = []
     later = encounters(chains=3, first=2, progress=told.append)
     for name in ("found", "evaluations", "quenches", "energies"):
@@ -84,11 +71,12 @@ def test_a_chain_is_the_same_whatever_runs_beside_it(found):
 
 
 def test_a_target_out_of_reach_censors(found):
-    """Every chain is charged what it spent; none is left out of the mean."""
-    never = encounters(target_energy=ICOSAHEDRON - 1, max_evaluations=250, chains=3)
+    """Every chain is charged what it spent, never more than it may."""
+    never = encounters(target_energy=ICOSAHEDRON - 1, max_evaluations=2500, chains=3)
     assert not never.found.any()
-    assert np.all(never.evaluations >= 250)
-    assert np.all(never.evaluations < 250 + 2 * module.BLOCK)
+    # Some are left, kept for a relaxation of the best that was not needed.
+    assert np.all((never.evaluations > 2250) & (never.evaluations <= 2500))
+    assert np.all((never.quenches > 2250 / 200) & (never.quenches < 2500 / 15))
     assert mean_wait(never.found, never.evaluations) == (math.inf, math.inf)
     mean, error = mean_wait(found.found, found.evaluations)
     np.testing.assert_allclose(mean, found.evaluations.mean())
@@ -106,14 +94,14 @@ def test_the_mean_of_waits_that_are_cut_off_is_unbiased(rng):
     np.testing.assert_allclose(error, mean / math.sqrt(met.sum()))
 
 
-def test_starts_of_ones_own_come_first(found):
-    """One that is the minimum needs a single quench."""
+def test_a_chain_that_begins_at_the_minimum_needs_one_quench():
     atoms = structures("lj_global_minima_2_150")["LJ13"]
-    minimum = (atoms.positions - atoms.positions.mean(axis=0)).T[:, :, None]
-    given = np.repeat(minimum, 2, axis=-1)
-    result = encounters(chains=3, starts=given)
-    assert result.quenches[:2].tolist() == [1, 1]
-    assert result.evaluations[2] == found.evaluations[2]
+    given = (atoms.positions - atoms.positions.mean(axis=0)).T
+    result = encounters(
+        chains=2, problem=dataclasses.replace(LJ13, given=given[..., None])
+    )
+    assert result.quenches.tolist() == [1, 1]
+    assert np.all(result.evaluations < 50)
 
 
 @pytest.mark.parametrize(
