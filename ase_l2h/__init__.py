@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from ase_l2h.ase_adapter.optimizer import Learn2Hop
     from ase_l2h.ase_adapter.problem import problem_of
+    from ase_l2h.comparison.running import compare
     from ase_l2h.errors import InputError
     from ase_l2h.search.hull.search import HullResult, find_hull
     from ase_l2h.search.limits import Limits
@@ -51,6 +52,7 @@ __all__ = [
     "SearchResult",
     "StillingerWeber",
     "System",
+    "compare",
     "find_hull",
     "load_weights",
     "make_system",
@@ -71,6 +73,7 @@ _HOME = {
     "SearchResult": "search.result",
     "StillingerWeber": "ase_adapter.calculators",
     "System": "system",
+    "compare": "comparison.running",
     "find_hull": "search.hull.search",
     "load_weights": "weights.load",
     "make_system": "system",
