@@ -58,8 +58,8 @@ def descend_saddles(evaluator: Evaluator, positions: np.ndarray) -> Relaxed:
     """
     places = np.array(positions, float)
     energies, _ = _gradients(evaluator, places)
-    spent = np.ones(len(energies), int)
-    pending = np.flatnonzero(np.isfinite(energies))
+    spent, converged = np.ones(len(energies), int), np.isfinite(energies)
+    pending = np.flatnonzero(converged)
     for _ in range(DESCENTS):
         if pending.size == 0:
             break
@@ -77,7 +77,8 @@ def descend_saddles(evaluator: Evaluator, positions: np.ndarray) -> Relaxed:
         pending = pending[lower]
         places[..., pending] = relaxed.positions[..., lower]
         energies[pending] = relaxed.energy[lower]
-    return Relaxed(places, energies, np.isfinite(energies), spent)
+        converged[pending] = relaxed.converged[lower]
+    return Relaxed(places, energies, converged, spent)
 
 
 def _scaled(modes: np.ndarray, evaluator: Evaluator) -> np.ndarray:

@@ -16,11 +16,12 @@ import jax
 import numpy as np
 
 from ase_l2h._internal.pytree import replace
-from ase_l2h.optimizers.base import SearchState
+from ase_l2h.optimizers import RuleOptimizer, SearchState
 from ase_l2h.potentials.units import atom_scales, reduced_units
 from ase_l2h.rollout import trajectories
 from ase_l2h.rollout.backends import choose_backend, resolve_backend
 from ase_l2h.rollout.batch import resolve_device
+from ase_l2h.rules import Lbfgs
 from ase_l2h.search.evaluator import (
     Advance,
     Begin,
@@ -35,6 +36,7 @@ from ase_l2h.system import System, make_system, take_batch
 
 __all__ = ["Engine", "KernelEngine"]
 
+RELAXATION = RuleOptimizer(Lbfgs())
 # Work (structures times n^2) of one request, about half a second's.
 LAUNCH = {"native": 1e9, "cuda": 1e10, "scan": 5e7}
 
@@ -169,7 +171,8 @@ class KernelEngine:
         system = self._system([r.problem for r in requests], counts)
         states = [r.state for r in requests]
         state = states[0] if len(states) == 1 else joined_states(states)
-        backend = self._backend(first, system)
+        double = np.asarray(state.positions).dtype == np.float64
+        backend = self._backend(first.optimizer, double, system)
         before = int(np.sum(state.evaluations))
         # What is done takes no lane.
         active = np.flatnonzero(state.active)
@@ -188,16 +191,15 @@ class KernelEngine:
         self._ran[backend] += int(np.sum(state.evaluations)) - before
         return _parts(state, counts)
 
-    def _backend(self, request: Advance, system: System) -> str:
-        double = np.asarray(request.state.positions).dtype == np.float64
-        structure = jax.tree.structure(request.optimizer)
+    def _backend(self, optimizer: Any, double: bool, system: System) -> str:
+        structure = jax.tree.structure(optimizer)
         case = (structure, double, np.ndim(system.species), system.cell is None)
         if case not in self._chosen:
             # Only the reference is asked for in all precisions.
             asked = self.asked if not double or self.asked == "scan" else "auto"
             self._chosen[case] = choose_backend(
                 asked,
-                [request.optimizer],
+                [optimizer],
                 self.potential,
                 system,
                 double,
@@ -242,9 +244,11 @@ class KernelEngine:
                 for r, c in zip(requests, counts, strict=True)
             ]
             system = self._decorated(problems[0], np.concatenate(columns, axis=1))
-        asked = "scan" if self.asked == "scan" else "auto"
+        positions = positions.astype(np.float32)
+        # The code of a relaxation evaluates single points, too.
+        backend = self._backend(RELAXATION, False, system)
         values = trajectories.energies(
-            self.potential, system, positions.astype(np.float32), backend=asked
+            self.potential, system, positions, backend=backend
         )
         edges = np.cumsum([0, *counts])
         return [values[a:b] for a, b in pairwise(edges)]

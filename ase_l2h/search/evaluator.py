@@ -149,6 +149,8 @@ def random_keys(rng: np.random.Generator, count: int) -> np.ndarray:
 class Ledger:
     """What a search has been charged, and the best it has seen.
 
+    ``energy`` and ``positions`` are those of the lowest relaxed structure, or of the
+    lowest of all as long as none is ``relaxed``; ``seen_*`` of the lowest that is not.
     ``course`` has a pair (charged evaluations, lowest energy) for every fall.
     """
 
@@ -156,6 +158,8 @@ class Ledger:
     energy: float = math.inf
     positions: np.ndarray | None = None
     relaxed: bool = False
+    seen_energy: float = math.inf
+    seen_positions: np.ndarray | None = None
     course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
 
 
@@ -249,13 +253,17 @@ class Evaluator:
             self._on_charge(count)
 
     def note(self, energy: float, positions: np.ndarray, relaxed: bool = True) -> None:
-        """Remember the best structure seen; a relaxed one beats one that is not."""
+        """Remember the best structure; a relaxed one beats one that is not."""
         ledger = self.ledger
-        if not np.isfinite(energy) or (ledger.relaxed and not relaxed):
+        if not np.isfinite(energy):
             return
-        if energy < ledger.energy or (relaxed and not ledger.relaxed):
-            fixed = self.problem.with_fixed(np.array(positions, float)[..., None])
-            ledger.energy, ledger.positions = float(energy), fixed[..., 0]
+        fixed = self.problem.with_fixed(np.array(positions, float)[..., None])[..., 0]
+        if not relaxed and energy < ledger.seen_energy:
+            ledger.seen_energy, ledger.seen_positions = float(energy), fixed
+        if relaxed < ledger.relaxed:
+            return
+        if energy < ledger.energy or relaxed > ledger.relaxed:
+            ledger.energy, ledger.positions = float(energy), fixed
             ledger.relaxed = relaxed
             if relaxed:
                 ledger.course.append((ledger.charged, ledger.energy))
@@ -347,6 +355,8 @@ class Evaluator:
         state = self.begin(optimizer, positions, _no_keys(positions))
         state = self.advanced(optimizer, state, limit)
         relaxed = self._outcome(state)
+        lowest = int(np.argmin(relaxed.energy))
+        self.note(relaxed.energy[lowest], relaxed.positions[..., lowest], False)
         self._look_closer(relaxed)
         return relaxed
 
@@ -402,7 +412,11 @@ class Evaluator:
         relaxed = self._outcome(state)
         if relaxed.energy.size and np.any(np.isfinite(relaxed.energy)):
             lowest = int(np.argmin(relaxed.energy))
-            self.note(relaxed.energy[lowest], relaxed.positions[..., lowest])
+            self.note(
+                relaxed.energy[lowest],
+                relaxed.positions[..., lowest],
+                bool(relaxed.converged[lowest]),
+            )
             if relaxed.energy[lowest] <= self._reached:
                 raise Stopped("target")
         return relaxed
@@ -490,12 +504,14 @@ class Evaluator:
     def finish(self) -> None:
         """Relax the best, where that has not been done; within the whole limit."""
         ledger = self.ledger
-        if ledger.positions is None or ledger.relaxed:
+        if ledger.seen_positions is None or (
+            ledger.relaxed and ledger.seen_energy >= ledger.energy
+        ):
             return
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False
         try:
-            self.polish(ledger.positions[..., None])
+            self.polish(ledger.seen_positions[..., None])
         except Stopped:
             return
 

@@ -15,9 +15,11 @@ from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.potentials.soft_sphere import SoftSphere
+from ase_l2h.rollout import trajectories
+from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.rollout.scan import advance, initialise_state
 from ase_l2h.rules.gradient_descent import GradientDescent
-from ase_l2h.system import System, take_batch
+from ase_l2h.system import System
 
 __all__ = [
     "make_starts",
@@ -124,9 +126,6 @@ def _apart(
     return state.positions
 
 
-_jit_apart = jax.jit(_apart)
-
-
 def uniform_points(system: System, count: int, rng: np.random.Generator) -> np.ndarray:
     """``(3, n, count)`` uniform in the starting cube, or in the cell; they overlap."""
     n = system.n_atoms
@@ -151,14 +150,24 @@ def spread(system: System, positions: np.ndarray) -> np.ndarray:
     numpy.ndarray
         ``(3, n, count)`` in single precision.
     """
-    count = positions.shape[-1]
-    key = jax.random.key(0)  # gradient descent draws nothing
-    parts = []
-    for first in range(0, count, GROUP):
-        index = np.minimum(np.arange(first, first + GROUP), count - 1)
-        part = take_batch(system, index).astype(np.float32)
-        parts.append(_jit_apart(part, positions[..., index].astype(np.float32), key))
-    return np.concatenate([np.asarray(p) for p in parts], axis=-1)[..., :count]
+    length = np.asarray(system.length_scale, float)
+    reduced = replace(system, length_scale=1.0, energy_scale=1.0, atom_scales=None)
+    if system.cell is not None:
+        reduced = replace(
+            reduced,
+            cell=np.asarray(system.cell) / length,
+            images=np.asarray(system.images) / length,
+        )
+    spheres = SoftSphere(sigma=1.0)
+    optimizer = RuleOptimizer(GradientDescent(RATE), fmax=OVERLAP)
+    backend = choose_backend("auto", [optimizer], spheres, reduced, False, "cpu")
+    start = np.asarray(positions / length, np.float32)
+    keys = np.zeros((2, positions.shape[-1]), np.uint32)  # it draws nothing
+    state = trajectories.begin(optimizer, spheres, reduced, start, keys)
+    state = trajectories.advance(
+        optimizer, spheres, reduced, state, MAX_STEPS, backend=backend
+    )
+    return np.asarray(state.positions, np.float32) * length.astype(np.float32)
 
 
 _jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))

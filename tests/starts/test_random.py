@@ -12,9 +12,12 @@ from ase_l2h.starts.random import (
     make_starts,
     random_rotations,
     random_starts,
+    spread,
     start_box,
+    uniform_points,
 )
 from ase_l2h.system import System, make_system
+from ase_l2h.targets import named_target
 
 COUNT = 16
 _draw = jax.jit(random_starts, static_argnames=("count", "rotate"))
@@ -156,3 +159,21 @@ def test_a_traced_caller_may_draw_starts():
         jnp.float32(1.5),
     )
     assert shape.shape == (3, 5, 4)
+
+
+@pytest.mark.parametrize("name", ["LJ13", "Ag3Au4", "Si8"])
+def test_spreading_leaves_no_overlap_and_does_not_depend_on_the_batch(name):
+    target = named_target(name)
+    system = target.system
+    points = uniform_points(system, 20, np.random.default_rng(8))
+    apart = spread(system, points)
+    length = float(np.asarray(system.length_scale))
+    first, second = np.triu_indices(target.n_atoms, 1)
+    difference = apart[:, first] - apart[:, second]
+    if system.cell is not None:
+        cell = np.asarray(system.cell)
+        turns = np.round(np.einsum("anc,ak->knc", difference, np.linalg.inv(cell)))
+        difference = difference - np.einsum("knc,ka->anc", turns, cell)
+    assert np.min(np.linalg.norm(difference, axis=0)) > 0.99 * length
+    alone = spread(system, points[..., 7:8])
+    np.testing.assert_array_equal(alone[..., 0], apart[..., 7])

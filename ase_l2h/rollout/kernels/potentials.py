@@ -12,6 +12,7 @@ import numpy as np
 
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
+from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
 from ase_l2h.rollout.kernels.macros import Macros
 
@@ -114,10 +115,29 @@ class StillingerWeberAdapter(PotentialAdapter):
         return [np.float64(getattr(potential, name)) for name in self.names]
 
 
+class SoftSphereAdapter(PotentialAdapter):
+    """With one diameter for all structures."""
+
+    header = "soft_sphere"
+    names = ("energy", "slope", "inverse_length")
+
+    def reject_reason(self, potential: SoftSphere) -> str | None:
+        """A diameter that is left to the system, or differs between structures."""
+        if potential.sigma is None or np.ndim(potential.sigma):
+            return "they take soft spheres of one diameter"
+        return None
+
+    def parameters(self, potential: SoftSphere) -> list[Any]:
+        """``epsilon``, ``epsilon / sigma``, ``1 / sigma``."""
+        epsilon, sigma = np.float64(potential.epsilon), np.float64(potential.sigma)
+        return [epsilon, epsilon / sigma, 1 / sigma]
+
+
 POTENTIALS: dict[type, PotentialAdapter] = {
     LennardJones: LennardJonesAdapter(),
     Gupta: GuptaAdapter(),
     StillingerWeber: StillingerWeberAdapter(),
+    SoftSphere: SoftSphereAdapter(),
 }
 
 

@@ -19,6 +19,7 @@ from ase_l2h.rollout.kernels.learned import CoordinatewiseAdapter, EquivariantAd
 from ase_l2h.rollout.kernels.macros import Macros
 from ase_l2h.rules.adam import Adam
 from ase_l2h.rules.fire import Fire, FireState
+from ase_l2h.rules.gradient_descent import GradientDescent
 from ase_l2h.rules.lbfgs import Lbfgs, LbfgsState
 from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
 
@@ -139,12 +140,38 @@ class LbfgsAdapter(RuleAdapter):
         return LbfgsState(**{k: like(a, getattr(state, k)) for k, a in new})
 
 
+class GradientDescentAdapter(RuleAdapter):
+    """Nothing is remembered."""
+
+    header, double = "gradient_descent", True
+    names = ("rate", "max_step")
+
+    def rows(self, rule: GradientDescent, hopping: bool) -> int:
+        """Two for the pull of a compressed quench."""
+        return 2 * hopping
+
+    def initial(self, rule: GradientDescent, positions: np.ndarray) -> Any:
+        """None, as the rule has it."""
+        return None
+
+    def pack(self, state: Any) -> Parts:
+        """Nothing."""
+        return Parts([], [])
+
+    def unpack(
+        self, state: Any, rows: Sequence[Any], whole: Sequence[Any], n_steps: int
+    ) -> Any:
+        """Nothing has changed."""
+        return state
+
+
 RULES: dict[type, RuleAdapter] = {
     EquivariantRule: EquivariantAdapter(),
     CoordinatewiseRule: CoordinatewiseAdapter(),
     Adam: AdamAdapter(),
     Fire: FireAdapter(),
     Lbfgs: LbfgsAdapter(),
+    GradientDescent: GradientDescentAdapter(),
 }
 
 

@@ -165,6 +165,8 @@ class HullSearch:
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.system, self.weights = system, weights
+        # What cannot run is refused before there is a folder.
+        self.engine = KernelEngine(system.potential, backend)
         self.method: Population = make_population(
             settings.method,
             system.problem(settings.compositions[-1]),
@@ -187,11 +189,11 @@ class HullSearch:
         # Of all processes, by composition: state, ledger, why it stopped.
         self.known: dict[int, dict[str, Any]] = {}
         self.own = settings.compositions[share::processes]
-        self.run = self._run(backend, interrupted)
+        self.run = self._run(interrupted)
         if stored is not None:
             self._restore(stored, update)
 
-    def _run(self, backend: str, interrupted: Callable[[], bool]) -> SearchRun | None:
+    def _run(self, interrupted: Callable[[], bool]) -> SearchRun | None:
         if not self.own:
             return None
         problems = [self.system.problem(m) for m in self.own]
@@ -200,7 +202,7 @@ class HullSearch:
             problems,
             [(self.settings.seed, m) for m in self.own],
             Limits(evaluations=self.settings.budget),
-            KernelEngine(self.system.potential, backend),
+            self.engine,
             interrupted=interrupted,
         )
 
