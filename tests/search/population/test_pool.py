@@ -63,6 +63,8 @@ class OneByOne:
 def test_a_pool_keeps_what_adding_one_by_one_keeps(rng, window, batch):
     """In batches of any size, in the order of energy within each."""
     energies, positions = candidates(rng, 60)
+    # A geometry many times, with its elements elsewhere, say.
+    positions[..., 15:30] = positions[..., 10:11]
     # Some once more, now and later.
     energies[[9, 33, 58]] = energies[[4, 2, 57]] + 1e-6
     positions[..., [9, 33, 58]] = positions[..., [4, 2, 57]]
