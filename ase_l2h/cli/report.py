@@ -57,29 +57,39 @@ def record(
     versions
         Of the packages.
     """
-    problem = result.problem
-    tolerance = HIT * problem.energy_unit
-    reference = problem.reference
-
-    def count_below(energy: float | None, energies: Sequence[float]) -> int | None:
-        if energy is None:
-            return None
-        return sum(value <= energy + tolerance for value in energies)
-
-    lowest = [trace.energy for trace in result.searches]
-    charged, seconds = result.charged_evaluations, result.wall_seconds
     found = {
         "format": FORMAT,
         "target": target.name,
         "potential": target.family,
         "parameters": target.parameters,
-        "n_atoms": problem.n_atoms,
+        "n_atoms": result.problem.n_atoms,
         "energy_unit": target.unit,
         "method": result.method,
         "settings": result.settings,
         "weights": result.settings.get("weights"),
         "weights_sha256": result.settings.get("weights_sha256"),
         "seed": result.seed,
+        **_outcome(result, target_energy),
+        "wall_seconds": round(wall[0], 3),
+        "wall_seconds_from": wall[1],
+        "search_seconds": round(result.wall_seconds, 3),
+        "evaluations_per_second": _rate(result),
+        "backend": result.backend,
+        "versions": versions,
+    }
+    if starts is not None:
+        reference = result.problem.reference
+        found["start_hits"] = _count_below(result, reference, starts.energies.tolist())
+        found["energies"] = [_number(energy) for energy in starts.energies.tolist()]
+        found["evaluations"] = np.asarray(starts.evaluations, int).tolist()
+    return found
+
+
+def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any]:
+    """What the searches found, one by one and together."""
+    reference = result.problem.reference
+    lowest = [trace.energy for trace in result.searches]
+    return {
         "searches": len(result.searches),
         "search_list": [
             {
@@ -92,11 +102,11 @@ def record(
         "stopped": result.stopped,
         "best_energy": _number(result.best_energy),
         "reference_energy": _number(reference),
-        "hits": count_below(reference, lowest),
+        "hits": _count_below(result, reference, lowest),
         "target_energy": _number(target_energy),
-        "target_hits": count_below(target_energy, lowest),
-        "hit_tolerance": tolerance,
-        "charged_evaluations": charged,
+        "target_hits": _count_below(result, target_energy, lowest),
+        "hit_tolerance": HIT * result.problem.energy_unit,
+        "charged_evaluations": result.charged_evaluations,
         "minima": [
             {
                 "energy": minimum.energy,
@@ -106,18 +116,21 @@ def record(
             }
             for minimum in result.minima
         ],
-        "wall_seconds": round(wall[0], 3),
-        "wall_seconds_from": wall[1],
-        "search_seconds": round(seconds, 3),
-        "evaluations_per_second": round(charged / seconds, 1) if seconds > 0 else None,
-        "backend": result.backend,
-        "versions": versions,
     }
-    if starts is not None:
-        found["start_hits"] = count_below(reference, starts.energies.tolist())
-        found["energies"] = [_number(energy) for energy in starts.energies.tolist()]
-        found["evaluations"] = np.asarray(starts.evaluations, int).tolist()
-    return found
+
+
+def _count_below(
+    result: SearchResult, energy: float | None, energies: Sequence[float]
+) -> int | None:
+    if energy is None:
+        return None
+    reached = energy + HIT * result.problem.energy_unit
+    return sum(value <= reached for value in energies)
+
+
+def _rate(result: SearchResult) -> float | None:
+    seconds = result.wall_seconds
+    return round(result.charged_evaluations / seconds, 1) if seconds > 0 else None
 
 
 def table(found: dict[str, Any]) -> str:

@@ -205,11 +205,7 @@ def _from_file(
     check_atoms(template, MAX_ATOMS)
     present = set(template.get_chemical_symbols())
     family = family or default_family(present)
-    for name, value in (("sigma", reading.sigma), ("epsilon", reading.epsilon)):
-        if value is not None and family != "lj":
-            raise InputError(f"--{name} needs --potential lj, not {family}")
-        if value is not None and not (value > 0 and np.isfinite(value)):
-            raise InputError(f"--{name} is {value}; give a number above 0")
+    _check_units(family, reading)
     potential = chosen_potential(
         family, parameters, present, reading.sigma, reading.epsilon
     )
@@ -248,6 +244,14 @@ def _from_file(
         unit=_unit(family, reading.epsilon),
         notes=notes,
     )
+
+
+def _check_units(family: str, reading: Reading) -> None:
+    for name, value in (("sigma", reading.sigma), ("epsilon", reading.epsilon)):
+        if value is not None and family != "lj":
+            raise InputError(f"--{name} needs --potential lj, not {family}")
+        if value is not None and not (value > 0 and np.isfinite(value)):
+            raise InputError(f"--{name} is {value}; give a number above 0")
 
 
 def _named(atoms: Atoms, family: str) -> Atoms:
