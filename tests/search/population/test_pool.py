@@ -65,6 +65,7 @@ def test_a_pool_keeps_what_adding_one_by_one_keeps(rng, window, batch):
     energies, positions = candidates(rng, 60)
     # A geometry many times, with its elements elsewhere, say.
     positions[..., 15:30] = positions[..., 10:11]
+    energies[15:30] -= 2.0
     # Some once more, now and later.
     energies[[9, 33, 58]] = energies[[4, 2, 57]] + 1e-6
     positions[..., [9, 33, 58]] = positions[..., [4, 2, 57]]
