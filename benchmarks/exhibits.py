@@ -12,7 +12,6 @@ are made from records only.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import re
 import shutil
@@ -23,17 +22,15 @@ from pathlib import Path
 import numpy as np
 
 from ase_l2h._internal.records import Lines, read_lines, reading_only
-from ase_l2h.comparison.encounters import Encounters, encounters_of
-from ase_l2h.comparison.protocol import Protocol, goal
-from ase_l2h.comparison.report import (
-    comparison_figure,
-    comparison_markdown,
-    significant,
-)
+from ase_l2h.comparison.encounters import Encounters
+from ase_l2h.comparison.outcome import Comparison
+from ase_l2h.comparison.protocol import known_minimum
+from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
 from ase_l2h.reproduce.learn2hop.searches import running_on
 from ase_l2h.reproduce.registry import TABLES_AND_FIGURES
-from ase_l2h.targets import named_target
+from ase_l2h.search.evaluator import HIT
+from ase_l2h.search.problem import Problem
 from benchmarks import comparison, peers_page
 from benchmarks.render import replace_between
 
@@ -147,31 +144,37 @@ def comparison_page() -> None:
     tables: list[str] = []
     verdicts: list[str] = []
     for name in comparison.TARGETS:
-        lines = read_lines(comparison.record_file(name))
-        (declared,) = comparison.protocols(name, ",".join(comparison.METHODS))
-        begun = _begun(declared, lines)
-        protocol, met = _finished(declared, begun)
-        if not met:
+        begun = comparison.recorded(name)
+        if begun is None:
             continue
-        tables += [comparison_markdown(protocol, lines), ""]
-        declared_energy, known = protocol.goals[0].energy, goal(named_target(name))
-        lower = known.energy < declared_energy - known.tolerance
+        shown = _finished(begun)
+        if not shown.encounters:
+            continue
+        tables += [str(shown), ""]
+        declared, problem = begun.targets[name], Problem.of(name)
+        known = known_minimum(problem)
+        lower = known is not None and known < declared - HIT * problem.energy_unit
         if lower:
             tables += [
-                f"After this was declared, a lower minimum came to light, "
-                f"{known.energy:.6f}.",
+                f"After this was declared, a lower minimum came to light, {known:.6f}.",
                 "",
             ]
         if comparison.TARGETS[name].remark:
             tables += [comparison.TARGETS[name].remark, ""]
-        if left := [_spent(m, begun[m]) for m in begun if m not in met]:
+        left = [
+            _spent(method, runs)
+            for (_, method), runs in begun.encounters.items()
+            if method not in shown.methods
+        ]
+        if left:
             tables += [f"Not run to the end, and left out: {', '.join(left)}.", ""]
         tables += [f"![Success on {name}](images/compare-{name}.png)", ""]
-        figure = comparison_figure(protocol, lines)
+        figure = shown.figure()
         save_figure(figure, DOCS / "images" / f"compare-{name}.png", "png")
         said = name
         if lower:
-            said += f" (to {declared_energy:.6f}, not the lowest known)"
+            said += f" (to {declared:.6f}, not the lowest known)"
+        met = {method: runs for (_, method), runs in shown.encounters.items()}
         verdicts.append(_verdict(said, met))
     page += ["## Who wins where", "", *verdicts, "", *tables, *peers_page.section()]
     replace_between(ROOT / "README.md", "wins", "\n".join(verdicts))
@@ -179,22 +182,14 @@ def comparison_page() -> None:
     (DOCS / "comparison.md").write_text("\n".join(page).rstrip() + "\n")
 
 
-def _begun(declared: Protocol, lines: Lines) -> dict[str, Encounters]:
-    """Every method that has runs in the record."""
-    (aim,) = declared.goals
-    runs = {c.name: encounters_of(declared, lines, aim, c) for c in declared.contenders}
-    return {name: met for name, met in runs.items() if met is not None}
-
-
-def _finished(
-    declared: Protocol, begun: dict[str, Encounters]
-) -> tuple[Protocol, dict[str, Encounters]]:
+def _finished(begun: Comparison) -> Comparison:
     """The methods whose runs are all there; half a sample would be biased."""
-    met = {name: r for name, r in begun.items() if r.found.size == declared.runs}
-    kept = tuple(c for c in declared.contenders if c.name in met)
-    if not kept:
-        return declared, {}
-    return dataclasses.replace(declared, contenders=kept), met
+    whole = {
+        method
+        for (_, method), runs in begun.encounters.items()
+        if runs.found.size == begun.runs
+    }
+    return begun.of(methods=[name for name in begun.methods if name in whole])
 
 
 def _spent(name: str, runs: Encounters) -> str:

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from ase_l2h.comparison.first_encounter import first_encounters, mean_wait
 from ase_l2h.optimizers import BasinHopping, Moves, Restarts
 from ase_l2h.rules import Lbfgs
-from ase_l2h.targets import lennard_jones_minimum, named_target
+from ase_l2h.search.problem import Problem
 from benchmarks.machine import machine_class, versions
 
 RECORDS = Path(__file__).parent / "records" / "gmin.jsonl"
@@ -112,15 +112,15 @@ def main() -> None:
     known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
     lines = [line for line in map(json.loads, known) if line["seed"] == arguments.seed]
     done = {line["first"] for line in lines}
-    target, energy = named_target(TARGET), lennard_jones_minimum(38)
+    problem = Problem.of(TARGET)
+    energy = problem.reference
     assert energy is not None  # published for 2 to 150 atoms
     for first in range(0, arguments.chains, PART):
         if first in done:
             continue
         with tqdm(total=PART, desc=f"chains from {first}") as bar:
             result = first_encounters(
-                target.potential,
-                target.system,
+                problem,
                 gmin_basin_hopping(),
                 energy,
                 chains=PART,

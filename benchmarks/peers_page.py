@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from pathlib import Path
 
@@ -233,10 +232,6 @@ def _mean(met: Lines, method: str, target: str) -> Estimate | None:
     return Encounters(
         found=np.array([line["found"] for line in runs]),
         evaluations=np.array([line["evaluations"] for line in runs]),
-        starts=None,
-        seconds_per_evaluation=math.nan,
-        compile_seconds=math.nan,
-        lowest=math.nan,
     ).mean
 
 

@@ -17,7 +17,8 @@ from scipy.stats import binomtest, ks_2samp
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from ase_l2h.comparison.protocol import goal
+from ase_l2h.comparison.protocol import known_minimum
+from ase_l2h.search.problem import Problem
 from ase_l2h.targets import named_target
 from benchmarks import horizons, hull_pages
 from benchmarks.results import HIT
@@ -126,10 +127,8 @@ def lowest(lines: list[dict[str, Any]], target: str) -> float:
     """The published reference, or the lowest energy that this package has found."""
     mine = [line for line in lines if line["target"] == target]
     found = min(e for line in mine for e in line["energies"] if e is not None)
-    try:
-        return min(goal(named_target(target)).energy, found)
-    except ValueError:  # nothing is known but what these runs found
-        return found
+    known = known_minimum(Problem.of(target))
+    return found if known is None else min(known, found)
 
 
 def interval(hits: int, starts: int) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -61,22 +60,3 @@ def test_an_unknown_section_is_refused(tmp_path):
     )
     assert result.returncode == 2
     assert "no section everything; there are throughput" in result.stderr
-
-
-def test_a_committed_comparison_keeps_the_lowest_energy_of_a_block(
-    tmp_path, monkeypatch
-):
-    # Benchmarks are not installed with the package.
-    monkeypatch.syspath_prepend(str(ROOT))
-    shorten = importlib.import_module("benchmarks.comparison").shorten
-    path = tmp_path / "LJ7.jsonl"
-    blocks = [
-        {"kind": "starts", "energies": [-2.0, None, -3.0], "found": [0, 0, 1]},
-        {"kind": "starts", "energies": [None, None]},
-        {"kind": "chains", "energies": [-1.0, -2.0]},
-    ]
-    path.write_text("".join(json.dumps(block) + "\n" for block in blocks))
-    shorten(path)
-    kept = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [block["energies"] for block in kept] == [[-3.0], [None], [-1.0, -2.0]]
-    assert kept[0]["found"] == [0, 0, 1]

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from ase_l2h.comparison.first_encounter import first_encounters
-from ase_l2h.rollout.kernels.native import compiler
-from ase_l2h.targets import lennard_jones_minimum, named_target
+from ase_l2h.search.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,17 +60,10 @@ def test_chains_that_were_cut_off_raise_the_mean(gmin):
 @pytest.mark.timeout(3600)
 def test_gmins_settings_cost_what_gmins_runs_did(gmin):
     """48 chains of another seed, to their ends: 14 % standard error."""
-    target, energy = named_target("LJ38"), lennard_jones_minimum(38)
-    assert energy is not None
+    problem = Problem.of("LJ38")
+    assert problem.reference is not None
     result = first_encounters(
-        target.potential,
-        target.system,
-        gmin.gmin_basin_hopping(),
-        energy,
-        chains=48,
-        seed=3838,
-        # A tenth of the time, where there is a compiler.
-        backend="auto" if compiler() is None else "native",
+        problem, gmin.gmin_basin_hopping(), problem.reference, chains=48, seed=3838
     )
     assert result.found.all()
     record = {"quenches": result.quenches, "found": result.found}
