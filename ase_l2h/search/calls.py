@@ -135,7 +135,7 @@ class CalculatorEngine:
         return state
 
     def _measured(
-        self, positions: np.ndarray, which: np.ndarray, spare: float
+        self, positions: np.ndarray, which: np.ndarray, spare: int | float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies and gradients; ``+inf`` and zero where a call failed.
 

@@ -83,7 +83,7 @@ class Advance(NamedTuple):
     optimizer: Optimizer
     state: SearchState
     n_steps: int
-    spare: float = 0
+    spare: int | float = 0
 
 
 class Spread(NamedTuple):
