@@ -49,8 +49,16 @@ def explored(
     starts = random_structures(evaluator, rng, count)
     if weights is None:
         return evaluator.relax(starts)
+    rule = one_of(weights.rule, rng)
     keys = random_keys(rng, count)
-    return evaluator.follow(weights.rule, starts, weights.horizon, keys)
+    return evaluator.follow(rule, starts, weights.horizon, keys)
+
+
+def one_of(rule: Any, rng: np.random.Generator) -> Any:
+    """A rule of a portfolio, for a whole batch: its structures then fill the lanes."""
+    if not isinstance(rule, tuple):
+        return rule
+    return rule[int(rng.integers(len(rule)))]
 
 
 def drawn(pool: Pool, rng: np.random.Generator, count: int) -> np.ndarray:
@@ -130,7 +138,8 @@ def hopped(
     scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
     noise = scale * rng.normal(size=positions.shape)
     positions = problem.with_fixed(positions + noise)
-    return evaluator.follow(rule, positions, n_steps, random_keys(rng, count))
+    keys = random_keys(rng, count)
+    return evaluator.follow(one_of(rule, rng), positions, n_steps, keys)
 
 
 def visiting(
