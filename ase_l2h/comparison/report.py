@@ -122,10 +122,11 @@ def _declared(comparison: Comparison) -> str:
         f"cut off before it exceeds {comparison.budget:,} charged evaluations; "
         "declared before the first of them. A run ends with a charged relaxation "
         "within 1e-4 energy scales of the target. Means count runs that were cut off "
-        "as such; their 95 % intervals are those of memoryless searches; `> x`: "
-        "nothing was found, and the mean is above x with 97.5 % confidence. Median and "
-        "90 % are Kaplan and Meier's. Seconds are those of the machine with runs side "
-        "by side, without compilation, which is given apart"
+        "as such; their 95 % intervals follow from how much the runs vary, or below 10 "
+        "encounters are those of memoryless searches; `> x`: nothing was found, and "
+        "the mean is above x with 97.5 % confidence. Median and 90 % are Kaplan and "
+        "Meier's. Seconds are those of the machine with runs side by side, without "
+        "compilation, which is given apart"
     )
     if not comparison.machines:
         return f"{text}."

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from ase_l2h.comparison import encounters
 from ase_l2h.comparison.compile_clock import CompileClock
 from ase_l2h.comparison.encounters import Encounters
 
@@ -27,18 +28,54 @@ def test_the_mean_of_memoryless_runs_is_right_though_most_are_cut_off():
     error = np.std(means) / math.sqrt(len(means))
     # The estimate of a rate's inverse is high by 1/hits, here 3 %.
     assert abs(np.mean(means) - 1030) < 4 * error
-    # 95 %, or more because counts are whole: 4 standard errors below are 90 %.
+    # 4 standard errors below 95 % are 90 %.
     assert covered >= 270
 
 
-def test_the_interval_is_too_wide_for_runs_that_vary_less():
-    """Rows of starts of which four fifths meet the target: never below 95 %."""
+def mixed(rng: np.random.Generator) -> np.ndarray:
+    """Seven of ten are easy, the others nine times as long; mean 1000."""
+    easy = rng.random(60) < 0.7
+    return np.where(easy, rng.exponential(300.0, 60), rng.exponential(2633.3, 60))
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        lambda rng: rng.exponential(1000.0, 60),
+        # Rows of starts of which four fifths meet the target.
+        lambda rng: 800.0 * rng.geometric(0.8, 60),
+        lambda rng: 500 + rng.exponential(500.0, 60),
+        mixed,
+    ],
+    ids=["memoryless", "rows", "delayed", "mixed"],
+)
+def test_the_interval_holds_the_mean_however_the_runs_vary(waits):
+    """95 %; two standard errors of 400 samples and a skewed sample's loss below."""
     rng = np.random.default_rng(12)
-    covered = 0
-    for _ in range(300):
-        mean = met(np.ones(30, bool), 100 * rng.geometric(0.8, 30)).mean
-        covered += mean.low <= 125 <= mean.high
-    assert covered >= 297
+    held = 0
+    for _ in range(400):
+        mean = met(np.ones(60, bool), waits(rng)).mean
+        held += mean.low <= 1000 <= mean.high
+    assert 0.90 <= held / 400 <= 0.98
+
+
+def test_a_poisson_interval_would_not_hold_the_mean_of_a_mixture(monkeypatch):
+    monkeypatch.setattr(encounters, "SEVERAL", math.inf)
+    rng = np.random.default_rng(12)
+    held = 0
+    for _ in range(400):
+        mean = met(np.ones(60, bool), mixed(rng)).mean
+        held += mean.low <= 1000 <= mean.high
+    assert held / 400 < 0.8
+
+
+def test_few_encounters_have_the_interval_of_a_poisson_process():
+    """Three of five: exact bounds of a rate (Garwood)."""
+    mean = met([True, True, True, False, False], [100, 200, 300, 400, 400]).mean
+    assert mean.value == pytest.approx(1400 / 3)
+    # For 3 events the 95 % interval of their number is 0.6187 to 8.7673.
+    assert mean.low == pytest.approx(1400 / 8.7673, rel=1e-4)
+    assert mean.high == pytest.approx(1400 / 0.6187, rel=1e-4)
 
 
 def test_nothing_found_bounds_the_mean_from_below():
