@@ -504,9 +504,10 @@ class Evaluator:
     def finish(self) -> None:
         """Relax the best, where that has not been done; within the whole limit."""
         ledger = self.ledger
-        if ledger.seen_positions is None or (
-            ledger.relaxed and ledger.seen_energy >= ledger.energy
-        ):
+        if ledger.seen_positions is None:
+            return
+        noise = SINGLE * abs(ledger.energy) + HIT * self.problem.energy_unit
+        if ledger.relaxed and ledger.seen_energy > ledger.energy - noise:
             return
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False

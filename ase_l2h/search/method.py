@@ -206,8 +206,9 @@ class SearchRun:
         )
         try:
             return self.method.advance(search.state, evaluator)
-        except Stopped:
-            evaluator.finish()
+        except Stopped as stop:
+            if stop.reason != "target":
+                evaluator.finish()
             raise
 
     def _conclude(self, search: _Search, outcome: Any) -> None:

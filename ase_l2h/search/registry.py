@@ -144,10 +144,11 @@ def make_method(
             raise InputError(f"{label} is {count}; give 1 to 10000000")
     loaded = weights if isinstance(weights, Weights) else method_weights(name, weights)
     calls = problem.measure is not None
+    if name in POPULATIONS:
+        options = {} if width is None else {"width": width}
+        return _population(name, problem, loaded, steps, starts, options)
     if width is None:
         width = 1 if calls else WIDTH
-    if name in POPULATIONS:
-        return _population(name, problem, loaded, steps, starts)
     if name in ("bh", "bh-paper"):
         if starts is not None:
             width, steps = starts, steps or (10_000 if name == "bh" else 50_000)
@@ -174,6 +175,7 @@ def _population(
     weights: Weights | None,
     steps: int | None,
     starts: int | None,
+    options: dict[str, Any],
 ) -> Method:
     from ase_l2h.search.population.method import make_population
 
@@ -181,7 +183,7 @@ def _population(
         raise InputError(
             f"the method '{name}' takes no steps or starts; give it evaluations"
         )
-    return make_population(name, problem, weights)
+    return make_population(name, problem, weights, **options)
 
 
 from ase_l2h.search.old_registry import HOPPING, make_optimizer  # noqa: E402, F401
