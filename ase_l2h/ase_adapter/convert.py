@@ -187,8 +187,8 @@ def system_of(
     atoms: Any,
     potential: Potential | None = None,
     *,
-    length_scale: float | None = None,
-    energy_scale: float | None = None,
+    length_scale: int | float | None = None,
+    energy_scale: int | float | None = None,
     check: bool = True,
 ) -> tuple[Any, System, np.ndarray]:
     """Everything a search needs from Atoms.
@@ -252,8 +252,8 @@ def _scales(
     potential: Any,
     species: np.ndarray,
     symbols: Sequence[str],
-    length: float | None,
-    energy: float | None,
+    length: int | float | None,
+    energy: int | float | None,
 ) -> tuple[float, float]:
     own_length: Any = length
     own_energy: Any = energy

@@ -122,8 +122,8 @@ class FoundStructures:
         places = []
         for search in [] if self.run is None else self.run.searches:
             ledger = search.present
-            if ledger.positions is not None and not ledger.relaxed:
-                places.append(ledger.positions)
+            if ledger.seen_positions is not None:
+                places.append(ledger.seen_positions)
             for state in _rollouts(search.state):
                 energies = np.nan_to_num(state.best_energy, nan=np.inf)
                 k = int(np.argmin(energies))
@@ -133,13 +133,21 @@ class FoundStructures:
         known = [Structure(self.placed.kernel_energy(p), p) for p in outside]
         return min(known, key=lambda s: s.energy) if known else None
 
-    def falls(self) -> list[tuple[int, float]]:
-        """Falls of the lowest relaxed energy since the last call: charge, energy."""
+    def falls(self, charged: int) -> list[tuple[int, float]]:
+        """Falls of the lowest relaxed energy since the last call: charge, energy.
+
+        ``charged`` is what has been charged by now, when the last may have been found
+        besides the run.
+        """
         searches = [] if self.run is None else self.run.searches
+        course = sorted(point for s in searches for point in s.present.course)
+        lowest = self.lowest_relaxed()
+        if lowest is not None:
+            course.append((charged, lowest.energy))
         falls = []
-        for charged, energy in sorted(p for s in searches for p in s.present.course):
+        for count, energy in course:
             if energy < self._told - self.significant:
-                falls.append((charged, energy))
+                falls.append((count, energy))
                 self._told = energy
         return falls
 

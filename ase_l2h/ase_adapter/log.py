@@ -65,7 +65,8 @@ class SearchLog:
 
     def falls(self) -> None:
         """A line for every fall of the lowest relaxed energy since the last call."""
-        for charged, energy in self.session.found.falls():
+        spent = self.session.charged_evaluations
+        for charged, energy in self.session.found.falls(spent):
             self._say(f"minimum at {energy:.6f} after {charged:,} evaluations")
 
     def summary(self, method: str, backend: str, ended: str | None) -> None:

@@ -29,7 +29,6 @@ from ase_l2h.ase_adapter.problem import structure_of
 from ase_l2h.ase_adapter.records import SearchFolder, as_minimum, checked_path
 from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError
-from ase_l2h.rollout.backends import resolve_backend
 from ase_l2h.rollout.batch import Device, resolve_device
 from ase_l2h.search.method import Method
 from ase_l2h.weights.load import Weights
@@ -139,14 +138,14 @@ class Learn2Hop(Optimizer):
         n_starts: int | None = None,
         searches: int = 1,
         evaluations: int | None = None,
-        target_energy: float | None = None,
-        max_seconds: float | None = None,
+        target_energy: int | float | None = None,
+        max_seconds: int | float | None = None,
         seed: int | None = None,
         rng: int | np.random.Generator | None = None,
         device: str | Device | None = None,
         backend: str = "auto",
-        length_scale: float | None = None,
-        energy_scale: float | None = None,
+        length_scale: int | float | None = None,
+        energy_scale: int | float | None = None,
         restart: str | Path | None = None,
         logfile: IO | str | Path | None = "-",
         trajectory: Any = None,
@@ -182,7 +181,7 @@ class Learn2Hop(Optimizer):
             seed=self.seed,
             searches=self.searches,
             limits=limits,
-            backend=resolve_backend(backend),
+            backend=backend,
             device=resolve_device(device),
         )
         # Why the search has ended, and whether its best has been relaxed.
@@ -241,8 +240,8 @@ class Learn2Hop(Optimizer):
 
     # Running.
 
-    def run(self, fmax: float = FMAX, steps: float | None = None) -> bool:
-        """Search, relax, and leave the best structure in ``atoms``.
+    def run(self, fmax: int | float = FMAX, steps: int | float | None = None) -> bool:
+        """Search and relax; tell whether ``fmax`` is met by what ``atoms`` then hold.
 
         Parameters
         ----------
@@ -251,8 +250,6 @@ class Learn2Hop(Optimizer):
         steps
             Largest number of ASE steps, which are rounds; until the search ends when
             None.
-
-        Returns whether ``fmax`` has been met.
         """
         converged = False
         for last in self.irun(fmax, steps):
@@ -260,22 +257,23 @@ class Learn2Hop(Optimizer):
         return converged
 
     def irun(
-        self, fmax: float = FMAX, steps: float | None = None
+        self, fmax: int | float = FMAX, steps: int | float | None = None
     ) -> Generator[bool, None, None]:
         """:meth:`run` as a generator: one item before the first step and after each.
 
         Leaving the loop early puts the best structure so far into ``atoms``.
         """
         most = checked_number("steps", steps)
-        if most is not None and most < 0:
+        most = DEFAULT_MAX_STEPS if most is None else math.ceil(min(most, 1e9))
+        if most < 0:
             raise InputError(f"steps is {steps}; give 0 or more")
         tightest = checked_number("fmax", fmax)
         if tightest is None or not tightest > 0:
             raise InputError(f"fmax is {fmax}; give a force above 0")
         self.fmax = tightest
-        return self._irun(DEFAULT_MAX_STEPS if most is None else most)
+        return self._irun(most)
 
-    def _irun(self, steps: float) -> Generator[bool, None, None]:
+    def _irun(self, steps: int) -> Generator[bool, None, None]:
         session = self._session
         placed = session.placed
         if session.run is None or placed.moved or placed.changed:
@@ -286,7 +284,7 @@ class Learn2Hop(Optimizer):
         self._deadline = time.monotonic() + seconds
         begun, complete = self.nsteps, False
         try:
-            for converged in Dynamics.irun(self, steps=steps):  # type: ignore[arg-type]
+            for converged in Dynamics.irun(self, steps=steps):
                 # Whoever takes the last item may never come back for the end.
                 over = self._ended is not None or self.nsteps >= self.max_steps
                 if over and self.nsteps > begun:

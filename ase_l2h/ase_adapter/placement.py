@@ -51,8 +51,8 @@ class PlacedAtoms:
     """
 
     atoms: Atoms
-    length_scale: float | None = None
-    energy_scale: float | None = None
+    length_scale: int | float | None = None
+    energy_scale: int | float | None = None
     posed: PosedProblem = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

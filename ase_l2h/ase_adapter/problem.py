@@ -194,8 +194,8 @@ class PosedProblem(NamedTuple):
 
 def pose(
     atoms: Any,
-    length_scale: float | None = None,
-    energy_scale: float | None = None,
+    length_scale: int | float | None = None,
+    energy_scale: int | float | None = None,
     fmax: float | None = None,
 ) -> PosedProblem:
     """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
@@ -236,8 +236,8 @@ def pose(
 
 def problem_of(
     atoms: Any,
-    length_scale: float | None = None,
-    energy_scale: float | None = None,
+    length_scale: int | float | None = None,
+    energy_scale: int | float | None = None,
     fmax: float | None = None,
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.

@@ -66,6 +66,8 @@ class SearchSession:
         self.seed, self.searches, self.limits = seed, searches, limits
         self.backend, self.device = backend, device
         self.found = FoundStructures(placed)
+        # What cannot run is refused at once.
+        engine_for(placed.posed.problem, backend, device)
         self._begun = 0
         # The problem that is stepped: its given structure is rattled.
         self._problem = placed.posed.problem
@@ -201,7 +203,7 @@ class SearchSession:
             atoms, given = self.placed.atoms, self.found.given
             atoms.set_positions(given.positions, apply_constraint=False)
 
-    def _left(self) -> float:
+    def _left(self) -> int | float:
         """Evaluations that may still be spent."""
         limit = self.limits.evaluations
         if limit is None:
@@ -225,7 +227,7 @@ class SearchSession:
             lambda request: engine.execute([request])[0],
             limit=None if math.isinf(left) else int(left),
             launch=engine.launch,
-            ledger=Ledger(positions=positions),
+            ledger=Ledger(seen_positions=positions),
         )
         try:
             yield evaluator
@@ -246,12 +248,13 @@ class SearchSession:
         return self.found.keep(ledger.energy, ledger.positions)
 
     def _leave_saddle(self, fmax: float) -> None:
-        """Go on from the lowest structure where it is no minimum."""
-        found = self.found
-        lowest = found.lowest_relaxed()
-        if lowest is None or lowest.energy in found.checked:
+        """Go on from the lowest structure where it is no minimum.
+
+        Nor need it be relaxed: near saddle points relaxations last for ever.
+        """
+        found, lowest = self.found, self.found.best
+        if lowest.energy in found.checked:
             return
-        found.checked.add(lowest.energy)
         inside = self.placed.posed.coordinates.inside(lowest.positions)
         with self._aside(fmax, inside) as evaluator:
             if evaluator is None:
@@ -260,16 +263,23 @@ class SearchSession:
                 below = descend_saddles(evaluator, inside[..., None])
             except Stopped:
                 return
+        found.checked.add(lowest.energy)
         energy = float(below.energy[0])
-        if energy < lowest.energy - found.significant:
-            logger.info(
-                "the lowest structure was a saddle point at %.10g; %.10g lies below it",
-                lowest.energy,
-                energy,
-            )
-            found.forget_saddle(lowest.energy)
+        if not energy < lowest.energy - found.significant:
+            return
+        logger.info(
+            "the lowest structure was a saddle point at %.10g; %.10g lies below it",
+            lowest.energy,
+            energy,
+        )
+        found.forget_saddle(lowest.energy)
+        found.checked.add(energy)
+        if below.converged[0]:
             found.keep(energy, below.positions[..., 0])
-            found.checked.add(energy)
+        else:
+            self._relax(
+                self.placed.posed.coordinates.outside(below.positions[..., 0]), fmax
+            )
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`resume` needs: arrays, numbers, lists and dicts."""

@@ -19,6 +19,9 @@ from ase.parallel import world
 from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
 from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
+from ase_l2h.ase_adapter.records import checked_path
+from ase_l2h.search.hopping import Hopping
+from ase_l2h.weights.load import load_weights
 
 
 def argon(**keywords) -> Atoms:
@@ -167,6 +170,35 @@ def test_structures_that_cannot_be_searched(name: str, tmp_path: Path):
 
 
 ARGUMENTS = {
+    "method": ({"method": "genetic"}, ValueError, "no method named 'genetic'; choose"),
+    "no weights": (
+        {"method": "fire", "weights": "lj"},
+        ValueError,
+        "'fire' uses no weights",
+    ),
+    "loaded weights": (
+        {"method": "fire", "weights": load_weights("lj")},
+        ValueError,
+        "'fire' uses no weights",
+    ),
+    "horizon of a population": (
+        {"method": "population", "horizon": 5},
+        ValueError,
+        "takes no steps or starts; give it evaluations",
+    ),
+    "complete method": (
+        {"method": Hopping("bh", lambda problem: None), "horizon": 5},
+        ValueError,
+        "is complete; leave out weights, horizon and n_starts",
+    ),
+    "no searches": ({"searches": 0}, ValueError, "searches is 0"),
+    "no evaluations": ({"evaluations": 0}, ValueError, "evaluations is 0"),
+    "two seeds": ({"seed": 1, "rng": 1}, ValueError, "give one of them"),
+    "log in a folder": ({"logfile": "/"}, ValueError, "which is a folder"),
+    "trajectory in a folder": ({"trajectory": "/"}, ValueError, "which is a folder"),
+    "long name": ({"trajectory": "t" * 300}, ValueError, "give another name"),
+    "null byte": ({"trajectory": "t\0.traj"}, ValueError, "give another name"),
+    "number": ({"trajectory": 3}, TypeError, "trajectory is a int; give a file name"),
     "unknown weights": ({"weights": "lj-v9"}, ValueError, "no weights named 'lj-v9'"),
     "missing weights": (
         {"weights": "no/such.safetensors"},
@@ -197,7 +229,7 @@ def test_arguments_that_make_no_sense(name: str):
     arguments, kind, message = ARGUMENTS[name]
     atoms = argon()
     with pytest.raises(kind, match=message) as caught:
-        Learn2Hop(atoms, logfile=None, **arguments)
+        Learn2Hop(atoms, **({"logfile": None} | arguments))
     one_sentence(caught.value)
     np.testing.assert_array_equal(atoms.positions, argon().positions)
 
@@ -209,6 +241,7 @@ def test_arguments_that_make_no_sense(name: str):
         (lambda: checked_count("n_starts", True, 9), ValueError, "is True; give"),
         (lambda: checked_number("target_energy", "low"), ValueError, "is 'low'; give"),
         (lambda: checked_seed("dice", world), TypeError, "rng is a str; give a seed"),
+        (lambda: checked_path("logfile", 1.5), TypeError, "logfile is a float; give a"),
     ],
 )
 def test_arguments_of_another_type(check, kind, message):
@@ -217,15 +250,27 @@ def test_arguments_of_another_type(check, kind, message):
         check()
 
 
-def test_fresh_starts_beside_fixed_atoms():
-    atoms = constrained(FixAtoms([0]))
-    with pytest.raises(ValueError, match="move the fixed atoms; use n_starts=1"):
-        Learn2Hop(atoms, n_starts=2, logfile=None)
+def test_everything_but_the_atoms_has_a_name():
+    with pytest.raises(TypeError, match="positional argument"):
+        Learn2Hop(argon(), "restart.json")  # type: ignore[misc]
 
 
 def test_negative_steps():
     with pytest.raises(ValueError, match="steps is -1; give 0 or more"):
         Learn2Hop(argon(), logfile=None).run(steps=-1)
+
+
+@pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan")])
+def test_forces_that_nothing_meets(fmax: float):
+    with pytest.raises(ValueError, match=r"fmax is .*; give a"):
+        Learn2Hop(argon(), logfile=None).run(fmax=fmax)
+
+
+def test_a_backend_for_an_unknown_calculator():
+    atoms = bulk("Cu", cubic=True)
+    atoms.calc = EMT()
+    with pytest.raises(ValueError, match="'scan' cannot run it; leave the backend out"):
+        Learn2Hop(atoms, backend="scan", logfile=None)
 
 
 def test_a_structure_spoilt_after_the_constructor():

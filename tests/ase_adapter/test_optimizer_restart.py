@@ -1,8 +1,7 @@
-"""A killed search continues bit for bit from its restart file."""
+"""A killed search continues bit for bit from its restart folder."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -13,18 +12,29 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
+from ase.calculators.mixing import SumCalculator
 from ase.cluster import Icosahedron
+from ase.constraints import FixAtoms
 from ase.io import read
 from ase.optimize.optimize import RestartError
+from ase.parallel import world
 
+from ase_l2h.ase_adapter import records
 from ase_l2h.ase_adapter.calculators import LennardJones
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
+from ase_l2h.errors import InputError, InputTypeError
 
 
-def argon() -> Atoms:
+@pytest.fixture(autouse=True)
+def _every_step_is_kept(monkeypatch):
+    """Not only one a second."""
+    monkeypatch.setattr(records, "SAVE_SECONDS", 0.0)
+
+
+def argon(**calculator) -> Atoms:
     """A distorted piece of a cubic lattice."""
     positions = 1.1 * np.argwhere(np.ones((3, 3, 2)))[:13]
-    atoms = Atoms("Ar13", positions, calculator=LennardJones())
+    atoms = Atoms("Ar13", positions, calculator=LennardJones(**calculator))
     atoms.rattle(0.05, rng=np.random.default_rng(1))
     return atoms
 
@@ -37,69 +47,81 @@ def copper() -> Atoms:
     return atoms
 
 
+SETTINGS = {
+    "hopping": {"method": "bh", "n_starts": 2, "horizon": 10_000},
+    "learned": {"n_starts": 3, "horizon": 12},
+    "population": {"method": "population", "evaluations": 20_000},
+}
+
+
 class _Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize(("make", "n_starts"), [(argon, 1), (argon, 5), (copper, 1)])
-@pytest.mark.parametrize("steps", [1, 13])
-def test_a_fresh_process_continues_bit_for_bit(make, n_starts, steps, tmp_path: Path):
-    """What a kill leaves behind: the file as it was after some step."""
-    path, left = tmp_path / "search.json", tmp_path / "left.json"
-    settings = {"horizon": 30, "n_starts": n_starts, "logfile": None}
+@pytest.mark.parametrize(
+    ("make", "kind", "steps"),
+    [
+        (argon, "hopping", 1),
+        (argon, "hopping", 3),
+        (argon, "population", 2),
+        (copper, "learned", 1),
+        (copper, "learned", 7),
+    ],
+)
+def test_a_fresh_process_continues_bit_for_bit(make, kind, steps, tmp_path: Path):
+    """What a kill leaves behind: the folder as it was after some step."""
+    path, left = tmp_path / "search", tmp_path / "left"
+    settings = SETTINGS[kind] | {"logfile": None}
 
     whole = make()
-    straight = Learn2Hop(whole, rng=11, restart=path, **settings)
+    straight = Learn2Hop(whole, seed=11, restart=path, **settings)
 
     def copy() -> None:
         if straight.nsteps == steps:
-            shutil.copy(path, left)
+            shutil.copytree(path, left)
 
     straight.attach(copy)
     assert straight.run(fmax=0.01) is True
 
     atoms = make()
-    # The seed is in the file.
+    # The seed is in the folder.
     resumed = Learn2Hop(atoms, restart=left, **settings)
     assert resumed.nsteps == steps
     assert resumed.seed == 11
     assert resumed.run(fmax=0.01) is True
-    assert resumed.nsteps == straight.nsteps == 30
+    assert resumed.nsteps == straight.nsteps > steps
     np.testing.assert_array_equal(atoms.positions, whole.positions)
     assert resumed.get_minimum()[0] == straight.get_minimum()[0]
     assert [e for e, _ in resumed.minima] == [e for e, _ in straight.minima]
     assert resumed.charged_evaluations == straight.charged_evaluations
-    assert json.loads(left.read_text()) == json.loads(path.read_text())
 
 
 def test_a_finished_search_knows_its_result(tmp_path: Path):
-    path = tmp_path / "search.json"
-    settings = {"horizon": 10, "rng": 1, "restart": path, "logfile": None}
+    settings = SETTINGS["hopping"] | {"seed": 1, "restart": tmp_path / "search"}
     first = argon()
-    search = Learn2Hop(first, **settings)
+    search = Learn2Hop(first, logfile=None, **settings)
     search.run(fmax=0.01)
     again = argon()
-    finished = Learn2Hop(again, **settings)
-    # The positions are in the file too.
+    finished = Learn2Hop(again, logfile=None, **settings)
+    # The positions are in the folder too.
     np.testing.assert_array_equal(again.positions, first.positions)
     assert finished.run(fmax=0.01) is True
-    assert finished.nsteps == 10
+    assert finished.nsteps == search.nsteps
     assert finished.get_minimum()[0] == search.get_minimum()[0]
     assert len(finished.minima) == len(search.minima)
 
 
 def test_trajectory_and_log_grow_over_a_restart(tmp_path: Path):
-    settings = {
-        "horizon": 10,
-        "rng": 1,
-        "restart": str(tmp_path / "search.json"),
+    settings = SETTINGS["hopping"] | {
+        "seed": 1,
+        "restart": str(tmp_path / "search"),
         "logfile": str(tmp_path / "search.log"),
         "trajectory": str(tmp_path / "search.traj"),
         "append_trajectory": True,
     }
 
     def kill() -> None:
-        if search.nsteps == 4:
+        if search.nsteps == 2:
             raise _Killed
 
     search = Learn2Hop(argon(), **settings)
@@ -109,55 +131,123 @@ def test_trajectory_and_log_grow_over_a_restart(tmp_path: Path):
     resumed = Learn2Hop(argon(), **settings)
     resumed.run(fmax=0.01)
     frames = read(settings["trajectory"], index=":")
-    assert len(frames) == 11
+    assert len(frames) == 6
     lines = Path(settings["logfile"]).read_text().splitlines()
-    numbers = [line.split()[1] for line in lines[1:]]
-    assert numbers == [str(k) for k in range(11)]
+    words = [line.split() for line in lines[1:]]
+    numbers = [w[1] for w in words if w[1].isdigit() and len(w) == 7]
+    assert numbers == [str(k) for k in range(6)]
+
+
+def other_constraint() -> Atoms:
+    atoms = argon()
+    atoms.set_constraint(FixAtoms([0]))
+    return atoms
+
+
+def other_species() -> Atoms:
+    atoms = argon()
+    atoms.symbols[0] = "Ne"
+    return atoms
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("make", "change", "field"),
     [
-        ({"horizon": 11}, "horizon"),
-        ({"n_starts": 2}, "n_starts"),
-        ({"rng": 2}, "seed"),
+        (argon, {"horizon": 11_000}, "settings.steps"),
+        (argon, {"n_starts": 3}, "settings.width"),
+        (argon, {"searches": 2}, "searches"),
+        (argon, {"method": "bh-paper"}, "method"),
+        (argon, {"seed": 2}, "seed"),
+        (argon, {"energy_scale": 2.0}, "problem"),
+        (lambda: argon(epsilon=0.5), {}, "problem.identity.parameters.epsilon"),
+        (lambda: argon(rc=5.0), {}, "problem.identity.parameters.rc"),
+        (other_constraint, {}, "problem.identity.fixed_coordinates"),
+        (other_species, {}, "problem.identity.numbers"),
+        (lambda: copper(), {}, "problem.identity.calculator"),
     ],
 )
-def test_a_file_of_another_search_is_refused(change, field, tmp_path: Path):
-    path, trajectory = tmp_path / "search.json", tmp_path / "search.traj"
-    settings = {"horizon": 10, "rng": 1, "restart": path, "logfile": None}
+def test_a_folder_of_another_search_is_refused(make, change, field, tmp_path: Path):
+    path, trajectory = tmp_path / "search", tmp_path / "search.traj"
+    settings = SETTINGS["hopping"] | {"seed": 1, "restart": path, "logfile": None}
     search = Learn2Hop(argon(), trajectory=str(trajectory), **settings)
     search.run(fmax=0.01, steps=1)
-    atoms = argon()
-    content = path.read_bytes(), trajectory.read_bytes()
-    with pytest.raises(RestartError, match=f"another search, with other {field}; use"):
+    atoms = make()
+    before = atoms.get_positions()
+    content = {p.name: p.read_bytes() for p in path.iterdir()}, trajectory.read_bytes()
+    with pytest.raises(RestartError, match=rf"another .*{field}"):
         Learn2Hop(atoms, trajectory=str(trajectory), **(settings | change))
-    # Nothing is lost.
-    assert (path.read_bytes(), trajectory.read_bytes()) == content
-    np.testing.assert_array_equal(atoms.positions, argon().positions)
+    # Nothing is lost, and nothing has been moved.
+    now = {p.name: p.read_bytes() for p in path.iterdir()}, trajectory.read_bytes()
+    assert now == content
+    np.testing.assert_array_equal(atoms.positions, before)
 
 
-def test_a_file_of_another_structure_is_refused(tmp_path: Path):
-    path = tmp_path / "search.json"
-    Learn2Hop(argon(), restart=path, horizon=10, logfile=None).run(steps=0)
-    other = argon()
-    other.symbols[0] = "Ne"
-    with pytest.raises(RestartError, match="other numbers"):
-        Learn2Hop(other, restart=path, horizon=10, logfile=None)
+def test_unknown_calculators_are_told_apart_by_what_they_say(tmp_path: Path):
+    """Nobody can look into them: the first structure is computed once more."""
+    path, trajectory = tmp_path / "search", tmp_path / "search.traj"
+    settings = SETTINGS["learned"] | {"seed": 1, "restart": path, "logfile": None}
+    atoms = copper()
+    atoms.calc = SumCalculator([EMT()])
+    Learn2Hop(atoms, trajectory=str(trajectory), **settings).run(fmax=0.01, steps=2)
+    kept = trajectory.read_bytes()
+    other = copper()
+    other.calc = SumCalculator([EMT(), EMT()])
+    before = other.get_positions()
+    with pytest.raises(RestartError, match=r"calculator gives 2\d\d\..*and gave 1\d\d"):
+        Learn2Hop(other, trajectory=str(trajectory), **settings)
+    np.testing.assert_array_equal(other.positions, before)
+    assert trajectory.read_bytes() == kept
+    # The same one, made anew, is welcome.
+    same = copper()
+    same.calc = SumCalculator([EMT()])
+    assert Learn2Hop(same, **settings).nsteps == 2
 
 
-@pytest.mark.parametrize("content", ["", '{"format": "ase_l2h', "[]", '{"a": 1}'])
-def test_a_damaged_file_is_refused(content: str, tmp_path: Path):
-    path = tmp_path / "search.json"
-    path.write_text(content)
-    with pytest.raises(RestartError, match=r"search\.json"):
-        Learn2Hop(argon(), restart=path, logfile=None)
-    assert path.read_text() == content
+def test_fixed_atoms_that_lie_elsewhere_are_another_problem(tmp_path: Path):
+    settings = {"horizon": 20, "seed": 1, "restart": tmp_path / "s", "logfile": None}
+    Learn2Hop(other_constraint(), **settings).run(fmax=0.01, steps=1)
+    moved = other_constraint()
+    moved.positions[0] += 0.5
+    with pytest.raises(RestartError, match="fixed atoms lie elsewhere"):
+        Learn2Hop(moved, **settings)
 
 
-def test_a_folder_that_does_not_exist_is_noticed_at_once(tmp_path: Path):
-    with pytest.raises(ValueError, match="its folder does not exist; create"):
-        Learn2Hop(argon(), restart=tmp_path / "no" / "search.json", logfile=None)
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1}', b"\x00" * 40])
+@pytest.mark.parametrize("name", ["run.json", "state.safetensors"])
+def test_a_damaged_folder_is_refused(name: str, content: bytes, tmp_path: Path):
+    path = tmp_path / "search"
+    settings = {"horizon": 10, "seed": 1, "restart": path, "logfile": None}
+    Learn2Hop(argon(), **settings).run(fmax=0.01, steps=1)
+    (path / name).write_bytes(content)
+    with pytest.raises(RestartError, match="search"):
+        Learn2Hop(argon(), **settings)
+    assert (path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("restart", "kind", "message"),
+    [
+        ("no/search", InputError, "there is no"),
+        ("a" * 300, InputError, "give another name"),
+        ("null\0byte", InputError, "give another name"),
+        ("file", RestartError, "is a file; give the name of a folder"),
+        ("full", RestartError, "is not empty and holds no run"),
+    ],
+)
+def test_names_that_cannot_be_a_folder(restart, kind, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("{}")
+    Path("full").mkdir()
+    Path("full", "thesis.tex").write_text("")
+    with pytest.raises(kind, match=message):
+        Learn2Hop(argon(), restart=restart, logfile=None)
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "full"}
+
+
+def test_what_is_no_name_at_all():
+    search = Learn2Hop(argon(), logfile=None)
+    with pytest.raises(InputTypeError, match="restart is a int; give the name"):
+        records.SearchFolder(3, search._session, {}, world)
 
 
 SCRIPT = """
@@ -165,12 +255,14 @@ import os, signal, sys
 import numpy as np
 from ase import Atoms
 from ase_l2h import Learn2Hop, LennardJones
+from ase_l2h.ase_adapter import records
 
+records.SAVE_SECONDS = 0.0
 restart, die_at = sys.argv[1], int(sys.argv[2])
 atoms = Atoms("Ar13", 1.1 * np.argwhere(np.ones((3, 3, 2)))[:13])
 atoms.calc = LennardJones()
 search = Learn2Hop(
-    atoms, horizon=400, n_starts=3, rng=5, restart=restart, logfile=None
+    atoms, method="bh", n_starts=2, horizon=12000, seed=5, restart=restart, logfile=None
 )
 
 def die():
@@ -184,7 +276,6 @@ print(repr(search.get_minimum()[0]), search.charged_evaluations, search.nsteps)
 """
 
 
-@pytest.mark.slow
 def test_kill_9_and_a_fresh_process_give_what_an_unkilled_one_gives(tmp_path: Path):
     def start(name: str, die_at: int) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / name), str(die_at)]
@@ -192,7 +283,7 @@ def test_kill_9_and_a_fresh_process_give_what_an_unkilled_one_gives(tmp_path: Pa
 
     whole = start("whole", -1)
     assert whole.returncode == 0, whole.stderr
-    for die_at in (37, 80):
+    for die_at in (2, 4):
         killed = start("killed", die_at)
         assert killed.returncode == -signal.SIGKILL
     resumed = start("killed", -1)

@@ -1,0 +1,108 @@
+"""One call, ``ase_l2h.search``, for everything that has an energy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+from ase.cluster import Icosahedron
+
+import ase_l2h
+from ase_l2h.ase_adapter.calculators import LennardJones
+from ase_l2h.ase_adapter.front import search
+from ase_l2h.errors import InputError
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.names import DEFAULT_METHOD
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.registry import make_method
+from ase_l2h.targets import named_target
+
+LJ7 = -16.505384
+SHORT = Limits(evaluations=2000)
+
+
+def cluster() -> Atoms:
+    """Seven atoms in two rows."""
+    positions = 1.1 * np.argwhere(np.ones((2, 2, 2)))[:7] + 9.0
+    return Atoms("Ar7", positions, calculator=LennardJones())
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "LJ7",
+        named_target("LJ7"),
+        Problem.of("LJ7"),
+        cluster(),
+    ],
+    ids=["name", "target", "problem", "atoms"],
+)
+def test_whatever_has_an_energy_can_be_searched(problem):
+    result = ase_l2h.search(problem, limits=SHORT, seed=3)
+    assert result.best_energy == pytest.approx(LJ7, abs=1e-6)
+    assert result.method == DEFAULT_METHOD
+    assert result.charged_evaluations <= 2000
+    again = search(problem, limits=SHORT, seed=3)
+    assert again.best_energy == result.best_energy
+    assert again.charged_evaluations == result.charged_evaluations
+
+
+def test_atoms_are_the_first_structure_and_stay_where_they_are():
+    """A search that may take no step begins and ends with them."""
+    atoms = cluster()
+    before = atoms.get_positions()
+    result = search(atoms, method="fire", starts=1, steps=1)
+    np.testing.assert_array_equal(atoms.positions, before)
+    given = result.problem.given[..., 0].T
+    np.testing.assert_allclose(given, before - before.mean(axis=0), atol=0.01)
+    assert result.problem.identity["calculator"] == "LennardJones"
+
+
+def test_an_unknown_calculator_takes_the_learned_optimizer_and_few_calls():
+    atoms = Icosahedron("Cu", 2)
+    atoms.rattle(0.2, rng=np.random.default_rng(3))
+    atoms.calc = EMT()
+    before, energy = atoms.get_positions(), atoms.get_potential_energy()
+    result = search(atoms, steps=10)
+    assert (result.method, result.backend, result.stopped) == (
+        "learned",
+        "calculator",
+        "done",
+    )
+    assert result.best_energy < energy
+    assert result.charged_evaluations < 1000
+    np.testing.assert_array_equal(atoms.positions, before)
+
+
+def test_options_are_those_of_every_search():
+    method = make_method("bh", Problem.of("LJ7"), steps=500, starts=2)
+    result = ase_l2h.search("LJ7", method=method, searches=2, seed=1)
+    assert len(result.searches) == 2
+    with pytest.raises(InputError, match="no method named"):
+        ase_l2h.search("LJ7", method="genetic")
+    with pytest.raises(TypeError, match="temperature"):
+        ase_l2h.search("LJ7", temperature=300)
+    with pytest.raises(InputError, match="not of a int; pass Atoms"):
+        ase_l2h.search(38)
+
+
+def test_the_package_is_callable_without_importing_anything():
+    """In a fresh interpreter: its modules stay importable as always."""
+    code = (
+        "import sys, types, ase_l2h\n"
+        "assert isinstance(ase_l2h.search, types.ModuleType)\n"
+        "assert callable(ase_l2h.search)\n"
+        "assert not {'jax', 'ase', 'numpy'} & set(sys.modules)\n"
+        "from ase_l2h import search\n"
+        "import ase_l2h.search.names as names\n"
+        "assert search is ase_l2h.search and search.names is names\n"
+        "result = search('LJ3', method='fire', starts=2, steps=10)\n"
+        "assert abs(result.best_energy + 3) < 1e-6\n"
+        "assert search is ase_l2h.search\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
