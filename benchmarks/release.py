@@ -5,8 +5,8 @@
 The stages are training folders in the order in which they followed one another, after
 those of weights that are released already; the weights of the last are released.
 Configurations and records of all stages are kept beside them, and the manifest is
-written anew. ``python -m benchmarks.render`` then writes the card from the measured
-records.
+written anew. ``python -m benchmarks.pages cards`` then writes the card from the
+measured records.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from ase_l2h.weights.load import load_weights, save_weights
+from benchmarks import paths
 
-ROOT = Path(__file__).resolve().parent.parent
-PRETRAINED = ROOT / "pretrained"
+Stage = dict[str, Any]
 
 
 def stage(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -30,6 +30,48 @@ def stage(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     config = json.loads((folder / "config.json").read_text())
     lines = (folder / "progress.jsonl").read_text().splitlines()
     return config, [json.loads(line) for line in lines]
+
+
+def earlier_stages(origin: Path, released: dict[str, Any], name: str) -> list[Stage]:
+    """The stages of released weights, whose files are copied."""
+    for file in (paths.PRETRAINED / name).glob("stage-*"):
+        shutil.copyfile(file, origin / file.name)
+    return list(released["weights"][name]["stages"])
+
+
+def keep_stage(origin: Path, number: int, folder: Path) -> Stage:
+    """Keep configuration and record of a stage; what the manifest says of it."""
+    config, lines = stage(folder)
+    if config["initial"] is not None:
+        config["initial"] = f"the weights of stage {number - 1}"
+    text = json.dumps(config, indent=2) + "\n"
+    (origin / f"stage-{number}.json").write_text(text)
+    kept = [
+        {k: line[k] for k in ("update", "loss", "hits", "charged_evaluations")}
+        for line in lines
+    ]
+    (origin / f"stage-{number}.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in kept)
+    )
+    return {
+        "tasks": list(dict.fromkeys(config["tasks"])),
+        "updates": lines[-1]["update"],
+        "horizon": config["horizon"],
+        "seed": config["seed"],
+        "charged_evaluations": lines[-1]["charged_evaluations"],
+        "seconds": sum_of_runs([line["seconds"] for line in lines]),
+    }
+
+
+def current_commit() -> str:
+    """The commit that is checked out."""
+    return subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def main() -> None:
@@ -41,56 +83,26 @@ def main() -> None:
     parser.add_argument("--default", action="store_true")
     arguments = parser.parse_args()
     name = arguments.name
-    origin = PRETRAINED / name
+    origin = paths.PRETRAINED / name
     origin.mkdir(parents=True, exist_ok=True)
-    manifest_path = PRETRAINED / "manifest.json"
+    manifest_path = paths.PRETRAINED / "manifest.json"
     manifest = {"default": name, "weights": {}}
     if manifest_path.exists():
         manifest = json.loads(manifest_path.read_text())
-    history = []
+    stages: list[Stage] = []
     if arguments.after is not None:
-        history += manifest["weights"][arguments.after]["stages"]
-        for file in (PRETRAINED / arguments.after).glob("stage-*"):
-            shutil.copyfile(file, origin / file.name)
-    for number, folder in enumerate(arguments.stages, len(history) + 1):
-        config, lines = stage(folder)
-        if config["initial"] is not None:
-            config["initial"] = f"the weights of stage {number - 1}"
-        text = json.dumps(config, indent=2) + "\n"
-        (origin / f"stage-{number}.json").write_text(text)
-        kept = [
-            {k: line[k] for k in ("update", "loss", "hits", "charged_evaluations")}
-            for line in lines
-        ]
-        (origin / f"stage-{number}.jsonl").write_text(
-            "".join(json.dumps(line) + "\n" for line in kept)
-        )
-        history.append(
-            {
-                "tasks": list(dict.fromkeys(config["tasks"])),
-                "updates": lines[-1]["update"],
-                "horizon": config["horizon"],
-                "seed": config["seed"],
-                "charged_evaluations": lines[-1]["charged_evaluations"],
-                "seconds": sum_of_runs([line["seconds"] for line in lines]),
-            }
-        )
+        stages = earlier_stages(origin, manifest, arguments.after)
+    for folder in arguments.stages:
+        stages.append(keep_stage(origin, len(stages) + 1, folder))
     last = load_weights(arguments.stages[-1] / "weights.safetensors")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
     metadata = {
-        "horizon": history[-1]["horizon"],
-        "tasks": sorted({t for s in history for t in s["tasks"]}),
-        "stages": history,
-        "commit": commit,
+        "horizon": stages[-1]["horizon"],
+        "tasks": sorted({task for s in stages for task in s["tasks"]}),
+        "stages": stages,
+        "commit": current_commit(),
         "licence": "MIT",
     }
-    path = PRETRAINED / f"{name}.safetensors"
+    path = paths.PRETRAINED / f"{name}.safetensors"
     save_weights(path, last.rule, metadata)
     if arguments.default:
         manifest["default"] = name

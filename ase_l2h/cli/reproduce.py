@@ -143,13 +143,7 @@ def _make(
     extra: dict[str, int],
 ) -> str:
     """Make a table or figure, with a progress bar; ``extra`` is for it alone."""
-    from ase_l2h._internal.progress import progress_bar
+    from ase_l2h.reproduce.progress import counted_progress
 
-    with progress_bar(name, enabled=not quiet) as bar:
-
-        def show(done: int, of: int, what: str) -> None:
-            bar.total = of
-            bar.set_postfix_str(what, refresh=False)
-            bar.update(done - bar.n)
-
+    with counted_progress(name, enabled=not quiet) as show:
         return TABLES_AND_FIGURES[name].load()(folder, budget, seed, show, **extra)

@@ -1,6 +1,6 @@
 """Our own methods in the record of their peers, by the same count.
 
-    python benchmarks/peers/ours.py [--targets LJ13,LJ38] [--methods bh,learned]
+    python -m benchmarks.peers.ours [--targets LJ13,LJ38] [--methods bh,learned]
 
 Runs in the project's own environment. Targets, budgets and the meaning of a line are
 those of ``run.py``; run i stands for seed 2026 + i. The relaxation that confirms a
@@ -11,16 +11,13 @@ included, over their number.
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from importlib.metadata import version
 from typing import Any
 
-from settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
-
-from ase_l2h._internal.machine import machine_class
-from ase_l2h._internal.records import read_lines
+from ase_l2h._internal.machine import provenance
+from ase_l2h._internal.records import Records
 from ase_l2h.comparison.running import compare
+from benchmarks.peers.settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
 METHODS = ("bh", "learned", "population")
 
@@ -29,10 +26,10 @@ def lines_of(target: str, method: str) -> list[dict[str, Any]]:
     """One line per run."""
     budget = BUDGETS[target]
     begun = time.perf_counter()
-    runs = compare(target, method, runs=SEEDS, budget=budget, seed=SEED).encounters[
-        target, method
-    ]
+    comparison = compare(target, method, runs=SEEDS, budget=budget, seed=SEED)
+    runs = comparison.encounters[target, method]
     seconds = (time.perf_counter() - begun) / SEEDS
+    origin = provenance(("ase-l2h", "jax", "numpy"))
     return [
         {
             "kind": "encounter",
@@ -47,8 +44,7 @@ def lines_of(target: str, method: str) -> list[dict[str, Any]]:
             "lowest": None,
             "wall_seconds": round(seconds, 3),
             "cpu_seconds": None,
-            "machine": machine_class(),
-            "versions": {n: version(n) for n in ("ase-l2h", "jax", "numpy")},
+            **origin,
         }
         for run, (found, evaluations) in enumerate(
             zip(runs.found, runs.evaluations, strict=True)
@@ -62,14 +58,15 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--methods", default=",".join(METHODS))
     arguments = parser.parse_args()
+    records = Records(RECORDS)
     for target in arguments.targets.split(","):
         for method in arguments.methods.split(","):
-            finished = done(read_lines(RECORDS))
+            finished = done(records.lines)
             if (target, f"ase_l2h {method}", SEED, BUDGETS[target]) in finished:
                 continue
             lines = lines_of(target, method)
-            with RECORDS.open("a") as stream:
-                stream.writelines(json.dumps(line) + "\n" for line in lines)
+            for line in lines:
+                records.append(line)
             hits = sum(line["found"] for line in lines)
             print(f"{target} {method}: {hits} of {len(lines)}", flush=True)
 

@@ -1,7 +1,7 @@
 """First encounters of other people's searchers, through one function and one ledger.
 
     python3 -m venv PEERS && PEERS/bin/pip install -r benchmarks/peers/requirements.txt
-    PEERS/bin/python benchmarks/peers/run.py [--targets LJ13,LJ38] [--methods anneal]
+    PEERS/bin/python -m benchmarks.peers.run [--targets LJ13,LJ38] [--methods anneal]
 
 From the repository, in an environment of its own. Every line of
 ``benchmarks/records/peers.jsonl`` is one search from one seed until its first point
@@ -13,18 +13,17 @@ wait is longer than ``evaluations``). Lines that are in the file are not run aga
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import time
 import warnings
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from ledger import Finished, Ledger, lennard_jones
-from searchers import SEARCHERS, random_cluster
-from settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
+
+from ase_l2h._internal.machine import provenance
+from ase_l2h._internal.records import Records
+from benchmarks.peers.ledger import Finished, Ledger, lennard_jones
+from benchmarks.peers.searchers import SEARCHERS, random_cluster
+from benchmarks.peers.settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
 PACKAGES = ("anneal", "ase", "ase-ga", "numba", "numpy", "scipy")
 
@@ -55,9 +54,7 @@ def one(name: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "lowest": round(float(ledger.lowest), 6),
         "wall_seconds": round(time.perf_counter() - begun[0], 3),
         "cpu_seconds": round(time.process_time() - begun[1], 3),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
+        **provenance(PACKAGES),
     }
 
 
@@ -70,26 +67,16 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     lennard_jones(random_cluster(4, np.random.default_rng(0)))  # compile it now
-    known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    finished = done([json.loads(line) for line in known])
+    records = Records(RECORDS)
+    finished = done(records.lines)
     for target in arguments.targets.split(","):
         for method in arguments.methods.split(","):
             for seed in range(SEED, SEED + arguments.seeds):
                 if (target, method, seed, BUDGETS[target]) in finished:
                     continue
-                line = one(target, method, seed, BUDGETS[target])
-                with RECORDS.open("a") as stream:
-                    stream.write(json.dumps(line) + "\n")
-                print(
-                    target,
-                    method,
-                    seed,
-                    line["found"],
-                    line["evaluations"],
-                    line["near"],
-                    line["lowest"],
-                    flush=True,
-                )
+                line = records.append(one(target, method, seed, BUDGETS[target]))
+                shown = (line[k] for k in ("found", "evaluations", "near", "lowest"))
+                print(target, method, seed, *shown, flush=True)
 
 
 if __name__ == "__main__":

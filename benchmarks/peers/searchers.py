@@ -20,8 +20,9 @@ from ase_ga.particle_crossovers import CutSpliceCrossover
 from ase_ga.population import Population
 from ase_ga.standard_comparators import InteratomicDistanceComparator
 from ase_ga.standardmutations import RattleMutation
-from ledger import Ledger, LedgerCalculator
 from scipy.optimize import basinhopping
+
+from benchmarks.peers.ledger import Ledger, LedgerCalculator
 
 __all__ = ["SEARCHERS"]
 

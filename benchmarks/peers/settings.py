@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from benchmarks import paths
 
 __all__ = ["BUDGETS", "RECORDS", "SEED", "SEEDS", "TARGETS", "done"]
 
-RECORDS = Path(__file__).parents[1] / "records" / "peers.jsonl"
+RECORDS = paths.RECORDS / "peers.jsonl"
 # Cambridge Cluster Database.
 TARGETS = {
     "LJ13": -44.326801,

@@ -1,6 +1,6 @@
 """From the start of a process to LJ13: what a user waits for.
 
-    python3 benchmarks/peers/start.py PEERS/bin/python .venv/bin/ase-l2h [--repeats 5]
+    python3 -m benchmarks.peers.start PEERS/bin/python .venv/bin/ase-l2h [--repeats 5]
 
 Ours is one command; the other is a script of ASE's BasinHopping with the settings of
 ``searchers.py`` and the compiled potential of ``ledger.py``. Every repeat has another
@@ -11,23 +11,23 @@ seed. Appends to ``benchmarks/records/peers.jsonl``, lines of kind ``start``. Wi
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-from settings import RECORDS, SEED, TARGETS
+from ase_l2h._internal.machine import machine_class
+from ase_l2h._internal.records import Records
+from benchmarks import paths
+from benchmarks.peers.settings import RECORDS, SEED, TARGETS
 
-HERE = Path(__file__).parent
 SCRIPT = """
 import sys
 sys.path.insert(0, {folder!r})
-from ledger import Finished, Ledger
-from searchers import ase_sane
+from benchmarks.peers.ledger import Finished, Ledger
+from benchmarks.peers.searchers import ase_sane
 ledger = Ledger({target}, 10**7)
 try:
     ase_sane(13, {seed}, ledger)
@@ -58,12 +58,13 @@ def main() -> None:
     arguments = parser.parse_args()
     target = TARGETS["LJ13"]
     aim = ["--target-energy", str(target), "--starts", "8", "--quiet"]
+    records = Records(RECORDS)
     with tempfile.TemporaryDirectory() as cache:
         environment = dict(os.environ)
         if not arguments.warm:
             environment |= {"ASE_L2H_COMPILED": "off", "NUMBA_CACHE_DIR": cache}
         for seed in range(SEED, SEED + arguments.repeats):
-            script = SCRIPT.format(folder=str(HERE), target=target, seed=seed)
+            script = SCRIPT.format(folder=str(paths.ROOT), target=target, seed=seed)
             search = [arguments.ours, "search", "LJ13", "--seed", str(seed), *aim]
             commands = {
                 "ase_l2h learned": search,
@@ -81,10 +82,9 @@ def main() -> None:
                     "wall_seconds": wall,
                     "cpu_seconds": used,
                     "load": round(os.getloadavg()[0], 1),
-                    "machine": f"{os.uname().machine}, {os.cpu_count()} cores",
+                    "machine": machine_class(),
                 }
-                with RECORDS.open("a") as stream:
-                    stream.write(json.dumps(line) + "\n")
+                records.append(line)
                 print(method, wall, used, flush=True)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -14,14 +12,11 @@ import pytest
 from ase_l2h.comparison.first_encounter import first_encounters
 from ase_l2h.search.problem import Problem
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def gmin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark's module; benchmarks are not installed with the package."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    return importlib.import_module("benchmarks.gmin")
+def gmin(benchmark_module) -> ModuleType:
+    """The benchmark's module."""
+    return benchmark_module("hits.gmin")
 
 
 def test_the_record_agrees_with_gmin_within_three_standard_errors(gmin):

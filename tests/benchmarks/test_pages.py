@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import importlib
-import json
+import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from ase_l2h.reproduce.learn2hop.paper import paper_numbers
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 
 @pytest.fixture
-def pages(monkeypatch: pytest.MonkeyPatch):
-    """Modules of ``benchmarks``, which is no part of the package."""
-    monkeypatch.syspath_prepend(str(ROOT))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(f"benchmarks.{name}")
-
-    return load
+def pages(benchmark_module):
+    """Modules of ``benchmarks.pages``."""
+    return lambda name: benchmark_module(f"pages.{name}")
 
 
 def test_the_comparison_page_has_the_record_of_peers(pages):
-    peers = pages("peers_page")
+    peers = pages("peers")
     assert "\n".join(peers.section()).rstrip() in (DOCS / "comparison.md").read_text()
     assert "\n".join(peers.verdicts()) in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("section", ["aims", "native", "waiting", "gpu"])
 def test_the_speed_page_has_the_last_run_of_every_section(pages, section):
-    text = getattr(pages("speed_page"), section)()
+    text = getattr(pages("speed"), section)()
     assert len(text) > 100
     assert text in (DOCS / "speed.md").read_text()
 
 
 def test_shares_of_the_peak_are_those_of_the_same_run(pages):
-    speed = pages("speed_page")
+    speed = pages("speed_records")
     (*_, record) = speed.latest("throughput")
     peak = speed.beside("peak", record)["operations_per_second"] / 1e9
     assert f"Peak: {peak:.0f} GFLOP/s" in (DOCS / "speed.md").read_text()
@@ -46,19 +41,19 @@ def test_shares_of_the_peak_are_those_of_the_same_run(pages):
 
 def test_the_results_page_has_every_horizon(pages):
     text = (DOCS / "results.md").read_text()
-    assert "\n".join(pages("render").long_runs()) in text
-    assert pages("render").aims() in text
+    assert "\n".join(pages("results").long_runs()) in text
+    assert pages("aims").aims() in text
 
 
 def test_every_released_weight_file_has_a_card_of_its_records(pages):
-    render = pages("render")
-    rows = render.summarise(render.read("results.jsonl"))
-    for name, entry in render.manifest()["weights"].items():
+    summaries = pages("summaries")
+    rows = summaries.result_rows()
+    for name, entry in summaries.manifest()["weights"].items():
         card = (ROOT / "pretrained" / f"{name}.md").read_text()
         assert entry["sha256"] in card
-        mine = [row for row in rows if row["sha256"] == entry["sha256"]]
-        assert mine, name
-        for row in mine:
+        measured = [row for row in rows if row["sha256"] == entry["sha256"]]
+        assert measured, name
+        for row in measured:
             shown = f"| {row['hits']}/{row['starts']} | {row['low']:.3f}-"
             assert f"| {row['target']} | " in card
             assert shown in card, (name, row["target"])
@@ -78,19 +73,19 @@ def test_horizons_stand_side_by_side_with_the_paper_below(pages):
     }
     other = row | {"steps": 50_000, "hits": 0, "to_minimum": None}
     ignored = row | {"steps": 300}
-    lines = horizons.table([row, ignored, other])
+    lines = horizons.table([row, ignored, other]).split("\n")
     assert lines[2] == (
         "| LJ13 | `lj` | -44.00 / -44.33; 3/4, 1,400 per hit | - | "
         "-44.00 / -44.33; 0/4 |"
     )
-    published = json.loads(horizons.PAPER.read_text())["table2"]
+    published = paper_numbers()["table2"]
     assert len(lines) == 3 + len(published["columns"])
     assert lines[3] == "| LJ13 | *the paper's Adam* | - | - | -40.58 / -44.33 |"
-    assert len(horizons.table([row | {"target": "LJ19"}])) == 3
+    assert horizons.table([row | {"target": "LJ19"}]).count("\n") == 2
 
 
 def test_a_loss_is_named_and_a_tie_said_to_be_one(pages):
-    peers, estimates = pages("peers_page"), pages("peers_page").Estimate
+    peers, estimates = pages("peers"), pages("peers").Estimate
     means = {
         ("scipy", "LJ13"): estimates(100.0, 80.0, 130.0),
         ("anneal", "LJ13"): estimates(180.0, 150.0, 220.0),
@@ -103,3 +98,29 @@ def test_a_loss_is_named_and_a_tie_said_to_be_one(pages):
     assert "(2.00 times fewer)" in line
     assert "(1.11 times fewer, intervals overlap)" in line
     assert peers._verdict("LJ13", means).endswith("as many; the intervals overlap.")
+
+
+def test_the_training_page_has_every_estimator(pages):
+    estimators = pages("estimators")
+    lines = estimators.read_lines(estimators.RECORDS)
+    text = (DOCS / "training.md").read_text()
+    for rule, trainings in estimators.by_rule(lines).items():
+        for name, runs in trainings.items():
+            jumps = ", ".join(map(estimators.half_hit, runs))
+            assert f"| {rule} | {name.upper()} | {len(runs)} | {jumps} |" in text
+
+
+def test_every_page_that_the_command_names_is_there_to_be_written(benchmark_module):
+    main = benchmark_module("pages.__main__")
+    for name in main.PAGES:
+        assert callable(benchmark_module(f"pages.{name}").write)
+
+
+PAGES = [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_a_page_names_exists(page):
+    for name in re.findall(r"python -m (benchmarks[\w.]*\w)", page.read_text()):
+        place = ROOT / name.replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()

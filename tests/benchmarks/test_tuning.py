@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture
-def tuning(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The benchmark's module; benchmarks are not installed with the package."""
-    monkeypatch.syspath_prepend(str(ROOT))
-    return importlib.import_module("benchmarks.tuning")
+def tuning(benchmark_module) -> ModuleType:
+    """The benchmark's module."""
+    return benchmark_module("hits.tuning")
 
 
 def test_the_record_holds_the_papers_grid_for_every_target(tuning):
@@ -48,5 +43,5 @@ def test_the_best_setting_has_the_lowest_mean(tuning):
         {"target": "LJ38", "method": "adam", "setting": "d", "mean": -6.0},
     ]
     assert tuning.best(lines, "LJ13", "adam")["setting"] == "b"
-    with pytest.raises(ValueError, match=r"run python -m benchmarks\.tuning"):
+    with pytest.raises(ValueError, match=r"run python -m benchmarks\.hits\.tuning"):
         tuning.best(lines, "LJ38", "fire")

@@ -149,7 +149,8 @@ def hit_rates(training: dict[str, Any]) -> np.ndarray:
 def half_hit(training: dict[str, Any]) -> str:
     """First update at which half of the starts hit, on average over five updates."""
     smooth = running_mean(hit_rates(training), SMOOTH)[SMOOTH - 1 :]
-    above = np.flatnonzero(smooth >= 0.5)
+    # Running sums round.
+    above = np.flatnonzero(smooth >= 0.5 - 1e-9)
     return str(above[0] + SMOOTH) if above.size else "never"
 
 

@@ -17,13 +17,13 @@ import numpy as np
 
 from ase_l2h._internal.records import Lines, Records
 from ase_l2h.potentials.parameters import gupta_set
-from ase_l2h.potentials.units import atom_scales, reduced_units
 from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure
 from ase_l2h.report.pages import markdown_table
 from ase_l2h.reproduce.output import write_result
 from ase_l2h.reproduce.registry import Progress
 from ase_l2h.reproduce.searching import run_search
-from ase_l2h.system import System, make_system
+from ase_l2h.search.engine import composition_system
+from ase_l2h.system import System
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -159,13 +159,7 @@ def _mixture(system: str, count: int) -> tuple[Any, System]:
     species = np.repeat(
         range(len(potential.symbols)), [numbers[s] for s in potential.symbols]
     )
-    length, energy = reduced_units(potential, species)
-    return potential, make_system(
-        species,
-        length_scale=length,
-        energy_scale=energy,
-        atom_scales=atom_scales(potential, species),
-    )
+    return potential, composition_system(potential, species)
 
 
 def excess_curves(

@@ -1,6 +1,6 @@
 """Basin hopping against Wales's GMIN on LJ38: the same settings, the same cost.
 
-    python -m benchmarks.gmin [--chains 100] [--seed 38]
+    python -m benchmarks.hits.gmin [--chains 100] [--seed 38]
 
 The Wales group publishes, with its input, the first encounters of 100 runs of GMIN from
 random starts: 2824.70 quenches and 387,784.64 evaluations on average, with standard
@@ -19,21 +19,21 @@ mean square, and those that go low are made tighter in place of a final quench.
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
+from ase_l2h._internal.records import Records
 from ase_l2h.comparison.first_encounter import first_encounters, mean_wait
 from ase_l2h.optimizers import BasinHopping, Moves, Restarts
 from ase_l2h.rules import Lbfgs
 from ase_l2h.search.problem import Problem
-from benchmarks.machine import machine_class, versions
+from benchmarks import paths
 
-RECORDS = Path(__file__).parent / "records" / "gmin.jsonl"
+RECORDS = paths.RECORDS / "gmin.jsonl"
 TARGET = "LJ38"
 D0 = 2 ** (1 / 6)
 PART = 25
@@ -102,49 +102,43 @@ def standard_errors_apart(record: dict[str, Any], name: str) -> float:
     return (mean - GMIN[name].mean) / math.hypot(error, GMIN[name].error)
 
 
+def chains(first: int, seed: int) -> dict[str, Any]:
+    """Chains from number ``first`` on, each to its encounter."""
+    problem = Problem.of(TARGET)
+    energy = problem.reference
+    assert energy is not None  # published for 2 to 150 atoms
+    with tqdm(total=PART, desc=f"chains from {first}") as bar:
+        result = first_encounters(
+            problem,
+            gmin_basin_hopping(),
+            energy,
+            chains=PART,
+            first=first,
+            max_evaluations=MAX_EVALUATIONS,
+            seed=seed,
+            progress=bar.update,
+        )
+    return {
+        "target_energy": energy,
+        "max_evaluations": MAX_EVALUATIONS,
+        "found": result.found.tolist(),
+        "quenches": result.quenches.tolist(),
+        "evaluations": result.evaluations.tolist(),
+        "wall_seconds": round(result.wall_seconds, 1),
+    }
+
+
 def main() -> None:
     """Run what is missing and say how far the means are apart."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chains", type=int, default=100)
     parser.add_argument("--seed", type=int, default=38)
     arguments = parser.parse_args()
-    RECORDS.parent.mkdir(exist_ok=True)
-    known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    lines = [line for line in map(json.loads, known) if line["seed"] == arguments.seed]
-    done = {line["first"] for line in lines}
-    problem = Problem.of(TARGET)
-    energy = problem.reference
-    assert energy is not None  # published for 2 to 150 atoms
+    records, lines = Records(RECORDS), []
     for first in range(0, arguments.chains, PART):
-        if first in done:
-            continue
-        with tqdm(total=PART, desc=f"chains from {first}") as bar:
-            result = first_encounters(
-                problem,
-                gmin_basin_hopping(),
-                energy,
-                chains=PART,
-                first=first,
-                max_evaluations=MAX_EVALUATIONS,
-                seed=arguments.seed,
-                progress=bar.update,
-            )
-        line = {
-            "target": TARGET,
-            "target_energy": energy,
-            "seed": arguments.seed,
-            "first": first,
-            "max_evaluations": MAX_EVALUATIONS,
-            "found": result.found.tolist(),
-            "quenches": result.quenches.tolist(),
-            "evaluations": result.evaluations.tolist(),
-            "wall_seconds": round(result.wall_seconds, 1),
-            "machine": machine_class(),
-            "versions": versions(),
-        }
-        lines.append(line)
-        with RECORDS.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
+        key = {"target": TARGET, "seed": arguments.seed, "first": first}
+        run = functools.partial(chains, first, arguments.seed)
+        lines.append(records.get(key, run))
     record = joined(lines)
     print(f"{sum(record['found'])} of {len(record['found'])} chains found {TARGET}")
     for name, published in GMIN.items():

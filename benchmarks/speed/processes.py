@@ -17,9 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import paths
+
 __all__ = ["compile_and_memory", "devices", "first_results"]
 
-ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "from ase_l2h.cli.main import cli; cli()"
 SEARCH = ("search", "LJ13", "--json", "--quiet")
 
@@ -120,7 +121,7 @@ def _environment(**variables: str) -> dict[str, str]:
 def _run(arguments: list[str], **variables: str) -> str:
     result = subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=paths.ROOT,
         env=_environment(**variables),
         capture_output=True,
         text=True,
@@ -158,16 +159,16 @@ def first_results(options: tuple[str, ...] = ()) -> dict[str, Any]:
 
 def compile_and_memory(name: str, batch: int, architecture: str) -> dict[str, Any]:
     """Seconds to the first step (tracing and compiling), and the peak memory."""
-    said = _run(["-c", ROLLOUT, name, str(batch), architecture])
-    found = json.loads(said.splitlines()[-1])
+    printed = _run(["-c", ROLLOUT, name, str(batch), architecture])
+    facts = json.loads(printed.splitlines()[-1])
     return {
         "section": "process",
         "target": name,
         "batch": batch,
         "architecture": architecture,
-        "first_step_seconds": round(found["first_step_seconds"], 3),
-        "peak_megabytes": round(found["peak_bytes"] / 1e6),
-        "rollout_megabytes": round((found["peak_bytes"] - found["before_bytes"]) / 1e6),
+        "first_step_seconds": round(facts["first_step_seconds"], 3),
+        "peak_megabytes": round(facts["peak_bytes"] / 1e6),
+        "rollout_megabytes": round((facts["peak_bytes"] - facts["before_bytes"]) / 1e6),
     }
 
 
@@ -176,7 +177,7 @@ def _worker(program: str, *arguments: Any) -> Iterator[Callable[[], float]]:
     """A process that works when it is called; each call gives its rate."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
-        cwd=ROOT,
+        cwd=paths.ROOT,
         env=_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

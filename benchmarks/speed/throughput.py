@@ -14,10 +14,10 @@ from ase_l2h.rollout.batch import chunk_shape
 from ase_l2h.rollout.kernels import native
 from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import Target, named_target
-from benchmarks.natural import kind, natural_energy, natural_loop
-from benchmarks.other_codes import ase_rate, jax_md_energy, torch_sim_runner
-from benchmarks.peak import fractions
-from benchmarks.runners import (
+from benchmarks.speed.natural import kind, natural_energy, natural_loop
+from benchmarks.speed.other_codes import ase_rate, jax_md_energy, torch_sim_runner
+from benchmarks.speed.peak import fractions
+from benchmarks.speed.runners import (
     ARCHITECTURES,
     RATE,
     kernel_runner,
@@ -102,7 +102,7 @@ def throughput(
     steps = measure(
         {a: learned_runner(target, starts, a) for a in ARCHITECTURES}, batch, 3
     )
-    mine = rates["ase_l2h"]["median"]
+    rate = rates["ase_l2h"]["median"]
     record: dict[str, Any] = {
         "section": "throughput",
         "target": name,
@@ -112,17 +112,17 @@ def throughput(
         "evaluations_per_second": rates,
         "missing": missing,
         "ratio": {
-            way: round(mine / rates[way]["median"], 2) for way in rates if way in ways
+            way: round(rate / rates[way]["median"], 2) for way in rates if way in ways
         },
         "learned_steps_per_second": steps,
         "fraction_of_peak": fractions(
-            target, mine, {a: rate["median"] for a, rate in steps.items()}, top
+            target, rate, {a: step["median"] for a, step in steps.items()}, top
         ),
     }
     if kind(target) == "LJ":
         alone = ase_rate(starts, seconds=min(1.0, 0.2 * repeats))
         record["ase"] = alone
-        record["ratio"]["ase"] = round(mine / alone["evaluations_per_second"], 1)
+        record["ratio"]["ase"] = round(rate / alone["evaluations_per_second"], 1)
     return record
 
 

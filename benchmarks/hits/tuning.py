@@ -1,6 +1,6 @@
 """Tuning of Adam and FIRE: the grid of the paper's appendix C.1, and learned numbers.
 
-    python -m benchmarks.tuning [--targets LJ13,LJ38] [--weights adam4p-lj13]
+    python -m benchmarks.hits.tuning [--targets LJ13,LJ38] [--weights adam4p-lj13]
 
 The paper's grid is a learning rate of 0.01, 0.005 or 0.001 for either; 0.02 is added
 here. FIRE has no learning rate: its first time step takes that place, and the longest
@@ -14,14 +14,14 @@ the relaxed energies.
 from __future__ import annotations
 
 import argparse
-import json
+import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from ase_l2h._internal.records import Records
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rollout import Rollout, relax_rollout
 from ase_l2h.rules import Adam, Fire
@@ -29,9 +29,9 @@ from ase_l2h.rules.base import Rule
 from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target, named_target
 from ase_l2h.weights.load import load_weights
-from benchmarks.machine import machine_class, versions
+from benchmarks import paths
 
-RECORDS = Path(__file__).parent / "records" / "tuning.jsonl"
+RECORDS = paths.RECORDS / "tuning.jsonl"
 TARGETS = ("LJ13", "LJ38", "LJ75", "Au55", "Si64", "Ag19Au19")
 PAPER_RATES = (0.01, 0.005, 0.001)
 RATES = (0.02, *PAPER_RATES)
@@ -85,14 +85,14 @@ def best(lines: list[dict[str, Any]], target: str, method: str) -> dict[str, Any
     ValueError
         When nothing of the kind has been measured.
     """
-    names = ("target", "method")
-    mine = [line for line in lines if [line[n] for n in names] == [target, method]]
-    if not mine:
+    case = (target, method)
+    tried = [line for line in lines if (line["target"], line["method"]) == case]
+    if not tried:
         raise ValueError(
             f"no setting of {method} has been measured on {target}; run python -m "
-            f"benchmarks.tuning --targets {target}"
+            f"benchmarks.hits.tuning --targets {target}"
         )
-    return min(mine, key=lambda line: line["mean"])
+    return min(tried, key=lambda line: line["mean"])
 
 
 def main() -> None:
@@ -102,29 +102,21 @@ def main() -> None:
     parser.add_argument("--weights", default="")
     arguments = parser.parse_args()
     weights = [name for name in arguments.weights.split(",") if name]
-    known = RECORDS.read_text().splitlines() if RECORDS.exists() else []
-    lines = [json.loads(line) for line in known]
-    done = {(line["target"], line["method"], line["setting"]) for line in lines}
+    records = Records(RECORDS)
     for name in arguments.targets.split(","):
         target = named_target(name)
         for method, setting, rule in settings(weights):
-            if (name, method, setting) not in done:
-                line = {
-                    "target": name,
-                    "method": method,
-                    "setting": setting,
-                    "seed": SEED,
-                    "starts": STARTS,
-                    "steps": STEPS,
-                    **measured(target, rule),
-                    "machine": machine_class(),
-                    "versions": versions(),
-                }
-                lines.append(line)
-                with RECORDS.open("a") as stream:
-                    stream.write(json.dumps(line) + "\n")
+            key = {
+                "target": name,
+                "method": method,
+                "setting": setting,
+                "seed": SEED,
+                "starts": STARTS,
+                "steps": STEPS,
+            }
+            records.get(key, functools.partial(measured, target, rule))
         for method in dict.fromkeys(method for method, *_ in settings(weights)):
-            line = best(lines, name, method)
+            line = best(records.lines, name, method)
             print(
                 f"{name} {method}: {line['setting']}, mean {line['mean']:.3f} ± "
                 f"{line['error']:.3f}, lowest {line['lowest']:.4f}, hits {line['hits']}"

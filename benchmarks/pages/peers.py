@@ -1,21 +1,21 @@
-"""What other people's searchers need, as the comparison page shows it."""
+"""What other people's searchers need, a part of ``docs/comparison.md``."""
 
 from __future__ import annotations
 
 import statistics
-from pathlib import Path
 
 import numpy as np
 
 from ase_l2h._internal.records import Lines, read_lines
 from ase_l2h.comparison.encounters import Encounters, Estimate
 from ase_l2h.comparison.report import estimate_text, significant
-from benchmarks import gmin
-from benchmarks.render import manifest
+from ase_l2h.report.pages import markdown_table
+from benchmarks.hits import gmin
+from benchmarks.pages.summaries import manifest
+from benchmarks.peers.settings import RECORDS
 
-__all__ = ["RECORDS", "section", "verdicts"]
+__all__ = ["section", "verdicts"]
 
-RECORDS = Path(__file__).parent / "records" / "peers.jsonl"
 NAMES = {
     "ase-stock": "ASE `BasinHopping`, as it comes",
     "ase-sane": "ASE `BasinHopping`, sane settings",
@@ -28,6 +28,7 @@ NAMES = {
 }
 OURS = tuple(method for method in NAMES if method.startswith("ase_l2h"))
 THEIRS = tuple(method for method in NAMES if method not in OURS)
+Means = dict[tuple[str, str], Estimate | None]
 # Fewer searches than this say too little.
 FEWEST = 5
 PUBLISHED = (
@@ -41,7 +42,7 @@ PUBLISHED = (
 )
 
 
-def _encounters() -> tuple[Lines, list[str], dict[tuple[str, str], Estimate | None]]:
+def _encounters() -> tuple[Lines, list[str], Means]:
     """Searches, targets, and the mean of each method on each of these."""
     met = [line for line in read_lines(RECORDS) if line["kind"] == "encounter"]
     targets = list(dict.fromkeys(line["target"] for line in met))
@@ -59,9 +60,7 @@ def verdicts() -> list[str]:
     return _verdicts(targets, means)
 
 
-def _verdicts(
-    targets: list[str], means: dict[tuple[str, str], Estimate | None]
-) -> list[str]:
+def _verdicts(targets: list[str], means: Means) -> list[str]:
     return [*(_verdict(target, means) for target in targets), "", _prior()]
 
 
@@ -70,21 +69,19 @@ def section() -> list[str]:
     met, targets, means = _encounters()
     shown = ("anneal", "ase", "ase-ga", "scipy")
     packages = {k: v for line in met for k, v in line["versions"].items()}
-    out = [
+    rows = [
+        [name, *(_cell(means[method, t], _runs(met, method, t)) for t in targets)]
+        for method, name in NAMES.items()
+    ]
+    budgets = {line["target"]: line["budget"] for line in met}
+    limits = ", ".join(f"{budgets[t]:,} ({t})" for t in targets)
+    return [
         "## Other people's searchers",
         "",
         "The same potential in compiled code and the same count for all: energy and "
         "gradient at a point are one evaluation. Searches cut off count as such.",
         "",
-        "| searcher | " + " | ".join(targets) + " |",
-        "|---|" + "---:|" * len(targets),
-    ]
-    for method, name in NAMES.items():
-        cells = [_cell(means[method, t], _runs(met, method, t)) for t in targets]
-        out.append(f"| {name} | {' | '.join(cells)} |")
-    budgets = {line["target"]: line["budget"] for line in met}
-    limits = ", ".join(f"{budgets[t]:,} ({t})" for t in targets)
-    out += [
+        markdown_table(["searcher", *targets], rows),
         "",
         "Mean charged evaluations to the first encounter (95 %), searches that met the "
         f"target. Seeds from 2026, 20 where there was time, cut off after {limits} "
@@ -107,7 +104,6 @@ def section() -> list[str]:
         _gmin(),
         "",
     ]
-    return out
 
 
 def _prior() -> str:
@@ -126,20 +122,18 @@ def _prior() -> str:
     )
 
 
-def _losses(
-    targets: list[str], means: dict[tuple[str, str], Estimate | None]
-) -> list[str]:
+def _losses(targets: list[str], means: Means) -> list[str]:
     """Every searcher of others that needs fewer evaluations than one of ours."""
     out = []
     for target in targets:
         for ours in OURS:
-            mine = means[ours, target]
-            if mine is None:
+            mean = means[ours, target]
+            if mean is None:
                 continue
             ahead = [
-                f"{NAMES[m]} ({_apart(mine, other)})"
+                f"{NAMES[m]} ({_apart(mean, other)})"
                 for m in THEIRS
-                if (other := means[m, target]) is not None and other.value < mine.value
+                if (other := means[m, target]) is not None and other.value < mean.value
             ]
             if ahead:
                 out.append(f"* {target}, {NAMES[ours]}: {'; '.join(ahead)}.")
@@ -164,15 +158,13 @@ def _seconds(met: Lines, targets: list[str]) -> list[str]:
             spent = sum(line["wall_seconds"] for line in runs)
             few = len(runs) < FEWEST or not hits
             cells.append("-" if few else significant(spent / hits))
-        rows.append(f"| {name} | {' | '.join(cells)} |")
+        rows.append([name, *cells])
     return [
         "Seconds per encounter, ours with compilation and shared out over 20 searches "
         "that ran side by side, the others one after another; other work shared the "
         "machine:",
         "",
-        "| searcher | " + " | ".join(targets) + " |",
-        "|---|" + "---:|" * len(targets),
-        *rows,
+        markdown_table(["searcher", *targets], rows),
     ]
 
 
@@ -215,7 +207,7 @@ def _gmin() -> str:
     return (
         f"Our basin hopping with GMIN's settings on {gmin.TARGET} needs "
         f"{' and '.join(parts)}, in {len(record['found'])} runs "
-        "(`python -m benchmarks.gmin`)."
+        "(`python -m benchmarks.hits.gmin`)."
     )
 
 
@@ -242,18 +234,17 @@ def _cell(mean: Estimate | None, runs: Lines) -> str:
     return f"{estimate_text(mean)}, {hits}"
 
 
-def _verdict(target: str, means: dict[tuple[str, str], Estimate | None]) -> str:
+def _verdict(target: str, means: Means) -> str:
     """The best of ours and the best of the others."""
-    found = {m: e for (m, t), e in means.items() if t == target and e is not None}
-    known = {m: e.value for m, e in found.items()}
+    known = {m: e for (m, t), e in means.items() if t == target and e is not None}
     ours, theirs = (
-        min((m for m in methods if m in known), key=lambda m: known[m])
+        min((m for m in methods if m in known), key=lambda m: known[m].value)
         for methods in (OURS, THEIRS)
     )
-    ratio = significant(known[theirs] / known[ours])
-    tie = "; the intervals overlap" if found[ours].high >= found[theirs].low else ""
+    ratio = significant(known[theirs].value / known[ours].value)
+    tie = "; the intervals overlap" if known[ours].high >= known[theirs].low else ""
     return (
-        f"* {target}: {NAMES[ours]} needs {estimate_text(found[ours])} evaluations, "
-        f"the best of the others, {NAMES[theirs]}, {estimate_text(found[theirs])}: "
+        f"* {target}: {NAMES[ours]} needs {estimate_text(known[ours])} evaluations, "
+        f"the best of the others, {NAMES[theirs]}, {estimate_text(known[theirs])}: "
         f"{ratio} times as many{tie}."
     )

@@ -1,34 +1,33 @@
 """The main table: what a first encounter costs, every method on six targets.
 
-    python -m benchmarks.comparison [--targets LJ13,LJ38] [--methods learned,bh]
+    python -m benchmarks.hits.comparison [--targets LJ13,LJ38] [--methods learned,bh]
 
 All runs follow from seed 2026, which nothing was tuned on. What was declared, and one
 line per run, goes to the folder ``benchmarks/records/comparison/TARGET``; what is there
 already is not run again, so a run may be stopped at any time and goes on with the runs
 that are missing. The files ``TARGET.jsonl`` beside it are the records of release 0.1.0.
-``python -m benchmarks.exhibits`` turns them into tables and pictures.
+``python -m benchmarks.pages comparison`` turns them into tables and pictures.
 """
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import NamedTuple
-
-from tqdm import tqdm
 
 from ase_l2h.comparison.outcome import Comparison, read_comparison
 from ase_l2h.comparison.protocol import Protocol, declare
 from ase_l2h.comparison.record import RECORD, ComparisonRecord
 from ase_l2h.comparison.running import run_protocol
+from ase_l2h.reproduce.progress import counted_progress
+from benchmarks import paths
 
 __all__ = ["METHODS", "TARGETS", "method_names", "protocol", "recorded"]
 
-RECORDS = Path(__file__).parent / "records" / "comparison"
+RECORDS = paths.RECORDS / "comparison"
 SEED = 2026
 
 
-class Aim(NamedTuple):
+class Declared(NamedTuple):
     """Runs, charged evaluations of a run, and the weights that suit a target best.
 
     Which weights these are is known from ``results.jsonl``, whose starts are others.
@@ -44,11 +43,11 @@ class Aim(NamedTuple):
 
 
 TARGETS = {
-    "LJ13": Aim(100, 1_000_000, "lj-icosahedral"),
-    "LJ38": Aim(100, 1_000_000, "lj-fcc"),
-    "LJ75": Aim(48, 500_000, "lj"),
-    "Au55": Aim(48, 500_000, "gupta-au", -181.88948572),
-    "Si64": Aim(
+    "LJ13": Declared(100, 1_000_000, "lj-icosahedral"),
+    "LJ38": Declared(100, 1_000_000, "lj-fcc"),
+    "LJ75": Declared(48, 500_000, "lj"),
+    "Au55": Declared(48, 500_000, "gupta-au", -181.88948572),
+    "Si64": Declared(
         48,
         30_000,
         "universal",
@@ -56,7 +55,7 @@ TARGETS = {
         "want of time that was cut after the first 15 blocks of starts of `learned`, "
         "none of which had a hit. `hybrid` is for clusters only.",
     ),
-    "Ag19Au19": Aim(48, 500_000, "gupta-alloys"),
+    "Ag19Au19": Declared(48, 500_000, "gupta-alloys"),
 }
 # The cheapest first.
 METHODS = (
@@ -83,29 +82,28 @@ def method_names(target: str, methods: str) -> list[str]:
 
 def recorded(target: str) -> Comparison | None:
     """What the records have of a target: those of today, else those of 0.1.0."""
-    paths = RECORDS / target / RECORD, RECORDS / f"{target}.jsonl"
-    path = next((path for path in paths if path.exists()), None)
+    files = RECORDS / target / RECORD, RECORDS / f"{target}.jsonl"
+    path = next((file for file in files if file.exists()), None)
     if path is None:
         return None
-    found = read_comparison(path)
+    comparison = read_comparison(path)
     # As a method of 0.1.0 was called.
     order = ["hybrid", *method_names(target, ",".join(METHODS))]
-    known = [name for name in order if name in found.methods]
-    return found.of(
-        methods=[*known, *(name for name in found.methods if name not in known)]
-    )
+    known = [name for name in order if name in comparison.methods]
+    others = [name for name in comparison.methods if name not in known]
+    return comparison.of(methods=[*known, *others])
 
 
 def protocol(target: str, methods: str) -> Protocol:
     """What is declared for a target."""
-    aim = TARGETS[target]
+    limits = TARGETS[target]
     return declare(
         target,
         method_names(target, methods),
-        runs=aim.runs,
-        budget=aim.budget,
+        runs=limits.runs,
+        budget=limits.budget,
         seed=SEED,
-        energies={} if aim.energy is None else {target: aim.energy},
+        energies={} if limits.energy is None else {target: limits.energy},
     )
 
 
@@ -115,11 +113,7 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--methods", default=",".join(METHODS))
     arguments = parser.parse_args()
-    with tqdm(desc="comparison", unit=" runs") as bar:
-
-        def show(done: int, of: int, what: str) -> None:
-            bar.set_postfix_str(f"{what} ({done} of {of})")
-
+    with counted_progress("comparison") as show:
         for target in arguments.targets.split(","):
             record = ComparisonRecord(RECORDS / target)
             run_protocol(protocol(target, arguments.methods), record, on_progress=show)

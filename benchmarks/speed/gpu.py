@@ -18,8 +18,8 @@ import numpy as np
 from ase_l2h.rollout.kernels import cuda
 from ase_l2h.search.multistart import make_starts
 from ase_l2h.targets import named_target
-from benchmarks.peak import PAIR_OPERATIONS, network_operations
-from benchmarks.runners import ARCHITECTURES, stepping
+from benchmarks.speed.peak import PAIR_OPERATIONS, network_operations
+from benchmarks.speed.runners import ARCHITECTURES, stepping
 
 __all__ = ["gpu"]
 

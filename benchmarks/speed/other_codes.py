@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.targets import Target
-from benchmarks.natural import kind
+from benchmarks.speed.natural import kind
 
 __all__ = ["ase_rate", "jax_md_energy", "torch_sim_runner"]
 

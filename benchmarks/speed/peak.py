@@ -21,7 +21,7 @@ import numpy as np
 
 from ase_l2h.rollout.scan import COMPILER_OPTIONS
 from ase_l2h.targets import Target
-from benchmarks.natural import kind
+from benchmarks.speed.natural import kind
 
 __all__ = ["fractions", "peak"]
 

@@ -1,0 +1,1 @@
+"""How often and at what cost minima are found."""

@@ -1,0 +1,1 @@
+"""Hulls of nanoalloys, against another seed and other methods."""

@@ -1,0 +1,1 @@
+"""Pages of README.md and docs, made from committed records."""

@@ -1,0 +1,130 @@
+"""``docs/comparison.md`` and its pictures, and the verdicts of README.md."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ase_l2h.comparison.encounters import Encounters
+from ase_l2h.comparison.outcome import Comparison
+from ase_l2h.comparison.protocol import known_minimum
+from ase_l2h.comparison.report import significant
+from ase_l2h.report.figures import save_figure
+from ase_l2h.report.pages import replace_block, write_page
+from ase_l2h.search.evaluator import HIT
+from ase_l2h.search.problem import Problem
+from benchmarks import paths
+from benchmarks.hits import comparison
+from benchmarks.pages import peers
+
+__all__ = ["write"]
+
+Runs = dict[str, Encounters]
+
+
+def write() -> None:
+    """The page, its pictures and README's sentences: what has been run to its end."""
+    sections = [_section(name) for name in comparison.TARGETS]
+    sections = [section for section in sections if section is not None]
+    verdicts = [section.verdict for section in sections]
+    page = [
+        "# What a first encounter costs",
+        "",
+        "All methods, by charged evaluations to the first encounter with the lowest "
+        "minimum known (`python -m benchmarks.hits.comparison`; `ase-l2h compare` does "
+        "the same for other targets and methods). `hybrid` is given fragments of "
+        "ordered packings, the learned rules were trained on some of these targets, "
+        "see their cards; neither is charged here.",
+        *("", "## Who wins where", "", *verdicts, ""),
+        *(line for section in sections for line in section.lines),
+        *peers.section(),
+    ]
+    replace_block(paths.README, "wins", "\n".join(verdicts))
+    replace_block(paths.README, "peers", "\n".join(peers.verdicts()))
+    write_page(paths.DOCS / "comparison.md", page)
+
+
+class Section(NamedTuple):
+    """What the page says of a target."""
+
+    lines: list[str]
+    verdict: str
+
+
+def _section(name: str) -> Section | None:
+    """Table and picture of a target; None where no method was run to the end."""
+    begun = comparison.recorded(name)
+    if begun is None:
+        return None
+    shown = _finished(begun)
+    if not shown.encounters:
+        return None
+    text, title = [str(shown), ""], name
+    declared, lower = begun.targets[name], _lower_minimum(name, begun.targets[name])
+    if lower is not None:
+        title += f" (to {declared:.6f}, not the lowest known)"
+        text += [
+            f"After this was declared, a lower minimum came to light, {lower:.6f}."
+        ]
+        text.append("")
+    if comparison.TARGETS[name].remark:
+        text += [comparison.TARGETS[name].remark, ""]
+    left = [
+        _spent(method, runs)
+        for (_, method), runs in begun.encounters.items()
+        if method not in shown.methods
+    ]
+    if left:
+        text += [f"Not run to the end, and left out: {', '.join(left)}.", ""]
+    text += [f"![Success on {name}](images/compare-{name}.png)", ""]
+    save_figure(shown.figure(), paths.IMAGES / f"compare-{name}.png", "png")
+    methods = {method: runs for (_, method), runs in shown.encounters.items()}
+    return Section(text, _verdict(title, methods))
+
+
+def _lower_minimum(name: str, declared: float) -> float | None:
+    """The lowest energy known, where it is below the declared one."""
+    problem = Problem.of(name)
+    known = known_minimum(problem)
+    if known is None or known >= declared - HIT * problem.energy_unit:
+        return None
+    return known
+
+
+def _finished(begun: Comparison) -> Comparison:
+    """The methods whose runs are all there; half a sample would be biased."""
+    whole = {
+        method
+        for (_, method), runs in begun.encounters.items()
+        if runs.found.size == begun.runs
+    }
+    return begun.of(methods=[name for name in begun.methods if name in whole])
+
+
+def _spent(name: str, runs: Encounters) -> str:
+    """What the record has of a method that was begun."""
+    spent = significant(int(np.sum(runs.evaluations)))
+    return f"`{name}` ({runs.hits} found in {spent} evaluations)"
+
+
+def _verdict(target: str, met: Runs) -> str:
+    """One sentence: the cheapest method, and how far the learned ones are from it."""
+    means = {name: runs.mean for name, runs in met.items()}
+    best = min(means, key=lambda name: means[name].value)
+    if not math.isfinite(means[best].value):
+        return f"* {target}: no method reached the target."
+    least = means[best].value
+    learned = [name for name in means if name.startswith("learned")]
+    others = ("hybrid", *learned, "bh")
+    others = [name for name in others if name in means and name != best]
+    parts = []
+    for name in others:
+        mean = means[name]
+        if math.isfinite(mean.value):
+            parts.append(f"`{name}` needs {significant(mean.value / least)} times that")
+        else:
+            parts.append(f"`{name}` above {significant(mean.low / least)} times that")
+    cheapest = f"`{best}` is the cheapest, {significant(least)} evaluations on average"
+    return f"* {target}: {'; '.join([cheapest, *parts])}."

@@ -1,0 +1,1 @@
+"""What other people's searchers need, by the same count."""
