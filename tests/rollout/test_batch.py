@@ -274,6 +274,9 @@ def test_pieces_are_those_of_the_bond_graph(rng):
     lengths = np.linspace(2.5, 4.0, len(wanted))
     scaled = fragmented(lengths * batch, lengths)
     assert scaled.tolist() == wanted
+    pair = np.zeros((3, 2, 2))
+    pair[0, 1] = 1.01 * BOND, 0.99 * BOND
+    assert fragmented(pair, 1.0).tolist() == [True, False]
 
 
 def test_evaluations_count_every_step_and_the_last_point(starts):

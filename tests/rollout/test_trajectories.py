@@ -195,13 +195,18 @@ def test_other_rules_and_potentials_run_in_scan():
         assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(found))
 
 
-def test_double_precision_follows_the_positions():
-    potential, system, starts, keys = problem("LJ7", 5)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_double_precision_follows_the_positions(backend):
+    """And ends in a published minimum (the Cambridge Cluster Database)."""
+    potential, system, starts, keys = problem("LJ7", 20)
     search = RuleOptimizer(Lbfgs(), fmax=1e-6), potential, system
     state = trajectories.begin(*search, starts.astype(np.float64), keys)
-    found = trajectories.advance(*search, state, 300, backend="scan")
+    found = trajectories.advance(*search, state, 600, backend=backend)
     floating = [x for x in jax.tree.leaves(found) if x.dtype.kind == "f"]
     assert {leaf.dtype for leaf in floating} == {np.dtype(np.float64)}
     assert not found.active.any()
     assert np.all(found.force < 1e-6)
+    np.testing.assert_allclose(np.min(found.energy), -16.505384, rtol=0, atol=1e-6)
+    points = trajectories.energies(potential, system, found.positions, backend=backend)
+    np.testing.assert_allclose(points, found.energy, rtol=1e-12)
     assert jax.config.read("jax_enable_x64") is False
