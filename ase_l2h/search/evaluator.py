@@ -19,10 +19,9 @@ import numpy as np
 from ase_l2h.optimizers import BasinHopping, Optimizer, RuleOptimizer, SearchState
 from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.rules import Lbfgs
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
 
 __all__ = [
-    "HIT",
     "Advance",
     "Begin",
     "Evaluator",
@@ -36,8 +35,6 @@ __all__ = [
     "random_keys",
 ]
 
-# A target counts as reached within this many energy scales.
-HIT = 1e-4
 # Force (reduced) at which a relaxation on the way ends, and its longest.
 LOOSE_FMAX = 5e-3
 LOOSE_STEPS = 150

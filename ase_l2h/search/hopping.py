@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import BasinHopping
-from ase_l2h.search.evaluator import Evaluator, random_keys
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.problem import Problem
-from ase_l2h.search.starting import first_structures
+from ase_l2h.search.starting import numbered_structures
 
 __all__ = ["Hopping"]
 
@@ -76,9 +76,8 @@ class Hopping:
         settings = evaluator.aimed(self.settings(evaluator.problem))
         state = dict(state)
         if state["rollouts"] is None:
-            rng = np.random.default_rng(state["seed"])
-            starts = first_structures(evaluator, rng, self.width)
-            rollout = evaluator.begin(settings, starts, random_keys(rng, self.width))
+            starts, keys = numbered_structures(evaluator, state["seed"], 0, self.width)
+            rollout = evaluator.begin(settings, starts, keys)
         else:
             rollout = evaluator.resumed(settings, state["rollouts"][0])
         taken = BLOCK if evaluator.problem.measure is None else CALLS

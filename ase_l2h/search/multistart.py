@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import RuleOptimizer
-from ase_l2h.search.evaluator import Evaluator, Stopped, random_keys
+from ase_l2h.search.evaluator import Evaluator, Stopped
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.problem import Problem
-from ase_l2h.search.result import SearchResult as _Result
-from ase_l2h.search.starting import first_structures
+from ase_l2h.search.result import SearchResult
+from ase_l2h.search.starting import numbered_structures
 
 __all__ = ["Multistart", "StartTable", "start_table"]
 
@@ -40,6 +40,8 @@ class Multistart:
         less of the last group.
     n_starts
         Starts after which the search is done; None goes on.
+    rotate
+        Turn random starts of free clusters at random.
     settings
         What describes the rules, JSON-able.
     """
@@ -49,6 +51,7 @@ class Multistart:
     n_steps: int
     width: int = 32
     n_starts: int | None = None
+    rotate: bool = False
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def refuse(self, problem: Problem) -> str | None:
@@ -100,7 +103,9 @@ class Multistart:
         turn = [(first + k) % len(self.rules) for k in range(len(members))]
         optimizers = [RuleOptimizer(self.rules[k]) for k in turn]
         if state["rollouts"] is None:
-            starts, keys = self._drawn(state, evaluator, count)
+            starts, keys = numbered_structures(
+                evaluator, state["seed"], first, count, self.rotate
+            )
             states = [
                 evaluator.begin(optimizer, starts[..., index], keys[:, index])
                 for optimizer, index in zip(optimizers, members, strict=True)
@@ -167,23 +172,6 @@ class Multistart:
             }
         )
 
-    def _drawn(
-        self, state: State, evaluator: Evaluator, count: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Starts and their keys; start i is the same whatever the width."""
-        first = state["next"]
-        columns, keys = [], []
-        for k in range(first, first + count):
-            rng = np.random.default_rng([*state["seed"], k])
-            columns.append(first_structures(evaluator, rng, 1, skip=k, spread=False))
-            keys.append(random_keys(rng, 1))
-        starts = np.concatenate(columns, axis=-1)
-        given = evaluator.problem.given.shape[2]
-        fresh = np.arange(first, first + count) >= given
-        if np.any(fresh):
-            starts[..., fresh] = evaluator.spread(starts[..., fresh])
-        return starts, np.concatenate(keys, axis=1)
-
 
 def refused_species(rules: Sequence[Any], problem: Problem) -> str | None:
     """Why rules that tell species apart cannot serve a problem."""
@@ -211,7 +199,7 @@ class StartTable:
     converged: np.ndarray
 
 
-def start_table(result: _Result) -> StartTable:
+def start_table(result: SearchResult) -> StartTable:
     """The starts of a result of :class:`Multistart`, or the chains of basin hopping."""
     states = result.states
     join = lambda name: np.concatenate([state[name] for state in states], axis=-1)
@@ -221,22 +209,3 @@ def start_table(result: _Result) -> StartTable:
         evaluations=join("evaluations"),
         converged=join("converged"),
     )
-
-
-from ase_l2h.search.old_multistart import *  # noqa: E402, F403
-from ase_l2h.search.old_multistart import (  # noqa: E402, F401
-    HIT,
-    ROLLOUTS,
-    METHODS,
-    SearchResult,
-    hit_tolerance,
-    make_starts,
-    distinct_minima,
-    quench,
-    search,
-    relax_rollout,
-    reached_below,
-    check_limits,
-    resolve_devices,
-    _one_round,
-)

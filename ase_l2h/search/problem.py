@@ -16,10 +16,18 @@ from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.system import System, make_system
 from ase_l2h.targets import Target, named_target
 
-__all__ = ["Measure", "Problem"]
+__all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
+
+# A target counts as reached within this many energy scales.
+HIT = 1e-4
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
 Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+def hit_tolerance(system: System) -> float:
+    """How far above a minimum a relaxed energy still counts as it."""
+    return HIT * float(np.mean(np.asarray(system.energy_scale)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -184,6 +184,3 @@ def _population(
             f"the method '{name}' takes no steps or starts; give it evaluations"
         )
     return make_population(name, problem, weights, **options)
-
-
-from ase_l2h.search.old_registry import HOPPING, make_optimizer  # noqa: E402, F401

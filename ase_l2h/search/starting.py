@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.evaluator import Evaluator, random_keys
 from ase_l2h.starts.random import uniform_points
+from ase_l2h.starts.region import region_starts
 
-__all__ = ["first_structures", "random_structures"]
+__all__ = ["numbered_structures", "random_structures"]
 
 
 def random_structures(
@@ -18,30 +22,57 @@ def random_structures(
     if problem.free is None:
         points = uniform_points(problem.system, count, rng)
     else:
-        points = _above(evaluator, rng, count)
+        points = _elsewhere(evaluator, rng, count)
     return evaluator.spread(points) if spread else points
 
 
-def _above(evaluator: Evaluator, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Given structures whose free atoms are somewhere else."""
+def _elsewhere(
+    evaluator: Evaluator, rng: np.random.Generator, count: int
+) -> np.ndarray:
+    """The free atoms of given structures at random places about the fixed ones."""
     problem = evaluator.problem
-    given = problem.given
-    base = given[..., rng.integers(given.shape[2], size=count)]
-    moved = base + rng.normal(scale=problem.length, size=base.shape)
+    assert problem.free is not None
+    base = problem.given[..., int(rng.integers(problem.given.shape[2]))]
+    moved = region_starts(
+        base, problem.free, count, rng, length=problem.length, cell=problem.cell
+    )
     return problem.with_fixed(moved)
 
 
-def first_structures(
+def numbered_structures(
     evaluator: Evaluator,
-    rng: np.random.Generator,
+    seed: Sequence[int],
+    first: int,
     count: int,
-    skip: int = 0,
-    spread: bool = True,
-) -> np.ndarray:
-    """Given structures from number ``skip`` on, then random ones, ``(3, n, count)``."""
-    given = evaluator.problem.given[..., skip : skip + count]
-    missing = count - given.shape[2]
-    if missing <= 0:
-        return np.array(given)
-    fresh = random_structures(evaluator, rng, missing, spread)
-    return np.concatenate([given, fresh], axis=-1)
+    rotate: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts ``first`` to ``first + count`` of a seed, and their keys.
+
+    Given structures come first, then random ones. Start i is the same whatever the
+    method, and however many are asked for.
+
+    Returns
+    -------
+    tuple
+        ``(3, n, count)`` and uint32 ``(2, count)``.
+    """
+    problem = evaluator.problem
+    columns, keys = [], []
+    for number in range(first, first + count):
+        rng = np.random.default_rng([*seed, number])
+        if number < problem.given.shape[2]:
+            points = problem.given[..., number : number + 1]
+        else:
+            points = random_structures(evaluator, rng, 1, spread=False)
+        columns.append(points)
+        keys.append(random_keys(rng, 1))
+    starts = np.concatenate(columns, axis=-1)
+    fresh = np.arange(first, first + count) >= problem.given.shape[2]
+    if np.any(fresh):
+        drawn = evaluator.spread(starts[..., fresh])
+        if rotate and problem.system.recentred:
+            generator = np.random.default_rng([*seed, first, count, 1])
+            turns = Rotation.random(drawn.shape[2], generator).as_matrix()
+            drawn = np.einsum("kab,bnk->ank", turns, drawn)
+        starts[..., fresh] = drawn
+    return starts, np.concatenate(keys, axis=1)

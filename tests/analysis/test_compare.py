@@ -10,7 +10,7 @@ from moved import moved
 from reference_data import structures
 
 from ase_l2h.analysis.compare import same_minimum
-from ase_l2h.search.multistart import distinct_minima
+from ase_l2h.search.minima import distinct_minima
 from ase_l2h.system import make_system
 
 LJ = "lj_global_minima_2_150"

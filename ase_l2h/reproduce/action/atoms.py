@@ -26,7 +26,7 @@ from ase_l2h.reproduce.output import RECORDS, Piece, collect, csv_rows, write_re
 from ase_l2h.reproduce.registry import Progress
 from ase_l2h.reproduce.searching import run_search
 from ase_l2h.rollout import quench
-from ase_l2h.search.multistart import HIT
+from ase_l2h.search.problem import HIT
 from ase_l2h.search.registry import default_steps, method_weights
 from ase_l2h.targets import Target, named_target
 

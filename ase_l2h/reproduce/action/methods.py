@@ -27,9 +27,10 @@ from ase_l2h.potentials.analytic import (
     test_function,
     unfold,
 )
+from ase_l2h.reproduce.searching import method_optimizer
 from ase_l2h.rollout import rollout
 from ase_l2h.rules import Adam, Lbfgs
-from ase_l2h.search.registry import make_optimizer, method_weights
+from ase_l2h.search.registry import method_weights
 
 __all__ = ["METHODS", "function_copy", "function_line"]
 
@@ -176,7 +177,7 @@ def _learned(function: Any, budget: int, seed: int, rates: Sequence[float]) -> O
     # At least ten starts: each learned run is one draw.
     steps = min(weights.horizon, max(1, (budget - SAMPLES) // 10 - 1))
     count = max(1, (budget - SAMPLES) // (steps + 1))
-    optimizer: Any = make_optimizer("learned", weights, steps, system)
+    optimizer: Any = method_optimizer("learned", weights, steps, system)
     starts = _uniform(function, seed, count)
     out = _rolled(function, [optimizer], system, starts, steps)
     return out._replace(charged=out.charged + SAMPLES)

@@ -23,9 +23,10 @@ from ase_l2h.optimizers.rule_steps import (
     reduced_system,
 )
 from ase_l2h.reproduce.learn2hop.searches import MethodStyle
+from ase_l2h.reproduce.searching import method_optimizer
 from ase_l2h.rollout import Rollout, quench, relax_rollout
-from ase_l2h.search.multistart import HIT
-from ase_l2h.search.registry import make_optimizer, method_weights
+from ase_l2h.search.problem import HIT
+from ase_l2h.search.registry import method_weights
 from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target
 
@@ -72,7 +73,7 @@ def behaviour(
         :func:`vertex_cosines`.
     """
     weights = method_weights(style.method, style.weights)
-    optimizer = make_optimizer(style.method, weights, look.steps, target.system)
+    optimizer = method_optimizer(style.method, weights, look.steps, target.system)
     starts = make_starts(target.system, seed, 0, look.starts)
     run = Rollout(
         optimizer,
@@ -196,7 +197,7 @@ def frozen_updates(
         For rules that draw.
     """
     weights = method_weights(style.method, style.weights)
-    optimizer = make_optimizer(style.method, weights, steps, target.system)
+    optimizer = method_optimizer(style.method, weights, steps, target.system)
     assert isinstance(optimizer, RuleOptimizer), "one rule at a time is frozen"
     frozen = jnp.asarray(positions, jnp.float32)[..., None]
     sizes = _frozen(

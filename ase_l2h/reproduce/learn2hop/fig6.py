@@ -31,7 +31,7 @@ from ase_l2h.reproduce.output import RECORDS, Piece, collect, write_result
 from ase_l2h.reproduce.registry import Progress
 from ase_l2h.reproduce.searching import run_search
 from ase_l2h.rollout import quench
-from ase_l2h.search.multistart import HIT
+from ase_l2h.search.problem import HIT
 from ase_l2h.search.registry import method_weights
 from ase_l2h.targets import Target, named_target
 from ase_l2h.weights.load import load_weights

@@ -21,11 +21,11 @@ from ase_l2h.optimizers import BasinHopping, paper_basin_hopping
 from ase_l2h.report.figures import PAIRED
 from ase_l2h.reproduce.output import Piece, collect
 from ase_l2h.reproduce.registry import Progress
-from ase_l2h.reproduce.searching import run_search
+from ase_l2h.reproduce.searching import method_optimizer, run_search
 from ase_l2h.rollout import Rollout, relax_rollout
 from ase_l2h.rollout.backends import resolve_backend
-from ase_l2h.search.multistart import hit_tolerance
-from ase_l2h.search.registry import make_optimizer, method_weights
+from ase_l2h.search.problem import hit_tolerance
+from ase_l2h.search.registry import method_weights
 from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target
 from ase_l2h.weights.load import manifest
@@ -185,7 +185,7 @@ def _optimizer(spec: SearchSpec) -> Any:
     steps = step_count(spec)
     if spec.style.method == "bh-paper":
         return paper_basin_hopping(steps=max(1, steps // PAPER_HOPS))
-    return make_optimizer(spec.style.method, None, steps, spec.target.system)
+    return method_optimizer(spec.style.method, None, steps, spec.target.system)
 
 
 def _backend(spec: SearchSpec) -> str | None:
