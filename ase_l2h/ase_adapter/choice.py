@@ -31,13 +31,15 @@ __all__ = [
 class MethodChoice:
     """A method for problems, and what was chosen for it.
 
-    ``weights`` are those that the learned optimizer uses, None without one or where the
-    method chooses them by the problem; ``horizon`` the steps of each start, and
-    ``n_starts`` their number, None of a method that goes on.
+    ``settings`` are what the method says of itself; ``weights`` those that the learned
+    optimizer uses, None without one or where the method chooses them by the problem;
+    ``horizon`` the steps of each start, and ``n_starts`` their number, None of a method
+    that goes on.
     """
 
     name: str
     make: Callable[[Problem], Method]
+    settings: dict[str, Any]
     weights: Weights | None = None
     horizon: int | None = None
     n_starts: int | None = None
@@ -126,7 +128,7 @@ def choose_method(
                 "and n_starts, or give its name"
             )
         complete = method
-        return MethodChoice(complete.name, lambda _: complete)
+        return MethodChoice(complete.name, lambda _: complete, complete.describe())
     if method is None:
         starts = horizon is not None or n_starts is not None
         method = "learned" if starts else default_method(problem)
@@ -144,10 +146,11 @@ def choose_method(
         return make_method(name, posed, weights=loaded, steps=horizon, starts=n_starts)
 
     # What it does not take is found out at once.
-    reason = make(problem).refuse(problem)
+    made = make(problem)
+    reason = made.refuse(problem)
     if reason is not None:
         raise InputError(f"the method '{name}' {reason}")
-    return MethodChoice(name, make, loaded, horizon, n_starts)
+    return MethodChoice(name, make, made.describe(), loaded, horizon, n_starts)
 
 
 def _loaded(method: str, weights: str | Path | Weights | None) -> Weights | None:

@@ -192,7 +192,7 @@ class Learn2Hop(Optimizer):
         stored = None
         self._folder: SearchFolder | None = None
         if restart is not None:
-            identity = {"method": choice.name, "settings": self._settings()}
+            identity = {"method": choice.name, "settings": choice.settings}
             self._folder = SearchFolder(restart, self._session, identity, self.comm)
             known = isinstance(rng if seed is None else seed, int | np.integer)
             stored = self._folder.continued(self.seed if known else None)
@@ -369,12 +369,9 @@ class Learn2Hop(Optimizer):
             return "calculator"
         return self._session.backend if run is None else run.engine.backend
 
-    def _settings(self) -> dict[str, Any]:
-        return self.choice.make(self._session.placed.posed.problem).describe()
-
     def todict(self) -> dict[str, Any]:
         """What a trajectory says of it: method, settings, seed, hash of the weights."""
-        settings = self._settings()
+        settings = self.choice.settings
         told = {k: v for k, v in settings.items() if k.startswith("weights")}
         told |= {"method": self.choice.name, "settings": settings, "seed": self.seed}
         told |= {"searches": self.searches, "backend": self.backend}

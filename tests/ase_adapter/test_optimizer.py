@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from ase.optimize.basin import BasinHopping
 
 from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
+from ase_l2h.ase_adapter.problem import problem_of
 from ase_l2h.errors import RunError
 from ase_l2h.search.names import DEFAULT_METHOD
 from ase_l2h.search.registry import make_method
@@ -98,8 +101,7 @@ def test_a_method_may_be_given_as_an_object(name: str):
         atoms = block()
         search = silent(atoms, method=name, horizon=60)
         if as_object:
-            problem = search._session.placed.posed.problem
-            method = make_method(name, problem, steps=60, starts=2)
+            method = make_method(name, problem_of(atoms), steps=60, starts=2)
             search = Learn2Hop(atoms, method=method, seed=0, logfile=None)
         search.run(fmax=0.01)
         results.append((atoms.get_potential_energy(), search.charged_evaluations))
@@ -403,6 +405,44 @@ def test_an_interrupt_leaves_the_best_structure(start, kind):
     assert atoms.get_potential_energy() <= after + 1e-10
 
 
+class Interrupting:
+    """Basin hopping at whose third round somebody presses Ctrl-C."""
+
+    name = "interrupted"
+
+    def __init__(self, method) -> None:
+        self.method, self.rounds = method, 0
+        self.refuse, self.init = method.refuse, method.init
+        self.finished, self.minima = method.finished, method.minima
+        self.describe = method.describe
+
+    def advance(self, state, evaluator):
+        self.rounds += 1
+        if self.rounds == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.method.advance(state, evaluator)
+
+
+def test_ctrl_c_in_a_round_leaves_relaxed_minima(capfd):
+    atoms = block()
+    problem = problem_of(atoms)
+    method = Interrupting(make_method("bh", problem, steps=10_000, starts=2))
+    search = Learn2Hop(atoms, method=method, seed=0, logfile=None)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(fmax=0.01)
+    assert search.nsteps == 2
+    assert "stopping after this evaluation" in capfd.readouterr().err
+    assert len(search.minima) > 0
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 1e-4
+    assert atoms.get_potential_energy() == pytest.approx(search.minima[0][0])
+    # What the round was is done again, and the end is that of an undisturbed search.
+    assert search.run(fmax=0.01) is True
+    calm = silent(block())
+    calm.run(fmax=0.01)
+    assert search.get_minimum()[0] == pytest.approx(calm.get_minimum()[0], abs=1e-9)
+    assert search.nsteps == calm.nsteps
+
+
 def test_leaving_the_loop_leaves_the_best_structure():
     atoms = block()
     search = silent(atoms)
@@ -470,7 +510,7 @@ def test_ase_lennard_jones_takes_the_kernel_with_its_own_cutoff():
     atoms = block(AseLennardJones(sigma=1.0, epsilon=1.0, rc=2.2))
     search = learned(atoms)
     search.run(fmax=0.01)
-    assert search.todict()["backend"] == "scan"
+    assert search.todict()["backend"] in ("native", "scan")
     cut = atoms.get_potential_energy()
     atoms.calc = LennardJones()
     assert atoms.get_potential_energy() < cut - 1.0
