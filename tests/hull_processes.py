@@ -45,8 +45,8 @@ def requested(self):
     arrived.set()
 stopping.Stop.request = requested
 advance = hull_search.HullSearch.advance
-def marked(self):
-    fallen = advance(self)
+def marked(self, *seconds):
+    fallen = advance(self, *seconds)
     print("kept", file=sys.stderr, flush=True)
     if waits:
         arrived.wait(60)
@@ -151,8 +151,9 @@ def without_seconds(report: bytes) -> bytes:
 def assert_same_state(path: Path, other: Path) -> None:
     """Arrays to the bit; safetensors writes metadata in any order."""
     with safe_open(path, "numpy") as a, safe_open(other, "numpy") as b:
-        numbers = [json.loads(stream.metadata()["hull"]) for stream in (a, b)]
-        assert all(n.pop("seconds") > 0 for n in numbers)
+        texts = [json.loads(stream.metadata()["state"]) for stream in (a, b)]
+        numbers = [text["metadata"]["state"] for text in texts]
+        assert all(float.fromhex(n.pop("seconds")["float"]) > 0 for n in numbers)
         assert numbers[0] == numbers[1]
         assert set(a.keys()) == set(b.keys())
         for key in a.keys():  # noqa: SIM118

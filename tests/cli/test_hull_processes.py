@@ -20,7 +20,7 @@ from hull_processes import (
     start,
 )
 
-TWO = ("hull", "AgAu", "--n", 5, "--method", "bh", "--seed", 4, "--quiet")
+TWO = ("hull", "AgAu", "--n", 5, "--method", "population-plain", "--seed", 4, "--quiet")
 THIRTEEN = ("hull", "AgAu", "--n", 13, "--budget", 12_000, "--seed", 4, "--quiet")
 
 
