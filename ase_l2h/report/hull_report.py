@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -18,7 +17,7 @@ from ase_l2h.analysis.bonds import unlike_bonds
 from ase_l2h.analysis.hull import Hull, composition_hull
 from ase_l2h.analysis.motif import motif
 from ase_l2h.analysis.symmetry import point_group
-from ase_l2h.report.pages import markdown_table
+from ase_l2h.report.pages import csv_text, markdown_table
 from ase_l2h.search.hull.search import HullResult
 
 __all__ = ["COLUMNS", "hull_rows", "write_hull"]
@@ -75,13 +74,10 @@ def hull_rows(result: HullResult) -> list[dict[str, Any]]:
     return rows
 
 
-def hull_csv(rows: list[dict[str, Any]]) -> str:
+def hull_csv(rows: list[dict[str, Any]]) -> bytes:
     """The table as CSV; what does not exist is left empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(row[name]) for name in COLUMNS] for row in rows)
-    return text.getvalue()
+    cells = [{name: _cell(row[name]) for name in COLUMNS} for row in rows]
+    return csv_text(cells, COLUMNS)
 
 
 def _cell(value: Any) -> Any:
@@ -197,7 +193,7 @@ def write_hull(result: HullResult, folder: Path) -> dict[str, Any]:
     )
     files: Mapping[str, bytes] = {
         "structures.extxyz": hull_structures(result, rows),
-        "hull.csv": hull_csv(rows).encode(),
+        "hull.csv": hull_csv(rows),
         "report.md": hull_markdown(result, rows).encode(),
         "hull.json": (json.dumps(record, indent=2, allow_nan=False) + "\n").encode(),
     }

@@ -31,11 +31,15 @@ def markdown_table(
     return "\n".join(lines)
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """Rows with the same entries as a file of comma-separated values."""
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> bytes:
+    """Rows with the same entries as a file of comma-separated values.
+
+    Without rows the file has the ``columns`` only, which are else those of the rows.
+    """
     stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+    names = list(rows[0]) if rows else list(columns)
+    if names:
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return stream.getvalue().encode()

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h.rollout.kernels import cuda
-from ase_l2h.search.multistart import make_starts
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import named_target
 from benchmarks.speed.peak import PAIR_OPERATIONS, network_operations
 from benchmarks.speed.runners import ARCHITECTURES, stepping

@@ -31,7 +31,7 @@ import jax, numpy as np
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
-from ase_l2h.search.multistart import make_starts
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import named_target
 name, batch, architecture = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 target = named_target(name)
@@ -75,7 +75,7 @@ import numpy as np
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules.learned import RULES
 from ase_l2h.rollout import Rollout
-from ase_l2h.search.multistart import make_starts
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import named_target
 target = named_target(sys.argv[4])
 starts = make_starts(target.system, 0, 0, 128).astype(np.float32)

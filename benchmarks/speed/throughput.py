@@ -12,7 +12,7 @@ import numpy as np
 
 from ase_l2h.rollout.batch import chunk_shape
 from ase_l2h.rollout.kernels import native
-from ase_l2h.search.multistart import make_starts
+from ase_l2h.starts.random import make_starts
 from ase_l2h.targets import Target, named_target
 from benchmarks.speed.natural import kind, natural_energy, natural_loop
 from benchmarks.speed.other_codes import ase_rate, jax_md_energy, torch_sim_runner

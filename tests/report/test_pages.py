@@ -23,6 +23,7 @@ def test_rows_become_comma_separated_values():
         csv_text([{"a": 1, "b": None}, {"a": "x,y", "b": 2}]) == b'a,b\n1,\n"x,y",2\n'
     )
     assert csv_text([]) == b""
+    assert csv_text([], ("a", "b")) == b"a,b\n"
 
 
 def test_only_what_stands_between_the_marks_is_replaced(tmp_path):
