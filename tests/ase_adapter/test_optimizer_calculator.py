@@ -230,6 +230,29 @@ def test_a_calculator_that_is_broken_ends_the_search_and_all_is_kept():
     assert atoms.get_potential_energy() < energy
 
 
+@pytest.mark.parametrize("lowered", [True, False])
+def test_whatever_makes_a_step_the_last_hot_atoms_are_relaxed(lowered: bool):
+    """An observer that lowers ``max_steps``, or a number of steps that is not whole."""
+    atoms = copper()
+    search = silent(atoms)
+
+    def lower() -> None:
+        if lowered and search.nsteps == 7:
+            search.max_steps = 7
+
+    search.attach(lower)
+    assert search.run(fmax=0.02, steps=None if lowered else 6.5) is True
+    assert search.nsteps == 7
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 0.02
+    assert search.charged_evaluations == atoms.calc.calls
+    relaxed = atoms.get_potential_energy()
+    # And the search goes on from where it was.
+    search.observers.clear()
+    assert search.run(fmax=0.02) is True
+    assert search.nsteps == 30
+    assert atoms.get_potential_energy() <= relaxed + 1e-10
+
+
 def test_ctrl_c_in_a_call_is_noticed_at_once():
     atoms = copper(CountingEMT(fail_at=(12,), how="interrupt"))
     before = EMT().get_potential_energy(atoms)
