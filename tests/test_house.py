@@ -12,13 +12,15 @@ PACKAGE = Path(ase_l2h.__file__).parent
 STOPPING = {"_internal/stopping.py"}
 # Whole or not at all; a checkpoint appends lines, too.
 WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}
-# Lines are appended to record files, of which a half one is dropped when they are read,
-# and to nothing else; what somebody asked for with -o or --plot is no state.
+# Lines are appended to record files, of which a half one is dropped when they are read;
+# what a compiler makes is moved to its place when it is whole; what somebody asked for
+# with -o or --plot is no state.
 OTHERS = {
     "_internal/records.py",
-    "cli/compare.py",
     "cli/outputs.py",
     "cli/search.py",
+    # The hash of compiled code, in a file that then takes its name.
+    "rollout/kernels/native.py",
 }
 SIGNALS = {
     "alarm",

@@ -7,14 +7,17 @@ a signal at once, so a thread listens there.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import math
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any, Literal
 
 from ase_l2h.errors import InputError
@@ -112,10 +115,14 @@ class _Handlers:
         self.handled = self.heard = 0
         self.before: dict[int, Any] = {}
         self.silent = threading.Lock()
+        self.code: Any = None
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
         """Handle signals inside, and leave everything as it was found."""
+        if self.exits:
+            # Before anything else registers, so that it runs after all of that.
+            atexit.register(self._leave)
         ear, mouth = socket.socketpair()
         mouth.setblocking(False)
         wakeup = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
@@ -129,6 +136,9 @@ class _Handlers:
                 if signal.getsignal(kind) not in (None, signal.SIG_IGN):
                     self.before[kind] = signal.signal(kind, self._handle)
             yield
+        except SystemExit as end:
+            self.code = end.code
+            raise
         finally:
             if self.exits and self.signals:
                 # The program is ending; another signal still ends it at once.
@@ -140,6 +150,18 @@ class _Handlers:
                 self.restore(wakeup)
                 mouth.close()
                 thread.join()
+
+    def _leave(self) -> None:
+        """The last of what runs at exit: leave an interrupted program here.
+
+        Python would restore the default handlers and take libraries down that the
+        interrupt may have caught half loaded; either changes the exit code.
+        """
+        if self.signals and self.code == INTERRUPTED:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            _end()
 
     @property
     def signals(self) -> int:
@@ -163,11 +185,17 @@ class _Handlers:
             with contextlib.suppress(OSError):
                 os.write(2, f"\n{running[-1][1]}\n".encode())
 
-    def _handle(self, *_: Any) -> None:
+    def _handle(self, _: int, frame: FrameType | None) -> None:
         self.handled += 1
-        if not self.stops or self.signals > 1:
-            raise KeyboardInterrupt
-        self.request()
+        if self.stops and self.signals == 1:
+            self.request()
+            return
+        if self.exits and _importing(frame):
+            # Libraries abort where an exception meets them half loaded.
+            with contextlib.suppress(OSError):
+                os.write(2, b"Error: interrupted\n")
+            _end()
+        raise KeyboardInterrupt
 
     def _listen(self, ear: socket.socket, wakeup: int) -> None:
         with ear:
@@ -193,6 +221,15 @@ class _Handlers:
 
 def _end(*_: Any) -> None:
     os._exit(INTERRUPTED)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether the main thread is at an import."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            return True
+        frame = frame.f_back
+    return False
 
 
 _current: _Handlers | None = None

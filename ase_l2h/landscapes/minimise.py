@@ -280,8 +280,8 @@ def minimise(
     )
     rates = jnp.asarray([settings.learning_rate, settings.path_learning_rate])
     turn, budget = int(settings.warm * settings.budget), settings.budget
-    ends = (jnp.asarray(end, jnp.float32) for end in (turn, budget))
-    run = _Run(landscape, *ends, rates, compiled)
+    first, last = (jnp.asarray(end, jnp.float32) for end in (turn, budget))
+    run = _Run(landscape, first, last, rates, compiled)
     course = _Course(run, settings, turn, folder, measure)
     with progress_bar(
         "action", budget, "evaluation", not quiet, done=course.charged
