@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from ase_l2h.ase_adapter.problem import problem_of
     from ase_l2h.comparison.running import compare
     from ase_l2h.errors import InputError
-    from ase_l2h.search.hull.search import HullResult, find_hull
+    from ase_l2h.search.hull.search import find_hull
+    from ase_l2h.search.hull.settings import HullResult
     from ase_l2h.search.limits import Limits
     from ase_l2h.search.minima import Minimum
     from ase_l2h.search.problem import Problem
@@ -63,7 +64,7 @@ __all__ = [
 
 _HOME = {
     "Gupta": "ase_adapter.calculators",
-    "HullResult": "search.hull.search",
+    "HullResult": "search.hull.settings",
     "InputError": "errors",
     "Learn2Hop": "ase_adapter.optimizer",
     "LennardJones": "ase_adapter.calculators",

@@ -10,9 +10,9 @@ import numpy as np
 
 from ase_l2h.ase_adapter.placement import PlacedAtoms
 from ase_l2h.optimizers.base import SearchState
-from ase_l2h.search.evaluator import HIT
 from ase_l2h.search.method import SearchRun
 from ase_l2h.search.minima import distinct_minima
+from ase_l2h.search.problem import HIT
 
 __all__ = ["FoundStructures", "Structure", "rounding"]
 

@@ -21,7 +21,7 @@ CLOCK = "ase_l2h.clock"
 # Whether this process belongs to the command line, which may then set JAX up.
 OWN = "ase_l2h.own_process"
 # Modules that do not raise InputError yet.
-OLDER = ("ase_l2h.search.",)
+OLDER = ("ase_l2h.search.hull.system",)
 
 
 class Sentence(click.ClickException):

@@ -10,8 +10,8 @@ import numpy as np
 
 from ase_l2h.cli.target import SearchTarget
 from ase_l2h.report.statistics import wilson_interval
-from ase_l2h.search.evaluator import HIT
 from ase_l2h.search.multistart import StartTable
+from ase_l2h.search.problem import HIT
 from ase_l2h.search.result import SearchResult
 
 __all__ = ["FORMAT", "record", "table"]

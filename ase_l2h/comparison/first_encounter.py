@@ -15,8 +15,9 @@ import numpy as np
 from ase_l2h.errors import InputError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.search.driver import engine_for
-from ase_l2h.search.evaluator import Evaluator, Stopped
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.hopping import Hopping
+from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import SearchRun, State, run
 from ase_l2h.search.problem import Problem

@@ -22,10 +22,9 @@ from typing import Any
 
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.backends import known_backend
-from ase_l2h.search.evaluator import HIT
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.registry import default_steps, make_method, method_weights
 from ase_l2h.targets import Target
 

@@ -18,7 +18,7 @@ from ase_l2h.analysis.hull import Hull, composition_hull
 from ase_l2h.analysis.motif import motif
 from ase_l2h.analysis.symmetry import point_group
 from ase_l2h.report.pages import csv_text, markdown_table
-from ase_l2h.search.hull.search import HullResult
+from ase_l2h.search.hull.settings import HullResult
 
 __all__ = ["COLUMNS", "hull_rows", "write_hull"]
 

@@ -19,8 +19,8 @@ from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.rollout.calculator import PointPotential
-from ase_l2h.search.evaluator import Advance, Begin, Points, Request, Spread
 from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Advance, Begin, Points, Request, Spread
 from ase_l2h.starts.random import spread
 
 __all__ = ["CalculatorEngine"]

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ase_l2h.search.engine import Engine
-from ase_l2h.search.evaluator import Request, Stopped, Submit
+from ase_l2h.search.ledger import Stopped
+from ase_l2h.search.requests import Request, Submit
 
 __all__ = ["side_by_side"]
 

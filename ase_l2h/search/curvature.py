@@ -13,7 +13,8 @@ import numpy as np
 
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules import GradientDescent
-from ase_l2h.search.evaluator import Evaluator, Relaxed
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.requests import Relaxed
 
 __all__ = ["descend_saddles", "lowest_curvatures"]
 

@@ -22,7 +22,8 @@ from ase_l2h.rollout import trajectories
 from ase_l2h.rollout.backends import choose_backend, resolve_backend
 from ase_l2h.rollout.batch import resolve_device
 from ase_l2h.rules import Lbfgs
-from ase_l2h.search.evaluator import (
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import (
     Advance,
     Begin,
     Points,
@@ -30,7 +31,6 @@ from ase_l2h.search.evaluator import (
     Spread,
     joined_states,
 )
-from ase_l2h.search.problem import Problem
 from ase_l2h.starts.random import spread
 from ase_l2h.system import System, make_system, take_batch
 

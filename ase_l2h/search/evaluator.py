@@ -7,11 +7,10 @@ together with those of other searches. Charges are exact and stay within the lim
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,21 +18,11 @@ import numpy as np
 from ase_l2h.optimizers import BasinHopping, Optimizer, RuleOptimizer, SearchState
 from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.rules import Lbfgs
+from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Submit
 
-__all__ = [
-    "Advance",
-    "Begin",
-    "Evaluator",
-    "Points",
-    "Relaxed",
-    "Request",
-    "Spread",
-    "Stopped",
-    "joined",
-    "joined_states",
-    "random_keys",
-]
+__all__ = ["Evaluator"]
 
 # Force (reduced) at which a relaxation on the way ends, and its longest.
 LOOSE_FMAX = 5e-3
@@ -49,119 +38,8 @@ RESERVE = 0.3
 MOST_RESERVE = 150
 
 
-class Stopped(Exception):
-    """The search has to end now; what it found is kept.
-
-    ``reason`` is ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``;
-    ``state`` that of the rollout under way, where there is one.
-    """
-
-    def __init__(self, reason: str, state: SearchState | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.state = reason, state
-
-
-class Begin(NamedTuple):
-    """States of an optimizer before its first evaluation; costs nothing."""
-
-    problem: Problem
-    optimizer: Optimizer
-    positions: np.ndarray
-    keys: np.ndarray
-
-
-class Advance(NamedTuple):
-    """At most ``n_steps`` evaluations for each active structure of ``state``.
-
-    ``spare`` more may be charged where a call has to be repeated.
-    """
-
-    problem: Problem
-    optimizer: Optimizer
-    state: SearchState
-    n_steps: int
-    spare: int | float = 0
-
-
-class Spread(NamedTuple):
-    """Positions ``(3, n, batch)`` moved apart until no atoms overlap; costs nothing."""
-
-    problem: Problem
-    positions: np.ndarray
-
-
-class Points(NamedTuple):
-    """Energies at ``positions`` ``(3, n, batch)``.
-
-    ``species`` ``(n, batch)`` where the atoms are others than the problem's.
-    """
-
-    problem: Problem
-    positions: np.ndarray
-    species: np.ndarray | None
-
-
-Request = Begin | Advance | Spread | Points
-Submit = Callable[[Request], Any]
-
-
-class Relaxed(NamedTuple):
-    """Structures after a relaxation, the batch last.
-
-    ``energy`` is ``+inf`` where there is no finite one; ``converged`` whether forces
-    ended below what was asked for; ``evaluations`` what each was charged.
-    """
-
-    positions: np.ndarray
-    energy: np.ndarray
-    converged: np.ndarray
-    evaluations: np.ndarray
-
-    @classmethod
-    def none(cls, n_atoms: int) -> Relaxed:
-        """No structures at all."""
-        count = np.zeros(0)
-        return cls(
-            np.zeros((3, n_atoms, 0)), count, count.astype(bool), count.astype(int)
-        )
-
-    def take(self, index: Any) -> Relaxed:
-        """Some of them."""
-        return Relaxed(*(array[..., index] for array in self))
-
-
-def joined(parts: list[Relaxed]) -> Relaxed:
-    """Several batches as one."""
-    return Relaxed(
-        *(np.concatenate(arrays, axis=-1) for arrays in zip(*parts, strict=True))
-    )
-
-
-def random_keys(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Random keys of ``count`` structures, uint32 ``(2, count)``."""
-    return rng.integers(0, 2**32, size=(2, count), dtype=np.uint32)
-
-
-@dataclasses.dataclass
-class Ledger:
-    """What a search has been charged, and the best it has seen.
-
-    ``energy`` and ``positions`` are those of the lowest relaxed structure, or of the
-    lowest of all as long as none is ``relaxed``; ``seen_*`` of the lowest that is not.
-    ``course`` has a pair (charged evaluations, lowest energy) for every fall.
-    """
-
-    charged: int = 0
-    energy: float = math.inf
-    positions: np.ndarray | None = None
-    relaxed: bool = False
-    seen_energy: float = math.inf
-    seen_positions: np.ndarray | None = None
-    course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
-
-
 class Evaluator:
-    """Energies and relaxations of one search.
+    """Energies and relaxations of one search; all raise ``Stopped`` where it must end.
 
     Parameters
     ----------
@@ -184,10 +62,6 @@ class Evaluator:
         noticed soon.
     ledger
         Of the part of the search that is done already.
-
-    Notes
-    -----
-    Every method raises :class:`Stopped` when the search has to end.
     """
 
     def __init__(
@@ -498,33 +372,23 @@ class Evaluator:
         self._look_closer(found)
         return found
 
-    def finish(self) -> None:
-        """Relax the best, where that has not been done; within the whole limit."""
+    def finish(self) -> bool:
+        """Relax the best, where that has not been done; whether it meets the target."""
         ledger = self.ledger
         if ledger.seen_positions is None:
-            return
+            return False
         noise = SINGLE * abs(ledger.energy) + HIT * self.problem.energy_unit
         if ledger.relaxed and ledger.seen_energy > ledger.energy - noise:
-            return
+            return False
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False
         try:
             self.polish(ledger.seen_positions[..., None])
-        except Stopped:
-            return
+        except Stopped as stop:
+            return stop.reason == "target"
+        return False
 
 
 def _no_keys(positions: np.ndarray) -> np.ndarray:
     """Of optimizers that draw nothing."""
     return np.zeros((2, positions.shape[-1]), np.uint32)
-
-
-def joined_states(states: list[SearchState]) -> SearchState:
-    """States of several batches as one; what is no batch is that of the first."""
-
-    def join(*leaves: Any) -> Any:
-        if np.ndim(leaves[0]) == 0:
-            return leaves[0]
-        return np.concatenate(leaves, axis=-1)
-
-    return jax.tree.map(join, *states)

@@ -89,6 +89,10 @@ class Hopping:
         state["steps"] += taken
         state["rollouts"] = [rollout]
         spent = np.asarray(rollout.evaluations) - before
+        if evaluator.target_energy is not None and not self.finished(state):
+            # Only the target counts; what is lowest in the end is relaxed then.
+            evaluator.note_lowest(rollout)
+            return state | {"evaluations": state["evaluations"] + spent}
         return self._polished(state, evaluator, rollout, spent)
 
     def _polished(

@@ -13,9 +13,11 @@ import numpy as np
 from ase_l2h.errors import InputError
 from ase_l2h.search.coordinator import side_by_side
 from ase_l2h.search.engine import Engine
-from ase_l2h.search.evaluator import Evaluator, Ledger, Stopped, Submit
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Submit
 from ase_l2h.search.result import SearchResult, Trace, result_of
 
 __all__ = ["Found", "Method", "SearchRun", "State", "run"]
@@ -207,8 +209,8 @@ class SearchRun:
         try:
             return self.method.advance(search.state, evaluator)
         except Stopped as stop:
-            if stop.reason != "target":
-                evaluator.finish()
+            if stop.reason != "target" and evaluator.finish():
+                raise Stopped("target") from stop
             raise
 
     def _conclude(self, search: _Search, outcome: Any) -> None:

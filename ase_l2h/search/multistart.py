@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import RuleOptimizer
-from ase_l2h.search.evaluator import Evaluator, Stopped
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.result import SearchResult

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.evaluator import Ledger
+from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.minima import Minimum, distinct_minima
 from ase_l2h.search.problem import Problem
 

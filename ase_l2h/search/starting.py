@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ase_l2h.search.evaluator import Evaluator, random_keys
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.requests import random_keys
 from ase_l2h.starts.random import uniform_points
 from ase_l2h.starts.region import region_starts
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ase_l2h._internal.machine import provenance
 from ase_l2h._internal.records import Records, read_lines
-from ase_l2h.search.hull.search import DEFAULT_BUDGET
+from ase_l2h.search.hull.settings import DEFAULT_BUDGET
 from ase_l2h.search.hull.system import HullSystem, hull_system
 from benchmarks.hulls.compare import table
 from benchmarks.hulls.search import METHODS, RECORDS, against, hopping_facts, one_hull

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from ase_l2h.report.hull_report import hull_rows
 from ase_l2h.reproduce.searching import run_search
 from ase_l2h.search.engine import composition_system
-from ase_l2h.search.hull.search import HullResult, find_hull
+from ase_l2h.search.hull.search import find_hull
+from ase_l2h.search.hull.settings import HullResult
 from ase_l2h.search.hull.system import HullSystem
 from benchmarks import paths
 from benchmarks.hulls.compare import FACTOR

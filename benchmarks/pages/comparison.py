@@ -13,8 +13,7 @@ from ase_l2h.comparison.protocol import known_minimum
 from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
 from ase_l2h.report.pages import replace_block, write_page
-from ase_l2h.search.evaluator import HIT
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
 from benchmarks import paths
 from benchmarks.hits import comparison
 from benchmarks.pages import peers

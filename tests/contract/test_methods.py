@@ -16,12 +16,12 @@ from ase_l2h.errors import InputError
 from ase_l2h.search.calls import CalculatorEngine
 from ase_l2h.search.driver import engine_for, search_problem, start_run
 from ase_l2h.search.engine import KernelEngine
-from ase_l2h.search.evaluator import Advance, Points
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import SearchRun
 from ase_l2h.search.names import METHODS
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.registry import make_method
+from ase_l2h.search.requests import Advance, Points
 from ase_l2h.search.stored import from_arrays, to_arrays
 from ase_l2h.system import make_system
 
@@ -276,7 +276,7 @@ def test_a_calculator_that_fails_costs_that_structure_only():
         ({"searches": 0}, "0 searches are asked for"),
         ({"method": "bh", "weights": "lj"}, "uses no weights"),
         ({"steps": 0, "method": "learned"}, "steps is 0"),
-            ],
+    ],
 )
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(InputError, match=message):

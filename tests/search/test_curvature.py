@@ -14,7 +14,8 @@ from ase.calculators.emt import EMT
 from ase_l2h.ase_adapter.problem import problem_of
 from ase_l2h.search.curvature import STEPS, descend_saddles, lowest_curvatures
 from ase_l2h.search.driver import engine_for
-from ase_l2h.search.evaluator import Evaluator, Stopped
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.problem import Problem
 
 

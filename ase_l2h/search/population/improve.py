@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_l2h.search.evaluator import Evaluator, Relaxed
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.requests import Relaxed
 
 __all__ = [
     "SAME",

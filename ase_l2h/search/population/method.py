@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.evaluator import Evaluator, Relaxed, joined
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.multistart import refused_species
 from ase_l2h.search.population import sources
 from ase_l2h.search.population.improve import SAME, exchange_descent, site_descent
 from ase_l2h.search.population.pool import Pool
 from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Relaxed, joined
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["Population", "make_population"]

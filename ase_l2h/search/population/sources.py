@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.evaluator import Evaluator, Relaxed, random_keys
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.population.exchange import (
     can_turn,
     random_exchanges,
     turned_into,
 )
 from ase_l2h.search.population.pool import Pool
+from ase_l2h.search.requests import Relaxed, random_keys
 from ase_l2h.search.starting import random_structures
 from ase_l2h.starts.fragments import fragments
 from ase_l2h.weights.load import Weights

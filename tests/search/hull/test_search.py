@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from ase_l2h._internal.checkpoint import Checkpoint, CheckpointError
-from ase_l2h.search.hull.search import HullSearch, HullSettings, find_hull
+from ase_l2h.search.hull.rounds import HullSearch
+from ase_l2h.search.hull.search import find_hull
+from ase_l2h.search.hull.settings import HullSettings
 from ase_l2h.search.hull.system import hull_system
 
 SMALL: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.lennard_jones import LennardJones
-from ase_l2h.search.evaluator import Evaluator, Points
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.population.exchange import (
     can_turn,
     exchange_proposals,
@@ -22,6 +22,7 @@ from ase_l2h.search.population.exchange import (
     turned_into,
 )
 from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Points
 from ase_l2h.system import make_system
 
 # In ascending order, as the atoms of a composition are, and not.

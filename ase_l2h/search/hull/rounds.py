@@ -1,0 +1,284 @@
+"""The rounds of a hull search: its compositions side by side, its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_l2h._internal.processes import joint
+from ase_l2h.search.engine import KernelEngine
+from ase_l2h.search.hull.folder import HullFolder
+from ase_l2h.search.hull.neighbours import visitors_of
+from ase_l2h.search.hull.settings import HullResult, HullSettings
+from ase_l2h.search.hull.system import HullSystem
+from ase_l2h.search.ledger import Ledger
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.method import SearchRun, State
+from ase_l2h.search.population.method import Population, make_population
+from ase_l2h.weights.load import Weights
+
+__all__ = ["HullSearch"]
+
+
+def _present(entry: dict[str, Any]) -> dict[str, Any]:
+    """All that a composition has been charged and has seen."""
+    return entry["ledger"] if entry["tail"] is None else entry["tail"]
+
+
+class HullSearch:
+    """A hull search with its folder.
+
+    Under ``jax.distributed`` every process makes one, with the same arguments; they
+    share the compositions, and the first alone reads and writes the folder.
+
+    Parameters
+    ----------
+    system
+        What to search.
+    settings
+        How.
+    weights
+        The learned optimizer's; None with ``"population-plain"``.
+    folder
+        Where to keep what is found; nothing is kept when None.
+    update
+        Add ``settings.budget`` to that of the search in the folder.
+    backend
+        See :class:`~ase_l2h.search.engine.KernelEngine`.
+    interrupted
+        Asked before every evaluation whether to stop.
+
+    Raises
+    ------
+    InputError
+        When the folder holds another search or damaged files, or cannot be written.
+    """
+
+    def __init__(
+        self,
+        system: HullSystem,
+        settings: HullSettings,
+        weights: Weights | None,
+        folder: Path | None = None,
+        *,
+        update: bool = False,
+        backend: str = "auto",
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.system, self.weights = system, weights
+        # What cannot run is refused before there is a folder.
+        self.engine = KernelEngine(system.potential, backend)
+        self.method: Population = make_population(
+            settings.method,
+            system.problem(settings.compositions[-1]),
+            weights,
+            width=settings.width,
+            patience=None,
+        )
+        identity = self._identity(settings)
+        self.folder = HullFolder(folder, identity, [settings.budget, update])
+        stored = self.folder.load()
+        if stored is not None:
+            budget = max(stored["budget"], settings.budget)
+            if update:
+                budget = stored["budget"] + settings.budget
+            settings = dataclasses.replace(settings, budget=budget)
+        self.settings = settings
+        self.quiet, self.seconds = 0, 0.0
+        self.rounds = 0
+        share, processes = jax.process_index(), jax.process_count()
+        # Of all processes, by composition: state, ledger, why it stopped.
+        self.known: dict[int, dict[str, Any]] = {}
+        self.own = settings.compositions[share::processes]
+        self.run = self._run(interrupted)
+        if stored is not None:
+            self._restore(stored, update)
+
+    def _run(self, interrupted: Callable[[], bool]) -> SearchRun | None:
+        if not self.own:
+            return None
+        problems = [self.system.problem(m) for m in self.own]
+        return SearchRun(
+            self.method,
+            problems,
+            [(self.settings.seed, m) for m in self.own],
+            Limits(evaluations=self.settings.budget),
+            self.engine,
+            interrupted=interrupted,
+        )
+
+    def _identity(self, settings: HullSettings) -> dict[str, Any]:
+        """What a folder and a search must have in common."""
+        chosen = dataclasses.asdict(settings)
+        del chosen["budget"], chosen["patience"]
+        potential = self.system.potential
+        leaves = [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(potential)]
+        return {
+            "kind": "hull",
+            "system": self.system.name,
+            "n": self.system.n_atoms,
+            "parameters": self.system.parameters,
+            "potential": [type(potential).__name__, leaves],
+            "weights": None if self.weights is None else self.weights.name,
+            "weights_sha256": None if self.weights is None else self.weights.sha256,
+            **json.loads(json.dumps(chosen)),
+        }
+
+    def _restore(self, stored: dict[str, Any], update: bool) -> None:
+        self.rounds, self.seconds = stored["rounds"], stored["seconds"]
+        self.quiet = 0 if update else stored["quiet"]
+        self.known = {int(m): entry for m, entry in stored["compositions"].items()}
+        if self.run is None:
+            return
+        self.run.restore(
+            {
+                "rounds": self.rounds,
+                "seconds": self.seconds,
+                "evaluations": stored["budget"],
+                "searches": [self.known[m] for m in self.own],
+            }
+        )
+        for m, search in zip(self.own, self.run.searches, strict=True):
+            self.known[m]["stopped"] = search.stopped
+
+    @property
+    def finished(self) -> str | None:
+        """Why there is nothing left to do: ``"budget"``, ``"settled"`` or None."""
+        if self.rounds == 0:
+            return None
+        if all(entry["stopped"] is not None for entry in self.known.values()):
+            return "budget"
+        return "settled" if self.quiet >= self.settings.patience else None
+
+    def charged(self) -> dict[int, int]:
+        """Charged evaluations by number of atoms of species 1."""
+        found = {m: _present(entry)["charged"] for m, entry in self.known.items()}
+        if self.run is not None:
+            for m, search in zip(self.own, self.run.searches, strict=True):
+                found[m] = search.present.charged
+        return {m: found.get(m, 0) for m in self.settings.compositions}
+
+    def advance(self, seconds: float = math.inf) -> int:
+        """One round, then everything to the folder; how many compositions fell.
+
+        Raises
+        ------
+        CheckpointError
+            When the folder cannot be written.
+        """
+        begun = time.monotonic()
+        before = self._energies()
+        entries, messages = joint(
+            lambda: self._round(seconds), self.folder.packed_entries
+        )
+        self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
+        after = self._energies()
+        unit = 1e-9
+        fallen = sum(after[m] < before.get(m, math.inf) - unit for m in after)
+        self.rounds += 1
+        self.quiet = 0 if fallen else self.quiet + 1
+        self.seconds += time.monotonic() - begun
+        if any(e["stopped"] in ("interrupted", "time") for e in self.known.values()):
+            # A round that was cut short never was: the folder stays as it is.
+            return fallen
+        self._introduce()
+        joint(lambda: self._save(fallen))
+        return fallen
+
+    def _round(self, seconds: float) -> dict[int, dict[str, Any]]:
+        """A round of this process's compositions; what there is of them then."""
+        if self.run is None:
+            return {}
+        self.run.advance(seconds)
+        stored = self.run.stored()["searches"]
+        for entry, search in zip(stored, self.run.searches, strict=True):
+            entry["stopped"] = search.stopped
+        return dict(zip(self.own, stored, strict=True))
+
+    def _energies(self) -> dict[int, float]:
+        return {m: _present(entry)["energy"] for m, entry in self.known.items()}
+
+    def _introduce(self) -> None:
+        """Show every composition its neighbours' lowest structures."""
+        if self.method.name == "population-fresh":
+            return
+        pools = {m: entry["state"]["pool"] for m, entry in self.known.items()}
+        lengths = {m: self.system.problem(m).length for m in pools}
+        species = {m: self.system.species(m) for m in pools}
+        for m, entry in self.known.items():
+            rng = np.random.default_rng([self.settings.seed, self.rounds, m, 1])
+            state: State = entry["state"] | {
+                "visitors": visitors_of(m, pools, species, lengths, rng)
+            }
+            entry["state"] = state
+        if self.run is not None:
+            for m, search in zip(self.own, self.run.searches, strict=True):
+                search.state = self.known[m]["state"]
+
+    def _save(self, fallen: int) -> None:
+        self.folder.save(
+            {
+                "rounds": self.rounds,
+                "quiet": self.quiet,
+                "budget": self.settings.budget,
+                "seconds": round(self.seconds, 3),
+                "compositions": {str(m): entry for m, entry in self.known.items()},
+            },
+            {
+                "round": self.rounds,
+                "fallen": fallen,
+                "charged_evaluations": sum(self.charged().values()),
+                "energies": {
+                    str(self.system.ones(m)): energy
+                    for m, energy in self._energies().items()
+                    if math.isfinite(energy)
+                },
+            },
+        )
+
+    def result(self, ended: str) -> HullResult:
+        """What has been found."""
+        structures = {}
+        for m in self.settings.compositions:
+            best = self._best(m)
+            if best is not None and best.positions is not None and best.relaxed:
+                structures[self.system.ones(m)] = self._atoms(
+                    m, best.energy, best.positions
+                )
+        return HullResult(
+            system=self.system,
+            structures=dict(sorted(structures.items())),
+            charged={self.system.ones(m): count for m, count in self.charged().items()},
+            rounds=self.rounds,
+            ended=ended,
+            seconds=self.seconds,
+            settings=self._identity(self.settings)
+            | {"budget": self.settings.budget, "patience": self.settings.patience},
+        )
+
+    def _best(self, m: int) -> Ledger | None:
+        if self.run is not None and m in self.own:
+            return self.run.searches[self.own.index(m)].present
+        return Ledger(**_present(self.known[m])) if m in self.known else None
+
+    def _atoms(self, m: int, energy: float, positions: np.ndarray) -> Atoms:
+        order = self.system.order
+        symbols = [order[int(s)] for s in self.system.species(m)]
+        # First element first, as in the name.
+        place = np.argsort(
+            [s != self.system.symbols[0] for s in symbols], kind="stable"
+        )
+        places = positions.T[place]
+        atoms = Atoms([symbols[p] for p in place], places - places.mean(axis=0))
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        return atoms

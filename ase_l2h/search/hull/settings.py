@@ -1,0 +1,94 @@
+"""What a hull search depends on, and what it finds."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ase import Atoms
+
+from ase_l2h.errors import InputError
+from ase_l2h.search.hull.system import HullSystem
+from ase_l2h.search.limits import checked_seed
+from ase_l2h.search.names import POPULATIONS
+
+__all__ = ["DEFAULT_BUDGET", "HullResult", "HullSettings"]
+
+DEFAULT_BUDGET = 1_000_000
+# Learned hops of a composition in a full round: the compositions share the lanes.
+WIDTH = 16
+# Rounds without a lower energy anywhere after which a search is settled.
+PATIENCE = 15
+
+
+@dataclasses.dataclass(frozen=True)
+class HullSettings:
+    """What the result of a hull search depends on.
+
+    Parameters
+    ----------
+    compositions
+        Numbers of atoms of species 1 to search.
+    method
+        ``"population"``, ``"population-fresh"`` or ``"population-plain"``.
+    budget
+        Charged evaluations per composition. Never exceeded.
+    patience
+        Rounds without a lower energy anywhere after which the search ends.
+    seed
+        Everything random follows from it.
+    width
+        Learned hops per composition and round.
+    """
+
+    compositions: tuple[int, ...]
+    method: str = "population"
+    budget: int = DEFAULT_BUDGET
+    patience: int = PATIENCE
+    seed: int = 0
+    width: int = WIDTH
+
+    def __post_init__(self) -> None:
+        if self.method not in POPULATIONS:
+            raise InputError(
+                f"no method named '{self.method}' for hulls; choose one of "
+                f"{', '.join(POPULATIONS)}"
+            )
+        if not self.compositions:
+            raise InputError("no composition is asked for; give one or more")
+        for name in ("budget", "patience", "width"):
+            if not 1 <= getattr(self, name) <= 10**12:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 to 10^12")
+        checked_seed(self.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class HullResult:
+    """The lowest structure of every composition.
+
+    Parameters
+    ----------
+    system
+        What was searched.
+    structures
+        By number of atoms of the first element, each with its energy; compositions of
+        which nothing was found are missing.
+    charged
+        Charged evaluations by number of atoms of the first element.
+    rounds
+        Rounds taken.
+    ended
+        ``"budget"``, ``"settled"``, ``"time"`` or ``"interrupted"``.
+    seconds
+        Wall time over all parts of the search.
+    settings
+        What the result depends on, JSON-able.
+    """
+
+    system: HullSystem
+    structures: dict[int, Atoms]
+    charged: dict[int, int]
+    rounds: int
+    ended: str
+    seconds: float
+    settings: dict[str, Any]

@@ -1,0 +1,42 @@
+"""What a search has been charged, what it has seen, and why it has to end."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ase_l2h.optimizers import SearchState
+
+__all__ = ["Ledger", "Stopped"]
+
+
+class Stopped(Exception):
+    """The search has to end now; what it found is kept.
+
+    ``reason`` is ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``;
+    ``state`` that of the rollout under way, where there is one.
+    """
+
+    def __init__(self, reason: str, state: SearchState | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.state = reason, state
+
+
+@dataclasses.dataclass
+class Ledger:
+    """What a search has been charged, and the best it has seen.
+
+    ``energy`` and ``positions`` are those of the lowest relaxed structure, or of the
+    lowest of all as long as none is ``relaxed``; ``seen_*`` of the lowest that is not.
+    ``course`` has a pair (charged evaluations, lowest energy) for every fall.
+    """
+
+    charged: int = 0
+    energy: float = math.inf
+    positions: np.ndarray | None = None
+    relaxed: bool = False
+    seen_energy: float = math.inf
+    seen_positions: np.ndarray | None = None
+    course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
