@@ -19,10 +19,11 @@ from ase_l2h.errors import InputError
 from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.search.curvature import descend_saddles
 from ase_l2h.search.driver import engine_for
-from ase_l2h.search.evaluator import HIT, Evaluator, Ledger, Stopped
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import Method, SearchRun
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
 
 __all__ = ["SearchSession"]
 
