@@ -142,7 +142,11 @@ def make_method(
     for label, count in (("steps", steps), ("starts", starts), ("width", width)):
         if count is not None and not 1 <= count <= 10_000_000:
             raise InputError(f"{label} is {count}; give 1 to 10000000")
-    loaded = weights if isinstance(weights, Weights) else method_weights(name, weights)
+    if isinstance(weights, Weights) and name in WITH_WEIGHTS:
+        loaded: Weights | None = weights
+    else:
+        chosen_name = weights.name if isinstance(weights, Weights) else weights
+        loaded = method_weights(name, chosen_name)
     calls = problem.measure is not None
     if name in POPULATIONS:
         options = {} if width is None else {"width": width}
