@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 RUN, STATE, PROGRESS = "run.json", "state.safetensors", "progress.jsonl"
+# What reading bytes that are something else may end in.
+DAMAGE = (SafetensorError, KeyError, TypeError, ValueError, RecursionError)
 FORMAT = {"format": "ase_l2h-run", "version": 1}
 
 Loaded = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -153,13 +155,7 @@ class Checkpoint:
             state = json.loads(header["__metadata__"]["state"])
             self._count = int(state["lines"])
             return arrays, dict(state["metadata"])
-        except (
-            SafetensorError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RecursionError,
-        ) as error:
+        except DAMAGE as error:
             raise InputError(
                 f"{self.folder / STATE} is damaged ({error}); choose another folder"
             ) from error
