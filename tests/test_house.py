@@ -1,14 +1,17 @@
-"""Rules of the house that no linter knows: signals and states have one place each."""
+"""Rules that no linter knows: signals and states have one place, and the map is true."""
 
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import ase_l2h
 
 PACKAGE = Path(ase_l2h.__file__).parent
+ROOT = Path(__file__).resolve().parents[1]
 STOPPING = {"_internal/stopping.py"}
 # Whole or not at all; a checkpoint appends lines, too.
 WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}
@@ -120,3 +123,42 @@ def test_the_rules_see_what_they_are_to_see():
         assert not writes(name, call), code
     assert "signal" in imports(ast.parse("def f():\n    import signal"))
     assert "signal" in imports(ast.parse("from signal import SIGINT"))
+
+
+def section(page: str, heading: str) -> str:
+    """The text of a page below a heading, up to the next one."""
+    _, _, rest = page.partition(f"\n## {heading}\n")
+    assert rest, heading
+    return rest.partition("\n## ")[0]
+
+
+def test_the_map_of_contributing_is_that_of_the_import_rules():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = [
+        contract
+        for contract in rules["tool"]["importlinter"]["contracts"]
+        if contract["id"] == "layers"
+    ]
+    layers = [layer.replace("(", "").replace(")", "") for layer in contract["layers"]]
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    shown = section(page, "Who may import whom").split("```text\n")[1].split("\n```")[0]
+    assert shown.split("\n") == layers
+    # The table goes through the same floors, from the top.
+    rooms = [room for layer in layers for room in layer.split(" | ")]
+    table = section(page, "Where things are")
+    named = re.findall(
+        r"`(\w+)(?:/|\.py)`", "\n".join(re.findall(r"^\| .*?\|", table, re.M))
+    )
+    floor = {room: k for k, layer in enumerate(layers) for room in layer.split(" | ")}
+    floors = [floor[name] for name in named if name != "data"]
+    assert floors == sorted(floors)
+    assert sorted(set(named) - {"data"}) == sorted(rooms)
+
+
+def test_contributing_names_every_folder_and_module():
+    page = section((ROOT / "CONTRIBUTING.md").read_text(), "Where things are")
+    for path in PACKAGE.iterdir():
+        if path.is_dir() and any(p.is_file() for p in path.glob("[!_]*")):
+            assert f"| `{path.name}/`" in page or f", `{path.name}/`" in page, path
+        elif path.suffix == ".py" and path.name != "__init__.py":
+            assert f"`{path.name}`" in page, path
