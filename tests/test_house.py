@@ -1,4 +1,4 @@
-"""Rules that no linter knows: signals and states have one place, and the map is true."""
+"""Rules that no linter knows: one place for signals and states, and a true map."""
 
 from __future__ import annotations
 

@@ -29,11 +29,12 @@ LBFGS(local, logfile=None).run(fmax=0.01, steps=500)
 print(f"L-BFGS:    {local.get_potential_energy():.6f}")
 
 # %% [markdown]
-# The same structure, and 31 fresh random starts beside it, all in one compiled batch.
-# The published minimum is -72.659782.
+# The default method goes on from the same structure, with random structures and
+# fragments of ordered packings beside it, for at most 20,000 charged evaluations. The
+# published minimum is -72.659782.
 
 # %%
-search = Learn2Hop(atoms, n_starts=32, rng=7, logfile=None)
+search = Learn2Hop(atoms, evaluations=20_000, seed=7, logfile=None)
 converged = search.run(fmax=0.001)
 print(f"Learn2Hop: {atoms.get_potential_energy():.6f}, converged: {converged}")
 print(f"charged evaluations: {search.charged_evaluations}")

@@ -26,12 +26,13 @@ LBFGS(local, logfile=None).run(fmax=0.01, steps=500)
 print(f"L-BFGS:    {local.get_potential_energy():.4f} eV")
 
 # %% [markdown]
-# Three hundred calculator calls, watched through an observer like those of every ASE
-# optimizer.
+# Three hundred steps of one call each, then a relaxation, watched through an observer
+# like those of every ASE optimizer. With `method="population"` or `"bh"`, other methods
+# would call the same calculator.
 
 # %%
 trace = []
-search = Learn2Hop(atoms, horizon=300, rng=1, logfile=None)
+search = Learn2Hop(atoms, horizon=300, seed=1, logfile=None)
 search.attach(lambda: trace.append(search.get_minimum()[0]))
 search.run(fmax=0.01)
 print(f"Learn2Hop: {atoms.get_potential_energy():.4f} eV")

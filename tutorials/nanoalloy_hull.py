@@ -7,9 +7,9 @@
 # compositions on the lower **convex hull** are stable against a mixture of others.
 
 # %%
+from ase_l2h import find_hull
 from ase_l2h.report.hull_figure import hull_figure
 from ase_l2h.report.hull_report import hull_of, hull_rows
-from ase_l2h.search.hull.search import find_hull
 
 # %% [markdown]
 # A small budget is enough for thirteen atoms. With `folder="AgAu13"` everything found
