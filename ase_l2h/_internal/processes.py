@@ -85,7 +85,7 @@ def joint(
     except KeyboardInterrupt:
         gathered(bytes([INTERRUPTED]))
         raise
-    except ValueError as error:
+    except InputError as error:
         gathered(bytes([REFUSED]) + str(error).encode())
         raise
     except Exception as error:

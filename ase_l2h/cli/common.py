@@ -20,8 +20,6 @@ __all__ = ["BadInput", "Interrupted", "Program", "RunFailure", "Verb", "elapsed"
 CLOCK = "ase_l2h.clock"
 # Whether this process belongs to the command line, which may then set JAX up.
 OWN = "ase_l2h.own_process"
-# Modules that do not raise InputError yet.
-OLDER = ("ase_l2h.search.hull.system",)
 
 
 class Sentence(click.ClickException):
@@ -119,7 +117,7 @@ class Verb(click.Command):
 
 
 def _translate(error: Exception) -> NoReturn:
-    if isinstance(error, InputError) or _is_older_sentence(error):
+    if isinstance(error, InputError):
         raise BadInput(str(error)) from error
     if isinstance(error, RunError):
         raise RunFailure(str(error)) from error
@@ -132,16 +130,6 @@ def _translate(error: Exception) -> NoReturn:
         f"the run failed with {type(error).__name__}: {lines[0]} (--traceback shows "
         "where)"
     ) from error
-
-
-def _is_older_sentence(error: BaseException) -> bool:
-    """Whether it is a ValueError of one of ``OLDER``, where they are sentences."""
-    last = error.__traceback__
-    if last is None or not isinstance(error, ValueError):
-        return False
-    while last.tb_next is not None:
-        last = last.tb_next
-    return last.tb_frame.f_globals.get("__name__", "").startswith(OLDER)
 
 
 def process_age() -> float | None:

@@ -121,7 +121,8 @@ class KernelEngine:
             return ("begin", k)
         n = request.problem.n_atoms
         if isinstance(request, Points):
-            return ("points", n)
+            # Those with species of their own run other code, to the last bit.
+            return ("points", n, request.species is None)
         if isinstance(request, Spread):
             return ("spread", n)
         state = request.state
@@ -210,7 +211,10 @@ class KernelEngine:
     def _system(self, problems: Sequence[Problem], counts: Sequence[int]) -> System:
         """The system of a batch: one for all, or with species per structure."""
         first = problems[0]
-        if all(p.system is first.system for p in problems):
+        # What may share batches always runs the code for species per structure: its
+        # bits must not depend on who else is there.
+        alone = first.common_force is None
+        if alone and all(p.system is first.system for p in problems):
             return first.system
         repeated = [p for p, count in zip(problems, counts, strict=True)
                     for _ in range(count)]  # fmt: skip

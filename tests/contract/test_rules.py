@@ -21,7 +21,7 @@ from ase_l2h.rules.learned import (
     CoordinatewiseRule,
     EquivariantRule,
 )
-from ase_l2h.rules.learned.equivariant import EquivariantFeatures
+from ase_l2h.rules.learned.invariants import EquivariantFeatures
 from ase_l2h.starts.random import make_starts
 from ase_l2h.system import make_system
 from ase_l2h.targets import named_target

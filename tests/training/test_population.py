@@ -80,7 +80,6 @@ def test_the_native_backend_gives_the_gradient_of_the_compiled_loop(alone):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"quench": "gd"}, "cannot run this search: they have no GradientDescent"),
         ({"together": 3}, "unrolls one set of weights at a time on a CPU; set toge"),
     ],
 )

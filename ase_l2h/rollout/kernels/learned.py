@@ -15,16 +15,7 @@ from ase_l2h.rollout.kernels.adapter import Parts, RuleAdapter, all_like, like
 from ase_l2h.rollout.kernels.macros import Macros, single, singles
 from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
 from ase_l2h.rules.learned.coordinatewise import LearnedState
-from ase_l2h.rules.learned.equivariant import (
-    FULL_SHELL,
-    SCALE_GAIN,
-    SHELL_CENTRES,
-    SHELL_WIDTHS,
-    TINY,
-    VECTOR_CENTRES,
-    VECTOR_WIDTHS,
-    EquivariantState,
-)
+from ase_l2h.rules.learned.equivariant import EquivariantState
 from ase_l2h.rules.learned.features import (
     DECAYS,
     ETAS,
@@ -33,6 +24,15 @@ from ase_l2h.rules.learned.features import (
     RADIAL_CUTOFF,
     STEP_PERIODS,
     Moments,
+)
+from ase_l2h.rules.learned.invariants import (
+    FULL_SHELL,
+    SCALE_GAIN,
+    SHELL_CENTRES,
+    SHELL_WIDTHS,
+    TINY,
+    VECTOR_CENTRES,
+    VECTOR_WIDTHS,
 )
 from ase_l2h.rules.learned.network import FeatureMajorNetwork
 from ase_l2h.system import System

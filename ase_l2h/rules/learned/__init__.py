@@ -2,8 +2,9 @@
 
 from ase_l2h.rules.learned.adam4p import Adam4pRule, Adam4pStart
 from ase_l2h.rules.learned.coordinatewise import CoordinatewiseRule
-from ase_l2h.rules.learned.equivariant import EquivariantFeatures, EquivariantRule
+from ase_l2h.rules.learned.equivariant import EquivariantRule
 from ase_l2h.rules.learned.features import FeatureSet
+from ase_l2h.rules.learned.invariants import EquivariantFeatures
 
 __all__ = [
     "RULES",

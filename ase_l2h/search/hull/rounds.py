@@ -212,6 +212,8 @@ class HullSearch:
         """Show every composition its neighbours' lowest structures."""
         if self.method.name == "population-fresh":
             return
+        # In one order, whoever sent them.
+        self.known = dict(sorted(self.known.items()))
         pools = {m: entry["state"]["pool"] for m, entry in self.known.items()}
         lengths = {m: self.system.problem(m).length for m in pools}
         species = {m: self.system.species(m) for m in pools}

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.gupta import Gupta
@@ -94,7 +95,7 @@ class HullSystem:
         chosen = range(n + 1) if compositions is None else compositions
         for count in chosen:
             if not 0 <= count <= n:
-                raise ValueError(
+                raise InputError(
                     f"{count} atoms of {self.symbols[0]} in a cluster of {n} are "
                     f"impossible; give 0 to {n}"
                 )
@@ -126,21 +127,21 @@ def hull_system(
 
     Raises
     ------
-    ValueError
+    InputError
         For anything that is no such system; one sentence says what to do.
     """
     match = _PAIR.fullmatch(name)
     if match is None or match.group(1) == match.group(2):
-        raise ValueError(
+        raise InputError(
             f"'{name}' is no pair of elements; write two symbols, for example AgAu"
         )
     symbols = (match.group(1), match.group(2))
     if not 3 <= n_atoms <= MAX_ATOMS:
-        raise ValueError(
+        raise InputError(
             f"the clusters have {n_atoms} atoms; a hull takes 3 to {MAX_ATOMS}"
         )
     if potential not in POTENTIALS:
-        raise ValueError(
+        raise InputError(
             f"no potential named '{potential}' for hulls; choose one of "
             f"{', '.join(POTENTIALS)}"
         )
@@ -149,7 +150,7 @@ def hull_system(
         rows = _read_rows(path, symbols, 5 if potential == "gupta" else 2)
         chosen, label = _from_rows(rows, symbols, potential), path.name
     elif potential == "lj":
-        raise ValueError(
+        raise InputError(
             "Lennard-Jones pairs have no parameters of their own; give them with "
             "--parameters FILE"
         )
@@ -157,7 +158,7 @@ def hull_system(
         label = _set_of(symbols) if parameters is None else str(parameters)
         known = gupta_set(label)
         if missing := sorted(set(symbols) - set(known.symbols)):
-            raise ValueError(
+            raise InputError(
                 f"the parameters {label} do not know {', '.join(missing)}; choose "
                 "others or give a file"
             )
@@ -172,7 +173,7 @@ def _set_of(symbols: tuple[str, str]) -> str:
     if default is None and not covering:
         pairs = sorted("".join(s.symbols) for s in GUPTA_SETS.values())
         pairs = sorted({p for p in pairs if len(re.findall("[A-Z]", p)) == 2})
-        raise ValueError(
+        raise InputError(
             f"no Gupta parameters for {symbols[0]}-{symbols[1]}; known pairs are "
             f"{', '.join(pairs)}, or give your own with --parameters FILE"
         )
@@ -186,18 +187,18 @@ def _read_rows(
     try:
         content: Any = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"'{path}' is neither a Gupta parameter set nor a file that can be read "
             f"({error.strerror}); the sets are {', '.join(GUPTA_SETS)}"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}") from error
+        raise InputError(f"{path} is not a TOML file: {error}") from error
     rows = {}
     for pair in (symbols[:1] * 2, symbols, symbols[1:] * 2):
         names = {"-".join(pair), "-".join(reversed(pair))}
         found = [content[name] for name in names if name in content]
         if len(found) != 1:
-            raise ValueError(
+            raise InputError(
                 f"{path} must have one row for {'-'.join(pair)}; write "
                 f'"{"-".join(pair)}" = [{width} numbers]'
             )
@@ -208,7 +209,7 @@ def _read_rows(
             isinstance(v, numbers) and not isinstance(v, bool) and 0 < v < float("inf")
             for v in row
         ):
-            raise ValueError(
+            raise InputError(
                 f"{path}: the row for {'-'.join(pair)} must be {width} positive numbers"
             )
         rows[frozenset(pair)] = [float(v) for v in row]

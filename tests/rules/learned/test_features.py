@@ -17,7 +17,6 @@ from ase_l2h.rules.learned import (
     EquivariantRule,
     FeatureSet,
 )
-from ase_l2h.rules.learned.equivariant import surroundings
 from ase_l2h.rules.learned.features import (
     DECAYS,
     ETAS,
@@ -29,6 +28,7 @@ from ase_l2h.rules.learned.features import (
     step_sines,
     update_moments,
 )
+from ase_l2h.rules.learned.invariants import surroundings
 from ase_l2h.system import make_system
 
 SWITCHES = [f.name for f in dataclasses.fields(FeatureSet) if f.type == "bool"]
