@@ -1,15 +1,16 @@
 """Searches side by side: a thread each, whose requests are carried out together.
 
-Methods are written as if their search were alone. Each runs in a thread that sleeps
-while its request waits; once all have asked (or ended), the calling thread carries out
-what they asked for as one batch. Only one thread computes at a time, so nothing depends
-on the scheduling of threads.
+Methods are written as if their search were alone. Each runs in a thread until it asks
+for something, and sleeps while its request waits; once all have asked (or ended), the
+calling thread carries out what they asked for as one batch. Only one thread computes at
+a time, so nothing depends on the scheduling of threads.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 from ase_l2h.search.engine import Engine
@@ -49,14 +50,15 @@ def _attempt(task: Task, submit: Submit) -> Any:
 
 
 class _Coordinator:
+    """Each task waits at a queue of its own: nobody is woken for somebody else."""
+
     def __init__(self, engine: Engine, tasks: Sequence[Task]) -> None:
         self.engine = engine
-        self.turn = threading.Condition()
-        self.requests: dict[int, Request] = {}
-        self.answers: dict[int, Any] = {}
+        # Numbers of tasks with what they ask for, or with how they ended.
+        self.inbox: SimpleQueue[tuple[int, Request | None, Any]] = SimpleQueue()
+        self.answers: list[SimpleQueue[Any]] = [SimpleQueue() for _ in tasks]
         self.outcomes: list[Any] = [None] * len(tasks)
-        self.running = len(tasks)
-        self.cancelled = False
+        self.started = self.ended = 0
         self.threads = [
             threading.Thread(target=self._work, args=(k, task), daemon=True)
             for k, task in enumerate(tasks)
@@ -64,47 +66,65 @@ class _Coordinator:
 
     def _work(self, k: int, task: Task) -> None:
         outcome = _attempt(task, lambda request: self._submit(k, request))
-        with self.turn:
-            self.outcomes[k] = outcome
-            self.running -= 1
-            self.turn.notify_all()
+        self.inbox.put((k, None, outcome))
 
     def _submit(self, k: int, request: Request) -> Any:
-        with self.turn:
-            self.requests[k] = request
-            self.turn.notify_all()
-            self.turn.wait_for(lambda: k in self.answers or self.cancelled)
-            if k not in self.answers:
-                raise Stopped("interrupted")
-            answer = self.answers.pop(k)
+        self.inbox.put((k, request, None))
+        answer = self.answers[k].get()
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def run(self) -> list[Any]:
-        for thread in self.threads:
-            thread.start()
+        waiting: dict[int, Request] = {}
         try:
-            while True:
-                with self.turn:
-                    self.turn.wait_for(lambda: len(self.requests) == self.running)
-                    if self.running == 0:
-                        return self.outcomes
-                    # In the order of the searches, whoever came first.
-                    members = sorted(self.requests)
-                    asked = [self.requests[k] for k in members]
-                try:
-                    answers: Sequence[Any] = self.engine.execute(asked)
-                except Exception as error:
-                    answers = [error] * len(asked)
-                with self.turn:
-                    self.requests.clear()
-                    self.answers.update(zip(members, answers, strict=True))
-                    self.turn.notify_all()
-        except BaseException:
-            with self.turn:
-                self.cancelled = True
-                self.turn.notify_all()
+            # One at a time: threads that compute at once wait for the interpreter, and
+            # for each other, longer than they work.
             for thread in self.threads:
-                thread.join()
+                thread.start()
+                self.started += 1
+                self._receive(waiting)
+            while waiting:
+                waiting = self._answered(waiting)
+        except BaseException:
+            self._cancel(waiting)
             raise
+        return self.outcomes
+
+    def _receive(self, waiting: dict[int, Request]) -> None:
+        """The next request, or the end, of the task that runs."""
+        k, request, outcome = self.inbox.get()
+        if request is None:
+            self.outcomes[k] = outcome
+            self.ended += 1
+        else:
+            waiting[k] = request
+
+    def _answered(self, waiting: dict[int, Request]) -> dict[int, Request]:
+        """Carry out what is waited for; what the tasks ask for then."""
+        # In the order of the searches.
+        members = sorted(waiting)
+        try:
+            answers = self.engine.execute([waiting[k] for k in members])
+        except Exception as error:
+            answers = [error] * len(members)
+        following: dict[int, Request] = {}
+        for k, answer in zip(members, answers, strict=True):
+            del waiting[k]
+            self.answers[k].put(answer)
+            try:
+                self._receive(following)
+            except BaseException:
+                waiting |= following
+                raise
+        return following
+
+    def _cancel(self, waiting: dict[int, Request]) -> None:
+        """Tell every task that has begun to end, and wait until it has."""
+        for k in waiting:
+            self.answers[k].put(Stopped("interrupted"))
+        while self.ended < self.started:
+            later: dict[int, Request] = {}
+            self._receive(later)
+            for k in later:
+                self.answers[k].put(Stopped("interrupted"))

@@ -149,7 +149,10 @@ class SearchRun:
 
     @property
     def stopped(self) -> str | None:
-        """Why all searches have ended; None while one has not."""
+        """Why all searches have ended; None while one has not.
+
+        A search that ended because another one met the target says ``"another"``.
+        """
         reasons = [search.stopped for search in self.searches]
         if None in reasons:
             return None
@@ -184,7 +187,7 @@ class SearchRun:
         if any(s.stopped == "interrupted" for s in going):
             self._end_all("interrupted")
         elif self.stop_together and any(s.stopped == "target" for s in going):
-            self._end_all("target")
+            self._end_all("another")
         elif self.between is not None:
             states = self.between([search.state for search in self.searches])
             for search, state in zip(self.searches, states, strict=True):

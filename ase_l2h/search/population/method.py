@@ -2,8 +2,8 @@
 
 In a round a search gets
 
-* structures that begin at random: fragments of ordered packings, and what a learned
-  optimizer makes of random starts;
+* structures that begin at random: fragments of ordered packings, structures with random
+  point or space groups, and what a learned optimizer makes of random starts;
 * structures that it holds, of all packings, shaken, with atoms exchanged, and what a
   learned optimizer makes of them in a short run;
 * structures of its neighbours, where several compositions are searched together;
@@ -61,8 +61,8 @@ class Population:
     patience
         Rounds without a lower energy after which a new population begins; None: never.
     fragments, known
-        Whether there are fragments of ordered packings, and whether what the population
-        holds is used further.
+        Whether there are fragments of ordered packings and symmetric structures, and
+        whether what the population holds is used further.
     """
 
     name: str
@@ -187,7 +187,9 @@ class Population:
             # To the last digits: whatever ends the search, the best of them is kept.
             groups.append(evaluator.polish(evaluator.problem.given))
         if self.fragments:
-            groups.append(sources.fragments_of(evaluator, rng, max(4, width // 2)))
+            count = max(4, width // 2)
+            groups.append(sources.fragments_of(evaluator, rng, count))
+            groups.append(sources.symmetric_of(evaluator, rng, count // 2))
         # Every fourth round, four times as many: full lanes.
         if number % 4 == 1 or not self.fragments:
             groups.append(sources.explored(evaluator, rng, width, self.weights))

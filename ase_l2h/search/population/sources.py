@@ -16,9 +16,17 @@ from ase_l2h.search.population.pool import Pool
 from ase_l2h.search.requests import Relaxed, random_keys
 from ase_l2h.search.starting import random_structures
 from ase_l2h.starts.fragments import fragments
+from ase_l2h.starts.symmetric import symmetric_starts
 from ase_l2h.weights.load import Weights
 
-__all__ = ["explored", "fragments_of", "hopped", "shaken", "visiting"]
+__all__ = [
+    "explored",
+    "fragments_of",
+    "hopped",
+    "shaken",
+    "symmetric_of",
+    "visiting",
+]
 
 # Standard deviation of a shake of all atoms, and range of that before a learned hop, in
 # bond lengths.
@@ -35,6 +43,31 @@ def fragments_of(evaluator: Evaluator, rng: np.random.Generator, count: int) -> 
         return evaluator.relax(random_structures(evaluator, rng, count))
     pieces = problem.length * fragments(problem.n_atoms, count, rng)
     return evaluator.relax(_permuted(pieces, rng))
+
+
+def symmetric_of(evaluator: Evaluator, rng: np.random.Generator, count: int) -> Relaxed:
+    """Random structures with point groups, or space groups of the cell, relaxed.
+
+    A rattle breaks the symmetry, so that no saddle point is kept.
+    """
+    problem = evaluator.problem
+    if problem.free is not None:
+        return Relaxed.none(problem.n_atoms)
+    cell = problem.cell
+    starts = symmetric_starts(
+        problem.n_atoms,
+        count,
+        rng,
+        np.bincount(problem.species),
+        cell=None if cell is None else cell / problem.length,
+    )
+    return evaluator.relax(problem.length * _in_order(starts, problem.species))
+
+
+def _in_order(positions: np.ndarray, species: np.ndarray) -> np.ndarray:
+    """Atoms that come element by element, put where the species are."""
+    place = np.argsort(np.argsort(species, kind="stable"), kind="stable")
+    return positions[:, place]
 
 
 def _permuted(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
