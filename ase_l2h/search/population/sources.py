@@ -58,7 +58,7 @@ def symmetric_of(evaluator: Evaluator, rng: np.random.Generator, count: int) -> 
         problem.n_atoms,
         count,
         rng,
-        np.bincount(problem.species),
+        np.bincount(problem.species).tolist(),
         cell=None if cell is None else cell / problem.length,
     )
     return evaluator.relax(problem.length * _in_order(starts, problem.species))
