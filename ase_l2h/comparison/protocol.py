@@ -24,6 +24,7 @@ from ase_l2h.errors import InputError
 from ase_l2h.rollout.backends import known_backend
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
+from ase_l2h.search.names import POPULATIONS
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.registry import default_steps, make_method, method_weights
 from ase_l2h.targets import Target
@@ -77,8 +78,10 @@ class MethodSpec:
         """
         method = self.method
         if isinstance(method, str):
+            # Starts and chains one after the other; a population as everybody has it.
+            width = None if method in POPULATIONS else 1
             method = make_method(
-                method, problem, weights=self.weights, steps=self.steps, width=1
+                method, problem, weights=self.weights, steps=self.steps, width=width
             )
         reason = method.refuse(problem)
         if reason is not None:

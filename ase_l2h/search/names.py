@@ -9,7 +9,8 @@ __all__ = ["DEFAULT_METHOD", "METHODS", "POPULATIONS", "WITH_WEIGHTS"]
 
 METHODS = {
     "population": "a population of structures: learned hops, fragments of ordered "
-    "packings, loose atoms moved to vacant sites, unlike atoms exchanged",
+    "packings, symmetric structures, loose atoms moved to vacant sites, unlike atoms "
+    "exchanged",
     "population-fresh": "the same, but only what begins at random, without fragments, "
     "shakes and neighbours",
     "population-plain": "the same without a learned optimizer: random starts are "

@@ -126,7 +126,7 @@ class Problem:
         *,
         length_scale: int | float,
         energy_scale: int | float,
-        parameters: dict[str, Any] | None = None,
+        parameters: Any = None,
         cell: np.ndarray | None = None,
         cutoff: float = float("inf"),
         free: np.ndarray | None = None,
@@ -146,7 +146,7 @@ class Problem:
             A typical distance of neighbours, and a typical strength of one bond, in
             the units of ``energy``: what every method measures its steps in.
         parameters
-            Further arguments of ``energy``; new values do not compile anew.
+            Dict of further arguments of ``energy``; new values do not compile anew.
         cell, cutoff
             Lattice vectors as rows and the range of ``energy``, of a periodic cell.
         free
@@ -169,6 +169,10 @@ class Problem:
             if np.ndim(scale) or not 0 < scale < np.inf:
                 raise InputError(f"{label}_scale is {scale}; give a positive number")
         structures = np.zeros((3, len(kinds), 0))
+        if parameters is not None and not isinstance(parameters, dict):
+            raise InputError(
+                "parameters are the further arguments of energy by name; give a dict"
+            )
         if given is not None:
             structures = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
         return cls(

@@ -149,6 +149,9 @@ def make_method(
         loaded = method_weights(name, chosen_name)
     calls = problem.measure is not None
     if name in POPULATIONS:
+        # A narrow population needs fewer evaluations, a wide one fewer seconds.
+        if width is None and calls:
+            width = 1
         options = {} if width is None else {"width": width}
         return _population(name, problem, loaded, steps, starts, options)
     if width is None:

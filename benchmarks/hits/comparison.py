@@ -12,6 +12,7 @@ that are missing. The files ``TARGET.jsonl`` beside it are the records of releas
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import NamedTuple
 
 from ase_l2h.comparison.outcome import Comparison, read_comparison
@@ -83,15 +84,30 @@ def method_names(target: str, methods: str) -> list[str]:
 def recorded(target: str) -> Comparison | None:
     """What the records have of a target: those of today, else those of 0.1.0."""
     files = RECORDS / target / RECORD, RECORDS / f"{target}.jsonl"
-    path = next((file for file in files if file.exists()), None)
-    if path is None:
+    parts = [read_comparison(file) for file in files if file.exists()]
+    if not parts:
         return None
-    comparison = read_comparison(path)
+    comparison = _joined(*parts)
     # As a method of 0.1.0 was called.
     order = ["hybrid", *method_names(target, ",".join(METHODS))]
     known = [name for name in order if name in comparison.methods]
     others = [name for name in comparison.methods if name not in known]
     return comparison.of(methods=[*known, *others])
+
+
+def _joined(present: Comparison, former: Comparison | None = None) -> Comparison:
+    """Today's runs, and those of 0.1.0 of methods that have not been run again."""
+    if former is None:
+        return present
+    missing = [name for name in former.methods if name not in present.methods]
+    kept = former.of(methods=missing)
+    return dataclasses.replace(
+        present,
+        methods=(*present.methods, *missing),
+        encounters=present.encounters | kept.encounters,
+        settings=present.settings | kept.settings,
+        machines=tuple(sorted({*present.machines, *kept.machines})),
+    )
 
 
 def protocol(target: str, methods: str) -> Protocol:

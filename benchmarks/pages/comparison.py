@@ -33,9 +33,10 @@ def write() -> None:
         "",
         "All methods, by charged evaluations to the first encounter with the lowest "
         "minimum known (`python -m benchmarks.hits.comparison`; `ase-l2h compare` does "
-        "the same for other targets and methods). `hybrid` is given fragments of "
-        "ordered packings, the learned rules were trained on some of these targets, "
-        "see their cards; neither is charged here.",
+        "the same for other targets and methods). `population` and `hybrid`, its form "
+        "in release 0.1.0, are given fragments of ordered packings, the learned rules "
+        "were trained on some of these targets, see their cards; neither is charged "
+        "here. Methods that ran on `scan`, and `hybrid`, are of 0.1.0.",
         *("", "## Who wins where", "", *verdicts, ""),
         *(line for section in sections for line in section.lines),
         *peers.section(),
@@ -116,7 +117,7 @@ def _verdict(target: str, met: Runs) -> str:
         return f"* {target}: no method reached the target."
     least = means[best].value
     learned = [name for name in means if name.startswith("learned")]
-    others = ("hybrid", *learned, "bh")
+    others = ("population", "hybrid", *learned, "bh")
     others = [name for name in others if name in means and name != best]
     parts = []
     for name in others:

@@ -24,6 +24,7 @@ from ase_l2h.search.hull.system import HullSystem
 from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import SearchRun, State
+from ase_l2h.search.population.improve import SAME
 from ase_l2h.search.population.method import Population, make_population
 from ase_l2h.weights.load import Weights
 
@@ -183,8 +184,12 @@ class HullSearch:
         )
         self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
         after = self._energies()
-        unit = 1e-9
-        fallen = sum(after[m] < before.get(m, math.inf) - unit for m in after)
+        # Not by what two relaxations of one minimum differ.
+        fallen = sum(
+            after[m]
+            < before.get(m, math.inf) - SAME * self.system.problem(m).energy_unit
+            for m in after
+        )
         self.rounds += 1
         self.quiet = 0 if fallen else self.quiet + 1
         self.seconds += time.monotonic() - begun
