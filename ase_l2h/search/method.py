@@ -113,9 +113,6 @@ class SearchRun:
         Asked before every request whether to stop.
     on_charge
         Called with every charge.
-    between
-        Called with all states after a round of all searches, and returns them: where
-        searches learn from each other.
     """
 
     def __init__(
@@ -129,7 +126,6 @@ class SearchRun:
         stop_together: bool = True,
         interrupted: Callable[[], bool] = lambda: False,
         on_charge: Callable[[int], Any] | None = None,
-        between: Callable[[list[State]], list[State]] | None = None,
     ) -> None:
         for problem in problems:
             reason = method.refuse(problem)
@@ -138,7 +134,6 @@ class SearchRun:
         self.method, self.limits, self.engine = method, limits, engine
         self.stop_together = stop_together
         self.interrupted, self.on_charge = interrupted, on_charge
-        self.between = between
         self.searches = [
             _Search(problem, method.init(problem, seed))
             for problem, seed in zip(problems, seeds, strict=True)
@@ -188,10 +183,6 @@ class SearchRun:
             self._end_all("interrupted")
         elif self.stop_together and any(s.stopped == "target" for s in going):
             self._end_all("another")
-        elif self.between is not None:
-            states = self.between([search.state for search in self.searches])
-            for search, state in zip(self.searches, states, strict=True):
-                search.state = state
         self.seconds += time.monotonic() - begun
 
     def _round(self, search: _Search, submit: Submit) -> State:
