@@ -27,7 +27,7 @@ print(f"L-BFGS:    {local.get_potential_energy():.4f} eV")
 
 # %% [markdown]
 # Three hundred steps of one call each, then a relaxation, watched through an observer
-# like those of every ASE optimizer. With `method="population"` or `"bh"`, other methods
+# like those of every ASE optimizer. With `method="auto"` or `"bh"`, other methods
 # would call the same calculator.
 
 # %%

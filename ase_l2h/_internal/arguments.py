@@ -12,8 +12,8 @@ from ase_l2h.errors import InputError, InputTypeError
 __all__ = ["checked_count", "checked_number", "checked_seed"]
 
 
-def checked_count(name: str, value: Any, most: int) -> int:
-    """A whole number from 1 to ``most``.
+def checked_count(name: str, value: Any, most: int, least: int = 1) -> int:
+    """A whole number from ``least`` to ``most``.
 
     Raises
     ------
@@ -21,8 +21,10 @@ def checked_count(name: str, value: Any, most: int) -> int:
         When it is anything else.
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or not 1 <= value <= most:
-        raise InputError(f"{name} is {value!r}; give a whole number from 1 to {most}")
+    if not whole or not least <= value <= most:
+        raise InputError(
+            f"{name} is {value!r}; give a whole number from {least} to {most}"
+        )
     return int(value)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ase_l2h._internal.arguments import checked_count, checked_number
 from ase_l2h.errors import InputError
-from ase_l2h.search.driver import DEFAULT_CALLS, DEFAULT_EVALUATIONS
+from ase_l2h.search.driver import limited
 from ase_l2h.search.limits import MOST_EVALUATIONS, Limits
 from ase_l2h.search.method import Method
 from ase_l2h.search.names import DEFAULT_METHOD, WITH_WEIGHTS
@@ -23,7 +23,6 @@ __all__ = [
     "checked_time",
     "choose_limits",
     "choose_method",
-    "default_method",
 ]
 
 
@@ -45,12 +44,6 @@ class MethodChoice:
     n_starts: int | None = None
 
 
-def default_method(problem: Problem) -> str:
-    """What searches a problem where nobody chooses."""
-    # A population would spend hundreds of calls before it knows anything.
-    return DEFAULT_METHOD if problem.measure is None else "learned"
-
-
 def checked_time(name: str, value: Any) -> float | None:
     """Seconds above 0, or None for None.
 
@@ -66,7 +59,13 @@ def checked_time(name: str, value: Any) -> float | None:
 
 
 def choose_limits(
-    problem: Problem, *, evaluations: Any, target_energy: Any, bounded: bool
+    problem: Problem,
+    method: str,
+    *,
+    evaluations: Any,
+    target_energy: Any,
+    settled: Any,
+    bounded: bool,
 ) -> Limits:
     """The limits of each search; ``bounded`` where something else ends it as well.
 
@@ -75,18 +74,18 @@ def choose_limits(
     InputError
         For what is no limit.
     """
-    calls = problem.measure is not None
     if evaluations is not None:
         evaluations = checked_count("evaluations", evaluations, MOST_EVALUATIONS)
-        if calls and evaluations < 2:
+        if problem.measure is not None and evaluations < 2:
             raise InputError(
                 "evaluations is 1, and the structure itself takes one call; give 2 or "
                 "more"
             )
-    elif not bounded:
-        evaluations = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS
     target = checked_number("target_energy", target_energy)
-    return Limits(evaluations=evaluations, target_energy=target)
+    if settled is not None:
+        settled = checked_count("settled", settled, 1000, least=0)
+    limits = Limits(evaluations=evaluations, target_energy=target, settled=settled)
+    return limited(limits, problem, method, bounded)
 
 
 def choose_method(
@@ -96,7 +95,8 @@ def choose_method(
     weights: str | Path | Weights | None,
     horizon: int | None,
     n_starts: int | None,
-    limited: bool,
+    without: Sequence[str],
+    bounded: bool,
 ) -> MethodChoice:
     """The method that arguments ask for.
 
@@ -107,9 +107,9 @@ def choose_method(
     method
         A name, a method, or None: then starts or a horizon ask for the learned
         optimizer.
-    weights, horizon, n_starts
+    weights, horizon, n_starts, without
         As for :class:`~ase_l2h.ase_adapter.optimizer.Learn2Hop`.
-    limited
+    bounded
         Whether evaluations or time end the search; without, one start does.
 
     Raises
@@ -122,18 +122,23 @@ def choose_method(
     if n_starts is not None:
         n_starts = checked_count("n_starts", n_starts, 1_000_000)
     if method is not None and not isinstance(method, str):
-        if weights is not None or horizon is not None or n_starts is not None:
+        if (
+            weights is not None
+            or horizon is not None
+            or n_starts is not None
+            or without
+        ):
             raise InputError(
-                f"the method '{method.name}' is complete; leave out weights, horizon "
-                "and n_starts, or give its name"
+                f"the method '{method.name}' is complete; leave out weights, horizon, "
+                "n_starts and without, or give its name"
             )
         complete = method
         return MethodChoice(complete.name, lambda _: complete, complete.describe())
     if method is None:
         starts = horizon is not None or n_starts is not None
-        method = "learned" if starts else default_method(problem)
+        method = "learned" if starts else DEFAULT_METHOD
     loaded = _loaded(method, weights)
-    if method in ("learned", "adam", "fire", "gd") and n_starts is None and not limited:
+    if method in ("learned", "adam", "fire", "gd") and n_starts is None and not bounded:
         n_starts = 1
     if loaded is not None and method == "learned":
         loaded = _used(loaded, n_starts)
@@ -143,7 +148,14 @@ def choose_method(
     name = method
 
     def make(posed: Problem) -> Method:
-        return make_method(name, posed, weights=loaded, steps=horizon, starts=n_starts)
+        return make_method(
+            name,
+            posed,
+            weights=loaded,
+            steps=horizon,
+            starts=n_starts,
+            without=without,
+        )
 
     # What it does not take is found out at once.
     made = make(problem)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ase_l2h.ase_adapter.choice import default_method
 from ase_l2h.ase_adapter.problem import problem_of, rattled
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
+from ase_l2h.search.names import DEFAULT_METHOD
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.result import SearchResult
 from ase_l2h.targets import Target
@@ -22,7 +22,7 @@ __all__ = ["search"]
 def search(
     problem: Any,
     *,
-    method: str | Method | None = None,
+    method: str | Method = DEFAULT_METHOD,
     limits: Limits | None = None,
     seed: int = 0,
     searches: int = 1,
@@ -38,17 +38,17 @@ def search(
         :class:`~ase_l2h.search.problem.Problem`, or ``ase.Atoms`` with a calculator,
         which are not moved: see :func:`~ase_l2h.ase_adapter.problem.problem_of`.
     method
-        A name of :data:`ase_l2h.search.names.METHODS`, or a method. By default
-        ``"population"``, or the learned optimizer from the structure itself where every
-        evaluation is a call of an unknown calculator.
+        A name of :data:`ase_l2h.search.names.METHODS`, or a method.
     limits
-        When to stop; 200,000 evaluations of each search, or 10,000 calls of a
-        calculator, where nothing else ends it.
+        When to stop. Where nothing else is said, 2,000,000 evaluations of each search,
+        or 10,000 calls of a calculator; ``"auto"`` before that when three independent
+        attempts have met the lowest minimum.
     seed, searches
         Search k follows from ``(seed, k)`` alone.
     **options
-        ``weights``, ``steps``, ``starts``, ``width``, ``backend``, ``device``,
-        ``folder`` and more, see :func:`~ase_l2h.search.driver.search_problem`.
+        ``weights``, ``without``, ``steps``, ``starts``, ``width``, ``backend``,
+        ``device``, ``folder`` and more, see
+        :func:`~ase_l2h.search.driver.search_problem`.
 
     Returns
     -------
@@ -65,14 +65,13 @@ def search(
     --------
     >>> ase_l2h.search("LJ38", limits=Limits(evaluations=10**6))  # doctest: +SKIP
     """
-    posed = _posed(problem, seed)
-    if method is None:
-        method = default_method(posed)
-        if method == "learned" and not options.keys() & {"starts", "width"}:
-            ends = limits is not None and (limits.evaluations or limits.seconds)
-            options["starts"] = None if ends else 1
     return search_problem(
-        posed, method=method, limits=limits, seed=seed, searches=searches, **options
+        _posed(problem, seed),
+        method=method,
+        limits=limits,
+        seed=seed,
+        searches=searches,
+        **options,
     )
 
 

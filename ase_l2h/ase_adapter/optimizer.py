@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -30,6 +30,7 @@ from ase_l2h.ase_adapter.records import SearchFolder, as_minimum, checked_path
 from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.batch import Device, resolve_device
+from ase_l2h.search.attempts import Confidence, unknown_confidence
 from ase_l2h.search.method import Method
 from ase_l2h.weights.load import Weights
 
@@ -73,9 +74,8 @@ class Learn2Hop(Optimizer):
         ``horizon`` (it passes no arguments on).
     method
         One of :data:`ase_l2h.search.names.METHODS`, or a
-        :class:`~ase_l2h.search.method.Method`. By default ``"population"``; the learned
-        optimizer (``"learned"``) with an unknown calculator, and where ``horizon`` or
-        ``n_starts`` are given.
+        :class:`~ase_l2h.search.method.Method`. By default ``"auto"``; the learned
+        optimizer (``"learned"``) where ``horizon`` or ``n_starts`` are given.
     weights
         Name or path of the learned optimizer's weights, see
         :func:`~ase_l2h.weights.load.load_weights`, or loaded ones.
@@ -91,10 +91,15 @@ class Learn2Hop(Optimizer):
         Independent searches side by side.
     evaluations
         Charged evaluations that each search may spend: energies with gradients of one
-        structure at one point. By default 200,000, or 10,000 calls, where neither
+        structure at one point. By default 2,000,000, or 10,000 calls, where neither
         ``max_seconds`` nor a number of starts ends the search.
+    settled
+        Stop when so many independent attempts have met the lowest minimum; 0 never. By
+        default 3 with the method ``"auto"`` and no ``target_energy``.
     target_energy
         Stop when a relaxed structure is within 1e-4 energy scales of this, or below.
+    without
+        Parts of ``"auto"`` to leave out, of :data:`ase_l2h.search.names.PARTS`.
     max_seconds
         Stop a run after this wall time. Relaxing what has been found comes on top.
     seed, rng
@@ -138,7 +143,9 @@ class Learn2Hop(Optimizer):
         n_starts: int | None = None,
         searches: int = 1,
         evaluations: int | None = None,
+        settled: int | None = None,
         target_energy: int | float | None = None,
+        without: Sequence[str] = (),
         max_seconds: int | float | None = None,
         seed: int | None = None,
         rng: int | np.random.Generator | None = None,
@@ -166,13 +173,16 @@ class Learn2Hop(Optimizer):
             weights=weights,
             horizon=horizon,
             n_starts=n_starts,
-            limited=evaluations is not None or max_seconds is not None,
+            without=without,
+            bounded=evaluations is not None or max_seconds is not None,
         )
         self.weights, self.horizon = choice.weights, choice.horizon
         limits = choose_limits(
             placed.posed.problem,
+            choice.name,
             evaluations=evaluations,
             target_energy=target_energy,
+            settled=settled,
             bounded=max_seconds is not None or choice.n_starts is not None,
         )
         self._session = SearchSession(
@@ -216,6 +226,12 @@ class Learn2Hop(Optimizer):
     def charged_evaluations(self) -> int:
         """All evaluations, relaxations included; calls of an unknown calculator."""
         return self._session.charged_evaluations
+
+    @property
+    def confidence(self) -> Confidence:
+        """How often independent attempts met the lowest minimum; ``str`` says so."""
+        run = self._session.run
+        return unknown_confidence() if run is None else run.confidence
 
     @property
     def minima(self) -> list[tuple[float, Atoms]]:

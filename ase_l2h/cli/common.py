@@ -15,11 +15,24 @@ from ase_l2h._internal.stopping import INTERRUPTED, interrupt_on_signals, signal
 from ase_l2h.cli.compilation import use_compilation_cache
 from ase_l2h.errors import InputError, RunError
 
-__all__ = ["BadInput", "Interrupted", "Program", "RunFailure", "Verb", "elapsed"]
+__all__ = [
+    "BadInput",
+    "Interrupted",
+    "Program",
+    "RunFailure",
+    "Verb",
+    "elapsed",
+    "split_names",
+]
 
 CLOCK = "ase_l2h.clock"
 # Whether this process belongs to the command line, which may then set JAX up.
 OWN = "ase_l2h.own_process"
+
+
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Names that commas separate; none of None."""
+    return tuple(filter(None, (name.strip() for name in (text or "").split(","))))
 
 
 class Sentence(click.ClickException):

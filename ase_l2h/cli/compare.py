@@ -62,7 +62,7 @@ class _Count(click.ParamType):
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option(
     "--methods",
-    default="population,learned,bh,adam",
+    default="auto,learned,bh,adam",
     show_default=True,
     help="METHOD[:WEIGHTS][@STEPS], separated by commas.",
 )

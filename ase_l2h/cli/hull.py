@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from ase_l2h.cli.common import Interrupted, RunFailure, Verb
+from ase_l2h.cli.common import Interrupted, RunFailure, Verb, split_names
 from ase_l2h.cli.distributed import distributed_options, is_first, join
-from ase_l2h.search.names import POPULATIONS
 
 __all__ = ["hull"]
 
@@ -67,12 +66,9 @@ Examples:
     help="A Gupta set ('ase-l2h info'), or a TOML file with a row per pair.",
 )
 @click.option(
-    "--method",
-    type=click.Choice(POPULATIONS),
-    default="population",
-    show_default=True,
-    help="population; population-fresh: random starts and exchanges only; "
-    "population-plain: no learned optimizer.",
+    "--without",
+    metavar="PARTS",
+    help="Parts of the search to leave out, joined by commas.",
 )
 @click.option("--weights", metavar="NAMES", help="Weights, several joined by +.")
 @click.option(
@@ -108,6 +104,7 @@ def hull(
     quiet: bool,
     distributed: bool,
     coordinator: str | None,
+    without: str | None,
     **options: Any,
 ) -> None:
     """Search a hull, see ``HELP``."""
@@ -139,6 +136,7 @@ def hull(
                 system,
                 n_atoms,
                 compositions=chosen,
+                without=split_names(without),
                 folder=folder,
                 interrupted=lambda: stop.reason is not None,
                 progress=show,

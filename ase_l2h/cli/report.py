@@ -16,10 +16,11 @@ from ase_l2h.search.result import SearchResult
 
 __all__ = ["FORMAT", "record", "table"]
 
-FORMAT = "ase_l2h-search-2"
+FORMAT = "ase_l2h-search-3"
 LOWEST = 5
 STOPPED = {
     "done": "all starts taken",
+    "settled": "the lowest minimum was met often enough",
     "evaluations": "all evaluations spent",
     "target": "target energy reached",
     "time": "time was up",
@@ -103,6 +104,10 @@ def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any
         "best_energy": _number(result.best_energy),
         "reference_energy": _number(reference),
         "hits": _count_below(result, reference, lowest),
+        "met": result.confidence.met,
+        "attempts": result.confidence.attempts,
+        "settled": result.confidence.settled,
+        "how_sure": str(result.confidence),
         "target_energy": _number(target_energy),
         "target_hits": _count_below(result, target_energy, lowest),
         "hit_tolerance": HIT * result.problem.energy_unit,
@@ -135,7 +140,8 @@ def _rate(result: SearchResult) -> float | None:
 
 def table(found: dict[str, Any]) -> str:
     """The record as a person reads it."""
-    rows = [*_energies(found), ("ended", _ended(found))]
+    rows = [*_energies(found), ("how sure", found["how_sure"])]
+    rows.append(("ended", _ended(found)))
     charged = f"{found['charged_evaluations']:,}"
     if found["evaluations_per_second"] is not None:
         charged += f" ({found['evaluations_per_second']:,.0f} per second)"

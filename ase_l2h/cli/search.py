@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ase_l2h.cli.common import BadInput, Interrupted, RunFailure, elapsed
+from ase_l2h.cli.common import (
+    BadInput,
+    Interrupted,
+    RunFailure,
+    elapsed,
+    split_names,
+)
 from ase_l2h.cli.help import Count, GroupedVerb, Real
-from ase_l2h.search.names import DEFAULT_METHOD, METHODS, POPULATIONS
+from ase_l2h.search.names import DEFAULT_METHOD, METHODS, PARTS
 
 if TYPE_CHECKING:
     from ase_l2h.cli.outputs import Output, Writer
@@ -22,7 +28,7 @@ __all__ = ["search"]
 
 NOTE = "stopping: what was found is being relaxed; once more to give up"
 # Of the library, which would load JAX; a test holds the two together.
-DEFAULT_EVALUATIONS = 200_000
+DEFAULT_EVALUATIONS = 2_000_000
 MOST = 10_000_000
 FILE = click.Path(path_type=Path)
 
@@ -56,15 +62,27 @@ GROUPS = {
         "index",
         "file_format",
     ),
-    "How": ("method", "weights", "steps", "starts", "width", "searches", "seed"),
-    "How long": ("evaluations", "max_seconds", "target_energy", "folder"),
+    "How": (
+        "method",
+        "weights",
+        "without",
+        "steps",
+        "starts",
+        "width",
+        "searches",
+        "seed",
+    ),
+    "How long": ("evaluations", "settled", "max_seconds", "target_energy", "folder"),
     "On what": ("backend", "device"),
     "Results": ("output", "minima", "plot", "as_json", "quiet"),
 }
 
 
 @click.command(
-    cls=GroupedVerb, help=HELP, groups=GROUPS, definitions={"Methods": METHODS}
+    cls=GroupedVerb,
+    help=HELP,
+    groups=GROUPS,
+    definitions={"Methods": METHODS, "Parts of auto": PARTS},
 )
 @click.argument("target")
 @click.option(
@@ -95,6 +113,9 @@ GROUPS = {
     help="Of every start of learned, adam, fire, gd; of every chain of bh.",
 )
 @click.option("--starts", type=Count(MOST), help="End after so many starts or chains.")
+@click.option(
+    "--without", metavar="PARTS", help="Parts of auto to leave out, joined by commas."
+)
 @click.option("--width", type=Count(MOST), help="Starts or chains side by side.  [32]")
 @click.option(
     "--searches",
@@ -114,6 +135,12 @@ GROUPS = {
     "--evaluations",
     type=Count(10**12),
     help=f"Of each search, at most.  [{DEFAULT_EVALUATIONS} if nothing else ends it]",
+)
+@click.option(
+    "--settled",
+    type=Count(1000, 0),
+    help="End when so many independent attempts met the lowest minimum; 0: never.  "
+    "[3 of auto without a target]",
 )
 @click.option("--max-seconds", type=Real(0.0), help="Of all searches together.")
 @click.option(
@@ -184,7 +211,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
 def _check_method(options: dict[str, Any]) -> None:
     """Refuse what a method does not take, in the words of the command line."""
     method = options["method"]
-    if method not in POPULATIONS:
+    if method != DEFAULT_METHOD:
         return
     for name in ("steps", "starts", "width"):
         if options[name] is not None:
@@ -230,7 +257,9 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
     from ase_l2h.search.limits import Limits
 
     each = options["evaluations"]
-    limits = Limits(each, options["max_seconds"], options["target_energy"])
+    limits = Limits(
+        each, options["max_seconds"], options["target_energy"], options["settled"]
+    )
     if each is None and options["max_seconds"] is None and options["starts"] is None:
         each = DEFAULT_EVALUATIONS
     total = None if each is None else each * options["searches"]
@@ -259,6 +288,7 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             steps=options["steps"],
             starts=options["starts"],
             width=options["width"],
+            without=split_names(options["without"]),
             backend=options["backend"],
             device=options["device"],
             folder=options["folder"],

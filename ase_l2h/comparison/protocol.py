@@ -22,9 +22,10 @@ from typing import Any
 
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.backends import known_backend
+from ase_l2h.search.auto.parts import checked_parts
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
-from ase_l2h.search.names import POPULATIONS
+from ase_l2h.search.names import DEFAULT_METHOD
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.registry import default_steps, make_method, method_weights
 from ase_l2h.targets import Target
@@ -38,7 +39,7 @@ __all__ = [
     "method_spec",
 ]
 
-DEFAULT_METHODS = ("population", "learned", "bh", "adam")
+DEFAULT_METHODS = (DEFAULT_METHOD, "learned", "bh", "adam")
 MOST_RUNS = 100_000
 # Methods of which a backend can be chosen in the records of 0.1.0.
 COMPILED = ("learned", "adam", "fire", "bh", "bh-paper")
@@ -59,7 +60,7 @@ class MethodSpec:
         In tables.
     method
         Its name, see :data:`~ase_l2h.search.names.METHODS`, or the method itself.
-    weights, steps
+    weights, steps, without
         See :func:`~ase_l2h.search.registry.make_method`.
     """
 
@@ -67,6 +68,7 @@ class MethodSpec:
     method: str | Method
     weights: str | None = None
     steps: int | None = None
+    without: tuple[str, ...] = ()
 
     def make(self, problem: Problem) -> Method:
         """The method for a problem.
@@ -78,10 +80,14 @@ class MethodSpec:
         """
         method = self.method
         if isinstance(method, str):
-            # Starts and chains one after the other; a population as everybody has it.
-            width = None if method in POPULATIONS else 1
+            # Starts and chains one after the other; the default as everybody has it.
             method = make_method(
-                method, problem, weights=self.weights, steps=self.steps, width=width
+                method,
+                problem,
+                weights=self.weights,
+                steps=self.steps,
+                width=None if method == DEFAULT_METHOD else 1,
+                without=self.without,
             )
         reason = method.refuse(problem)
         if reason is not None:
@@ -92,11 +98,15 @@ class MethodSpec:
 def method_spec(text: str) -> MethodSpec:
     """A method from ``METHOD[:WEIGHTS][@STEPS]``, say ``learned:lj-fcc@600``.
 
+    ``auto~fragments~learned-hops`` leaves out parts of ``auto``.
+
     Raises
     ------
     InputError
         For an unknown method or weights, and for steps that cannot be.
     """
+    text, *without = text.split("~")
+    named = "~".join([text, *without])
     match = re.fullmatch(r"([^:@]+)(?::(.+?))?(?:@([0-9]{1,8}))?", text)
     if match is None:
         raise InputError(
@@ -105,13 +115,16 @@ def method_spec(text: str) -> MethodSpec:
         )
     method, weights, digits = match.groups()
     loaded = method_weights(method, weights)
+    if without and method != DEFAULT_METHOD:
+        raise InputError(f"'{named}': only {DEFAULT_METHOD} has parts to be left out")
+    parts = checked_parts(without)
     steps = None if digits is None else int(digits)
     if steps is not None and default_steps(method, loaded) is None:
         raise InputError(
             f"'{text}': {method} goes on until its budget is used up; leave @{steps} "
             "out"
         )
-    return MethodSpec(text, method, weights, steps)
+    return MethodSpec(named, method, weights, steps, parts)
 
 
 def known_minimum(problem: Problem) -> float | None:

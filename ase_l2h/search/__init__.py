@@ -13,6 +13,8 @@ import sys
 import types
 from typing import Any
 
+from ase_l2h.search.names import DEFAULT_METHOD
+
 __all__: list[str] = []
 
 
@@ -23,7 +25,7 @@ class _CallableModule(types.ModuleType):
         self,
         problem: Any,
         *,
-        method: Any = None,
+        method: Any = DEFAULT_METHOD,
         limits: Any = None,
         seed: int = 0,
         searches: int = 1,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,19 @@ from ase_l2h.search.registry import make_method
 from ase_l2h.search.result import SearchResult
 from ase_l2h.search.stored import from_arrays, to_arrays
 
-__all__ = ["DEFAULT_EVALUATIONS", "engine_for", "search_problem", "start_run"]
+__all__ = [
+    "DEFAULT_EVALUATIONS",
+    "engine_for",
+    "limited",
+    "search_problem",
+    "start_run",
+]
 
 # Of each search, where nobody limits it; and where each is a call of a calculator.
-DEFAULT_EVALUATIONS = 200_000
+DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
+# Independent attempts that have to meet the lowest minimum.
+SETTLED = 3
 MOST_SEARCHES = 100_000
 
 
@@ -92,6 +100,7 @@ def search_problem(
     steps: int | None = None,
     starts: int | None = None,
     width: int | None = None,
+    without: Sequence[str] = (),
     backend: str = "auto",
     device: Any = None,
     folder: str | Path | None = None,
@@ -109,11 +118,12 @@ def search_problem(
     method
         A name of :data:`~ase_l2h.search.names.METHODS`, or a method.
     limits
-        When to stop; 200,000 evaluations of each search, or 10,000 calls of a
-        calculator, where nothing else is said.
+        When to stop. Where nothing else is said, 2,000,000 evaluations of each search,
+        or 10,000 calls of a calculator; ``"auto"`` before that when three independent
+        attempts have met the lowest minimum.
     seed, searches
         Search k follows from ``(seed, k)`` alone.
-    weights, steps, starts, width
+    weights, steps, starts, width, without
         See :func:`~ase_l2h.search.registry.make_method`.
     backend, device
         ``"auto"``, ``"native"``, ``"scan"`` or ``"cuda"``, and a JAX device.
@@ -139,9 +149,25 @@ def search_problem(
     """
     if isinstance(method, str):
         method = make_method(
-            method, problem, weights=weights, steps=steps, starts=starts, width=width
+            method,
+            problem,
+            weights=weights,
+            steps=steps,
+            starts=starts,
+            width=width,
+            without=without,
         )
-    limits = _limited(Limits() if limits is None else limits, problem, starts)
+    elif without:
+        raise InputError(
+            f"the method '{method.name}' is complete; leave out without, or give its "
+            "name"
+        )
+    limits = limited(
+        Limits() if limits is None else limits,
+        problem,
+        method.name,
+        bounded=starts is not None,
+    )
     engine = engine_for(problem, backend, device)
     progress = start_run(
         problem,
@@ -171,10 +197,18 @@ def search_problem(
     return progress.result(seed=seed)
 
 
-def _limited(limits: Limits, problem: Problem, starts: int | None) -> Limits:
-    if limits.evaluations is not None or limits.seconds is not None:
-        return limits
-    if starts is not None:
+def limited(
+    limits: Limits, problem: Problem, method: str, bounded: bool = False
+) -> Limits:
+    """Limits with what nobody has said.
+
+    ``auto`` ends when the lowest minimum is settled, unless a target is looked for;
+    ``bounded`` says that something else ends the search as well.
+    """
+    if limits.settled is None and limits.target_energy is None:
+        known = SETTLED if method == DEFAULT_METHOD else 0
+        limits = dataclasses.replace(limits, settled=known)
+    if limits.evaluations is not None or limits.seconds is not None or bounded:
         return limits
     calls = problem.measure is not None
     count = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import BasinHopping
+from ase_l2h.search.attempts import Attempts, no_attempts
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.problem import Problem
@@ -70,6 +71,12 @@ class Hopping:
         """The lowest minimum of every chain."""
         sound = state["converged"]
         return Found(state["energies"][sound], state["positions"][..., sound])
+
+    def attempts(self, state: State) -> Attempts:
+        """The chains, once they are done."""
+        if not self.finished(state):
+            return no_attempts()
+        return Attempts(state["energies"], state["evaluations"])
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
         """Some steps of every chain; lowest minima that are new are relaxed."""

@@ -22,6 +22,9 @@ class Limits:
         Charged evaluations of each search. Never exceeded.
     seconds
         Wall time of all searches together.
+    settled
+        End when so many independent attempts have met the lowest minimum; 0 never,
+        None as the caller has it by default.
     target_energy
         End at a relaxed energy within 1e-4 energy scales of this, or below.
 
@@ -34,6 +37,7 @@ class Limits:
     evaluations: int | None = None
     seconds: int | float | None = None
     target_energy: int | float | None = None
+    settled: int | None = None
 
     def __post_init__(self) -> None:
         count = self.evaluations
@@ -43,6 +47,9 @@ class Limits:
             raise InputError(f"{count} evaluations are asked for; give 1 to 10^12")
         if self.seconds is not None and not self.seconds > 0:
             raise InputError(f"the time is {self.seconds} s; give a time above 0")
+        known = self.settled
+        if known is not None and not (0 <= known <= 1000 and known == int(known)):
+            raise InputError(f"settled is {known}; give a number from 0 to 1000")
         if self.target_energy is not None and math.isnan(self.target_energy):
             raise InputError("target_energy is not a number; give an energy")
 

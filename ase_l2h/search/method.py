@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from ase_l2h.errors import InputError
+from ase_l2h.search.attempts import Attempts, Confidence, confidence_of
 from ase_l2h.search.coordinator import side_by_side
 from ase_l2h.search.engine import Engine
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.requests import Submit
 from ase_l2h.search.result import SearchResult, Trace, result_of
 
@@ -67,6 +68,10 @@ class Method(Protocol):
 
     def minima(self, state: State) -> Found:
         """What has been found and relaxed."""
+        ...
+
+    def attempts(self, state: State) -> Attempts:
+        """Independent attempts that have ended; none where a method knows no end."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -151,7 +156,7 @@ class SearchRun:
         reasons = [search.stopped for search in self.searches]
         if None in reasons:
             return None
-        for reason in ("interrupted", "time", "target"):
+        for reason in ("interrupted", "time", "target", "settled"):
             if reason in reasons:
                 return reason
         return "evaluations" if "evaluations" in reasons else "done"
@@ -165,6 +170,16 @@ class SearchRun:
     def energy(self) -> float:
         """The lowest energy that any search has seen."""
         return min(search.present.energy for search in self.searches)
+
+    @property
+    def confidence(self) -> Confidence:
+        """How often independent attempts of all searches met the lowest minimum."""
+        return confidence_of(
+            [self.method.attempts(search.state) for search in self.searches],
+            self.energy,
+            HIT * self.searches[0].problem.energy_unit,
+            self.limits.settled or 0,
+        )
 
     def advance(self, seconds: float = math.inf) -> None:
         """One round of every search that has not ended, within ``seconds``."""
@@ -183,6 +198,8 @@ class SearchRun:
             self._end_all("interrupted")
         elif self.stop_together and any(s.stopped == "target" for s in going):
             self._end_all("another")
+        elif self.limits.settled and self.confidence.settled:
+            self._end_all("settled")
         self.seconds += time.monotonic() - begun
 
     def _round(self, search: _Search, submit: Submit) -> State:
@@ -251,6 +268,7 @@ class SearchRun:
             backend=self.engine.backend,
             stopped=self.stopped or "running",
             seconds=self.seconds,
+            confidence=self.confidence,
             states=[search.state for search in self.searches],
             **facts,
         )
@@ -297,6 +315,10 @@ class SearchRun:
                 search.stopped = None
             elif kept["tail"] is not None:
                 search.tail = _ledger(kept["tail"])
+        if not self.confidence.settled:
+            # More attempts are asked for than then.
+            for search in self.searches:
+                search.stopped = None if search.stopped == "settled" else search.stopped
 
 
 def _ledger(kept: Mapping[str, Any]) -> Ledger:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.optimizers import RuleOptimizer
+from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.method import Found, State
@@ -89,6 +90,17 @@ class Multistart:
         """Every start that ended in a minimum."""
         sound = state["converged"]
         return Found(state["energies"][sound], state["positions"][..., sound])
+
+    def attempts(self, state: State) -> Attempts:
+        """The starts; those that are no longer kept met nothing low."""
+        energies, evaluations = state["energies"], state["evaluations"]
+        dropped = state["next"] - len(energies)
+        return Attempts(
+            np.concatenate([energies, np.full(dropped, np.inf)]),
+            np.concatenate([evaluations, np.full(dropped, np.mean(evaluations))])
+            if dropped
+            else evaluations,
+        )
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
         """Steps of the present group; when it has taken all, its relaxation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ase_l2h.rules import Adam, Fire, GradientDescent
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.method import Method
 from ase_l2h.search.multistart import Multistart
-from ase_l2h.search.names import METHODS, POPULATIONS, WITH_WEIGHTS
+from ase_l2h.search.names import LEARNED, METHODS, WITH_WEIGHTS
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
 from ase_l2h.weights.load import Weights, load_weights
@@ -30,6 +31,7 @@ __all__ = [
     "make_method",
     "method_weights",
     "strong_basin_hopping",
+    "strong_hopping",
 ]
 
 # No rate of the paper's grid does better on LJ13 beyond its error; see docs.
@@ -43,6 +45,8 @@ CLASSICAL_STEPS = 1000
 WIDTH = 32
 # Inner steps of a learned start where every one of them costs a calculator's call.
 CALCULATOR_STEPS = 300
+# Calls for each atom that an attempt of "auto" takes at least.
+CALLS_LEAST = 30
 
 
 def strong_basin_hopping(system: System, atom_energies: bool = True) -> BasinHopping:
@@ -62,7 +66,8 @@ def strong_basin_hopping(system: System, atom_energies: bool = True) -> BasinHop
     )
 
 
-def _strong(problem: Problem) -> BasinHopping:
+def strong_hopping(problem: Problem) -> BasinHopping:
+    """:func:`strong_basin_hopping` with what a problem can tell."""
     told = not isinstance(problem.potential, FunctionPotential | type(None))
     return strong_basin_hopping(problem.system, told)
 
@@ -114,6 +119,7 @@ def make_method(
     steps: int | None = None,
     starts: int | None = None,
     width: int | None = None,
+    without: Sequence[str] = (),
 ) -> Method:
     """The method of a name, ready for a problem.
 
@@ -131,8 +137,10 @@ def make_method(
     starts
         Starts after which the search is done; None goes on until a limit.
     width
-        Structures side by side in one search; 32 when None, and one at a time where
-        each costs a call of a calculator.
+        Structures side by side in one search; 32 when None (8 for ``"auto"``), and one
+        at a time where each costs a call of a calculator.
+    without
+        Parts of ``"auto"`` that are left out, see :mod:`~ase_l2h.search.auto.parts`.
 
     Raises
     ------
@@ -148,18 +156,18 @@ def make_method(
         chosen_name = weights.name if isinstance(weights, Weights) else weights
         loaded = method_weights(name, chosen_name)
     calls = problem.measure is not None
-    if name in POPULATIONS:
-        # A narrow population needs fewer evaluations, a wide one fewer seconds.
-        if width is None and calls:
-            width = 1
-        options = {} if width is None else {"width": width}
-        return _population(name, problem, loaded, steps, starts, options)
+    if name == "auto":
+        return _auto(problem, loaded, steps, starts, width, without)
+    if without:
+        raise InputError(
+            f"the method '{name}' has no parts to be left out; only 'auto'"
+        )
     if width is None:
         width = 1 if calls else WIDTH
     if name in ("bh", "bh-paper"):
         if starts is not None:
             width, steps = starts, steps or (10_000 if name == "bh" else 50_000)
-        settings = _strong if name == "bh" else _paper
+        settings = strong_hopping if name == "bh" else _paper
         return Hopping(name, settings, width=width, n_steps=steps)
     count = default_steps(name, loaded, problem) if steps is None else steps
     assert count is not None
@@ -176,18 +184,31 @@ def make_method(
     )
 
 
-def _population(
-    name: str,
+def _auto(
     problem: Problem,
     weights: Weights | None,
     steps: int | None,
     starts: int | None,
-    options: dict[str, Any],
+    width: int | None,
+    without: Sequence[str],
 ) -> Method:
-    from ase_l2h.search.population.method import make_population
+    from ase_l2h.search.auto.method import make_auto
+    from ase_l2h.search.auto.parts import checked_parts
 
     if steps is not None or starts is not None:
         raise InputError(
-            f"the method '{name}' takes no steps or starts; give it evaluations"
+            "the method 'auto' takes no steps or starts; give it evaluations"
         )
-    return make_population(name, problem, weights, **options)
+    options: dict[str, Any] = {"without": checked_parts(without)}
+    if weights is not None and set(options["without"]) >= LEARNED:
+        raise InputError(
+            "weights are given, and both learned parts are left out; leave the weights "
+            "out, too"
+        )
+    if problem.measure is not None:
+        # Calls are dear: one structure at a time, and shorter attempts.
+        width = 1 if width is None else width
+        options["least"] = CALLS_LEAST
+    if width is not None:
+        options["width"] = width
+    return make_auto(problem, weights, **options)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.search.attempts import Confidence
 from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.minima import Minimum, distinct_minima
 from ase_l2h.search.problem import Problem
@@ -46,7 +47,10 @@ class SearchResult:
     searches
         One entry per search.
     stopped
-        ``"done"``, ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``.
+        ``"done"``, ``"settled"``, ``"evaluations"``, ``"target"``, ``"time"`` or
+        ``"interrupted"``.
+    confidence
+        How often independent attempts met the lowest minimum; ``str`` of it says so.
     wall_seconds
         Of all searches together.
     states
@@ -62,6 +66,7 @@ class SearchResult:
     searches: list[Trace]
     stopped: str
     wall_seconds: float
+    confidence: Confidence
     states: list[Any] = dataclasses.field(repr=False)
 
     @property

@@ -60,7 +60,7 @@ TARGETS = {
 }
 # The cheapest first.
 METHODS = (
-    "population",
+    "auto",
     "learned",
     "EXPERT",
     "bh",

@@ -19,7 +19,7 @@ from ase_l2h._internal.records import Records
 from ase_l2h.comparison.running import compare
 from benchmarks.peers.settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
-METHODS = ("bh", "learned", "population")
+METHODS = ("bh", "learned", "auto")
 
 
 def lines_of(target: str, method: str) -> list[dict[str, Any]]:

@@ -62,12 +62,29 @@ def test_atoms_are_the_first_structure_and_stay_where_they_are():
     assert result.problem.identity["calculator"] == "LennardJones"
 
 
-def test_an_unknown_calculator_takes_the_learned_optimizer_and_few_calls():
+def copper() -> Atoms:
+    """Thirteen shaken atoms with a calculator that nobody can look into."""
     atoms = Icosahedron("Cu", 2)
     atoms.rattle(0.2, rng=np.random.default_rng(3))
     atoms.calc = EMT()
+    return atoms
+
+
+def test_an_unknown_calculator_takes_the_default_method_too():
+    atoms = copper()
     before, energy = atoms.get_positions(), atoms.get_potential_energy()
-    result = search(atoms, steps=10)
+    result = search(atoms, limits=Limits(evaluations=300))
+    assert (result.method, result.backend) == (DEFAULT_METHOD, "calculator")
+    assert result.stopped == "evaluations"
+    assert result.best_energy < energy
+    assert 200 < result.charged_evaluations <= 300
+    np.testing.assert_array_equal(atoms.positions, before)
+
+
+def test_one_learned_start_of_a_calculator_takes_few_calls():
+    atoms = copper()
+    energy = atoms.get_potential_energy()
+    result = search(atoms, method="learned", steps=10, starts=1)
     assert (result.method, result.backend, result.stopped) == (
         "learned",
         "calculator",
@@ -75,7 +92,26 @@ def test_an_unknown_calculator_takes_the_learned_optimizer_and_few_calls():
     )
     assert result.best_energy < energy
     assert result.charged_evaluations < 1000
-    np.testing.assert_array_equal(atoms.positions, before)
+
+
+def test_a_search_ends_when_the_lowest_minimum_is_settled():
+    """Where nobody says how long; and as often as somebody says."""
+    result = search("LJ5", seed=1)
+    assert result.stopped == "settled"
+    assert result.confidence.met == 3
+    assert result.best_energy == pytest.approx(-9.103852, abs=1e-6)
+    once = search("LJ5", seed=1, limits=Limits(settled=1))
+    assert once.confidence.met == 1
+    assert once.charged_evaluations < result.charged_evaluations
+
+
+def test_parts_of_the_default_method_can_be_left_out():
+    result = search("LJ5", without=["fragments"], limits=Limits(settled=1))
+    assert result.settings["without"] == ["fragments"]
+    with pytest.raises(InputError, match="no part named 'genetic'"):
+        search("LJ5", without=["genetic"])
+    with pytest.raises(InputError, match="'bh' has no parts to be left out"):
+        search("LJ5", method="bh", without=["fragments"])
 
 
 def test_options_are_those_of_every_search():

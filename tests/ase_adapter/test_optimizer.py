@@ -94,6 +94,28 @@ def test_without_arguments_it_is_the_default_method():
     assert 0.8 * 20_000 < search.charged_evaluations <= 20_000
 
 
+def test_it_stops_when_the_lowest_minimum_is_settled_and_says_how_sure_it_is():
+    found = []
+    for settled in (1, 2):
+        atoms = block()
+        search = Learn2Hop(atoms, settled=settled, seed=1, logfile=None)
+        assert str(search.confidence).startswith("not settled: no independent attempt")
+        assert search.run(fmax=1e-3) is True
+        assert atoms.get_potential_energy() == pytest.approx(LJ13, abs=1e-6)
+        assert search.confidence.settled
+        assert search.confidence.met == settled
+        found.append(search.charged_evaluations)
+    assert found[0] < found[1] < 100_000
+    few = Learn2Hop(block(), settled=0, evaluations=10_000, seed=1, logfile=None)
+    few.run(fmax=1e-3)
+    assert not few.confidence.settled
+
+
+def test_parts_of_the_default_method_can_be_left_out():
+    search = Learn2Hop(block(), without=["twists", "melts"], seed=1, logfile=None)
+    assert search.todict()["settings"]["without"] == ["melts", "twists"]
+
+
 @pytest.mark.parametrize("name", ["fire", "bh", "learned"])
 def test_a_method_may_be_given_as_an_object(name: str):
     results = []
@@ -414,7 +436,7 @@ class Interrupting:
         self.method, self.rounds = method, 0
         self.refuse, self.init = method.refuse, method.init
         self.finished, self.minima = method.finished, method.minima
-        self.describe = method.describe
+        self.describe, self.attempts = method.describe, method.attempts
 
     def advance(self, state, evaluator):
         self.rounds += 1

@@ -133,8 +133,7 @@ def test_the_user_s_atoms_are_moved_between_calls_only():
 
 
 def test_the_default_horizon_is_a_few_hundred_calls():
-    search = Learn2Hop(copper(), logfile=None)
-    assert search.todict()["method"] == "learned"
+    search = Learn2Hop(copper(), method="learned", logfile=None)
     assert search.horizon == min(300, search.weights.horizon)
     calculator = LennardJones(sigma=2.3)
     search = Learn2Hop(copper(calculator), method="learned", logfile=None)

@@ -181,15 +181,32 @@ ARGUMENTS = {
         ValueError,
         "'fire' uses no weights",
     ),
-    "horizon of a population": (
-        {"method": "population", "horizon": 5},
+    "horizon of the default method": (
+        {"method": "auto", "horizon": 5},
         ValueError,
         "takes no steps or starts; give it evaluations",
     ),
     "complete method": (
         {"method": Hopping("bh", lambda problem: None), "horizon": 5},
         ValueError,
-        "is complete; leave out weights, horizon and n_starts",
+        "is complete; leave out weights, horizon, n_starts and without",
+    ),
+    "unknown part": ({"without": ["ga"]}, ValueError, "no part named 'ga'; choose of"),
+    "no source": (
+        {"without": ["uniform", "symmetric", "fragments", "learned-starts"]},
+        ValueError,
+        "nothing is left to begin from; keep one of",
+    ),
+    "parts of another method": (
+        {"method": "bh", "without": ["swaps"]},
+        ValueError,
+        "'bh' has no parts to be left out",
+    ),
+    "settled -1": ({"settled": -1}, ValueError, "settled is -1"),
+    "settled 1001": (
+        {"settled": 1001},
+        ValueError,
+        "settled is 1001; give a whole number from 0 to 1000",
     ),
     "no searches": ({"searches": 0}, ValueError, "searches is 0"),
     "no evaluations": ({"evaluations": 0}, ValueError, "evaluations is 0"),

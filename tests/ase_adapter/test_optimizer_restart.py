@@ -50,7 +50,7 @@ def copper() -> Atoms:
 SETTINGS = {
     "hopping": {"method": "bh", "n_starts": 2, "horizon": 10_000},
     "learned": {"n_starts": 3, "horizon": 12},
-    "population": {"method": "population", "evaluations": 20_000},
+    "auto": {"method": "auto", "evaluations": 20_000},
 }
 
 
@@ -63,7 +63,7 @@ class _Killed(BaseException):
     [
         (argon, "hopping", 1),
         (argon, "hopping", 3),
-        (argon, "population", 2),
+        (argon, "auto", 2),
         (copper, "learned", 1),
         (copper, "learned", 7),
     ],

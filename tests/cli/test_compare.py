@@ -92,7 +92,9 @@ def test_a_structure_file_tells_which_atoms(run, tmp_path, lj7, monkeypatch):
     ("arguments", "message"),
     [
         (["LJ5", "--methods", "newton"], "no method named 'newton'"),
-        (["LJ5", "--methods", "population,bh@7"], "goes on until its budget"),
+        (["LJ5", "--methods", "auto,bh@7"], "goes on until its budget"),
+        (["LJ5", "--methods", "auto~genetic"], "no part named 'genetic'"),
+        (["LJ5", "--methods", "bh~swaps"], "only auto has parts to be left out"),
         (["LJ5", "LJ5"], "LJ5 is given twice"),
         (["Au9"], "Au9 has no published minimum"),
         (["LJ5", "--energy", "LJ6=-12"], "'LJ6' is none of the targets"),

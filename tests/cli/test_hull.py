@@ -30,8 +30,10 @@ FILES = {
     *("hull.csv", "hull.json", "hull.png", "hull.pdf", "report.md"),
     *("structures.extxyz", "run.json", "state.safetensors", "progress.jsonl"),
 }
-ONE_ROUND = ("--n", 5, "--method", "population-plain", "--budget", 600, "--seed", 4)
-SMALL = ("--n", 5, "--method", "population-plain", "--budget", 9000, "--seed", 4)
+# Without a learned optimizer.
+PLAIN = ("--without", "learned-starts, learned-hops")
+ONE_ROUND = ("--n", 5, *PLAIN, "--budget", 3000, "--seed", 4)
+SMALL = ("--n", 5, *PLAIN, "--budget", 9000, "--seed", 4)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ def test_the_record_holds_what_reproduces_it(outcome):
     assert (found["n_atoms"], found["energy_unit"]) == (5, "eV")
     settings = found["settings"]
     assert (settings["seed"], settings["budget"]) == (4, 9000)
-    assert settings["method"] == "population-plain"
+    assert settings["without"] == ["learned-hops", "learned-starts"]
     assert settings["weights"] is settings["weights_sha256"] is None
     assert set(found["versions"]) == {"ase-l2h", "ase", "jax", "numpy", "spglib"}
     assert found["ended"] in ("budget", "settled")
@@ -242,7 +244,7 @@ def test_learned_optimizers_are_named_in_the_record(run, tmp_path):
     result = run("hull", "AgAu", *few, "--out", tmp_path / "hull", "--json")
     assert result.exit_code == 0, result.stderr
     settings = json.loads(result.stdout)["settings"]
-    assert (settings["method"], settings["weights"]) == ("population", "universal")
+    assert (settings["without"], settings["weights"]) == ([], "universal")
     assert len(settings["weights_sha256"]) == 64
 
 
@@ -333,15 +335,15 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
         ("AgAu", ("--n", "-7", "--compositions", "0"), "the clusters have -7 atoms"),
         ("AgAu", ("--n", "9" * 30), "a hull takes 3 to 2000"),
         ("AgAu", ("--n", "5.5"), "is not a valid integer"),
-        ("AgAu", ("--method", "ga"), "is not one of"),
+        ("AgAu", ("--without", "ga"), "no part named 'ga'; choose of uniform"),
         (
             "AgAu",
             ("--weights", "universal"),
-            "method 'population-plain' uses no weights",
+            "both learned parts are left out, and weights are given",
         ),
         (
             "AgAu",
-            ("--method", "population-fresh", "--weights", "no"),
+            ("--without", "learned-hops", "--weights", "no"),
             "no weights named 'no'",
         ),
         ("AgAu", ("--budget", "0"), "budget is 0; give 1 to"),
@@ -355,7 +357,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
     ],
 )
 def test_what_makes_no_sense_is_refused(refused, tmp_path, system, arguments, said):
-    base = ("--n", 5, "--method", "population-plain", "--out", tmp_path / "hull")
+    base = ("--n", 5, *PLAIN, "--out", tmp_path / "hull")
     assert said in refused("hull", system, *base, *arguments)
     assert not (tmp_path / "hull").exists()
 
@@ -400,7 +402,7 @@ def test_compositions_that_are_none(refused, tmp_path, text, said):
     [
         (("--seed", 5), "was made with another seed"),
         (("--n", 6), "with another compositions, n"),
-        (("--method", "population-fresh"), "with another method"),
+        (("--without", PLAIN[1] + ",neighbours"), "with another without"),
         (("--compositions", 1), "with another compositions"),
         (("--parameters", "AgAu2"), "with another parameters"),
     ],

@@ -20,7 +20,8 @@ from hull_processes import (
     start,
 )
 
-TWO = ("hull", "AgAu", "--n", 5, "--method", "population-plain", "--seed", 4, "--quiet")
+PLAIN = ("--without", "learned-starts,learned-hops")
+TWO = ("hull", "AgAu", "--n", 5, *PLAIN, "--seed", 4, "--quiet")
 THIRTEEN = ("hull", "AgAu", "--n", 13, "--budget", 12_000, "--seed", 4, "--quiet")
 
 

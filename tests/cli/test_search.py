@@ -25,7 +25,7 @@ from ase_l2h.cli.main import cli
 from ase_l2h.cli.target import resolve
 from ase_l2h.errors import InputError, InputTypeError, RunError
 from ase_l2h.search import driver
-from ase_l2h.search.names import DEFAULT_METHOD, METHODS
+from ase_l2h.search.names import DEFAULT_METHOD, METHODS, PARTS
 
 # Pentagonal bipyramid; Wales and Doye (1997).
 LJ7 = -16.505384
@@ -47,7 +47,7 @@ def outcome(run, tmp_path_factory):
 def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
     found, _ = outcome
     energies = np.array(found["energies"])
-    assert found["format"] == "ase_l2h-search-2"
+    assert found["format"] == "ase_l2h-search-3"
     assert found["best_energy"] == pytest.approx(LJ7, abs=1e-6)
     assert found["reference_energy"] == LJ7
     assert found["start_hits"] == np.sum(energies < LJ7 + 1e-4) > 0
@@ -62,6 +62,12 @@ def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
     assert only["stopped"] == found["stopped"] == "done"
     assert found["minima"][0]["energy"] == found["best_energy"]
     assert all(minimum["relaxed"] for minimum in found["minima"])
+    # Every start is an attempt, and nobody asked for some that agree.
+    assert (found["met"], found["attempts"]) == (found["start_hits"], 16)
+    assert found["settled"] is False
+    mean = round(found["charged_evaluations"] / 16)
+    counted = f"met by {found['met']} of 16 independent attempts of {mean:,} evalua"
+    assert found["how_sure"].startswith(f"not settled: {counted}")
 
 
 def test_the_record_says_what_was_run(outcome):
@@ -111,6 +117,8 @@ def test_the_table_says_what_the_record_says(run, outcome):
     assert result.stderr == ""
     hits = found["start_hits"]
     share = f"{hits} of 16, {100 * hits / 16:.1f} % (95 % interval "
+    (sure,) = [line for line in result.stdout.splitlines() if "how sure" in line]
+    assert sure.split("how sure")[1].strip() == found["how_sure"]
     for text in ("-16.505384 epsilon", "which the best equals", share, "seed 3"):
         assert text in result.stdout
     assert f"{found['charged_evaluations']:,} (" in result.stdout
@@ -133,6 +141,28 @@ def test_the_default_method_keeps_to_its_evaluations(run):
     assert 1000 < found["charged_evaluations"] <= 1500
     assert found["stopped"] == "evaluations"
     assert "energies" not in found
+
+
+def test_the_default_method_ends_when_the_lowest_minimum_is_settled(run):
+    found = json.loads(run("search", "LJ5", "--seed", 1, "--json").stdout)
+    assert (found["stopped"], found["settled"], found["met"]) == ("settled", True, 3)
+    assert found["how_sure"].startswith("met by 3 of ")
+    once = run("search", "LJ5", "--seed", 1, "--settled", 1)
+    assert "the lowest minimum was met often enough" in once.stdout
+    assert "met by 1 of 1 attempt of" in once.stdout
+    few = ("--seed", 1, "--settled", 0, "--evaluations", 20_000, "--json")
+    never = json.loads(run("search", "LJ5", *few).stdout)
+    assert (never["stopped"], never["settled"]) == ("evaluations", False)
+    assert never["how_sure"].startswith("not settled: met by")
+
+
+def test_parts_that_are_left_out_are_in_the_record(run):
+    few = ("--evaluations", 1000, "--without", " twists,fragments ", "--json")
+    found = json.loads(run("search", "LJ7", *few).stdout)
+    assert found["settings"]["without"] == ["fragments", "twists"]
+    plain = ("--evaluations", 1000, "--without", "learned-starts,learned-hops")
+    found = json.loads(run("search", "LJ7", *plain, "--json").stdout)
+    assert found["settings"]["weights"] is None
 
 
 def test_every_search_ends_at_its_own_first_encounter(run):
@@ -202,9 +232,9 @@ def test_the_command_line_and_the_library_agree():
 
 def test_help_is_grouped_and_lists_every_method_and_option(run):
     text = run("search", "--help").stdout
-    for heading in (*command.GROUPS, "Methods"):
+    for heading in (*command.GROUPS, "Methods", "Parts of auto"):
         assert f"\n{heading}:\n" in text
-    for name in METHODS:
+    for name in (*METHODS, *PARTS):
         assert f"\n  {name} " in text
     parameters = {p.name for p in cli.commands["search"].params} - {"target"}
     grouped = [name for names in command.GROUPS.values() for name in names]

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,9 +18,12 @@ from ase_l2h.comparison.protocol import (
     method_spec,
 )
 from ase_l2h.errors import InputError
+from ase_l2h.rules.learned.coordinatewise import CoordinatewiseRule
+from ase_l2h.rules.learned.features import FeatureSet
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.names import METHODS
 from ase_l2h.search.problem import Problem
+from ase_l2h.weights.load import save_weights
 
 LJ7 = Problem.of("LJ7")
 
@@ -33,7 +37,13 @@ def declared(targets: Any = "LJ7", methods: Any = "bh", **changed: Any) -> Proto
     ("text", "message"),
     [
         ("bh@500", "goes on until its budget"),
-        ("population@600", "goes on until its budget"),
+        ("auto@600", "goes on until its budget"),
+        ("auto~genetic", "no part named 'genetic'"),
+        ("bh~swaps", "'bh~swaps': only auto has parts to be left out"),
+        (
+            "auto~uniform~symmetric~fragments~learned-starts",
+            "nothing is left to begin from",
+        ),
         ("lbfgs", "no method named 'lbfgs'"),
         ("adam:lj", "uses no weights"),
         ("", "is no method"),
@@ -50,16 +60,45 @@ def test_methods_that_cannot_be_are_refused(text, message):
     ("methods", "message"),
     [
         ("adam@0", "steps is 0"),
-        ("population:lj@600", "takes no steps"),
+        ("auto:lj@600", "takes no steps"),
         (["bh", "bh"], "bh is given twice"),
         ([], "nothing is compared"),
-        ("population-plain", "LJ2: the method 'population-plain' takes 3 atoms"),
     ],
 )
 def test_what_cannot_be_run_is_found_out_when_it_is_declared(methods, message):
-    problem = "LJ2" if methods == "population-plain" else LJ7
     with pytest.raises(InputError, match=message):
-        declared(problem, methods)
+        declared(LJ7, methods)
+
+
+@pytest.mark.parametrize("method", ["auto", "learned"])
+def test_weights_for_fewer_elements_are_refused_when_they_are_declared(
+    method, tmp_path
+):
+    """A rule that tells two kinds of atoms apart, and atoms of three."""
+    path = tmp_path / "two.safetensors"
+    rule = CoordinatewiseRule.create(jax.random.key(3), FeatureSet(species_slots=2))
+    save_weights(path, rule, {"horizon": 400, "tasks": ["LJ7"]})
+    numbers = [18, 18, 36, 36, 54]
+    mixed = Problem.from_function(
+        np.sum, numbers, length_scale=1, energy_scale=1, name="mixed"
+    )
+    said = f"mixed: the method '{method}:.*' has weights for 2 kinds .* there are 3"
+    with pytest.raises(InputError, match=said):
+        declared(mixed, f"{method}:{path}", energies={"mixed": 0.0})
+    declared("Ag3Au4", f"{method}:{path}", energies={"Ag3Au4": 0.0})
+
+
+def test_parts_that_are_left_out_are_read_and_told_apart():
+    spec = method_spec("auto~swaps~fragments")
+    assert (spec.name, spec.method) == ("auto~swaps~fragments", "auto")
+    assert spec.make(LJ7).describe()["without"] == ["fragments", "swaps"]
+    weighed = method_spec("auto:lj-fcc~melts")
+    settings = weighed.make(LJ7).describe()
+    assert (settings["weights"], settings["without"]) == ("lj-fcc", ["melts"])
+    protocol = declared(methods=["auto", "auto~melts"])
+    (problem,) = protocol.problems
+    entries = [protocol.entry(problem, spec) for spec in protocol.methods]
+    assert entries[0]["settings"] != entries[1]["settings"]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +126,7 @@ def test_every_method_of_a_search_can_be_compared():
         method = method_spec(name).make(LJ7)
         assert method.name == name
         width = method.describe()["width"]
-        assert width == 1 or name.startswith("population")
+        assert width == 1 or name == "auto"
 
 
 def test_a_method_is_read_with_its_weights_and_steps():

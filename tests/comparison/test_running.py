@@ -21,7 +21,7 @@ from ase_l2h.search.problem import Problem
 from ase_l2h.search.registry import make_method
 
 LJ7 = -16.505384
-METHODS = ("population", "learned@100", "bh", "fire@100")
+METHODS = ("auto", "learned@100", "bh", "fire@100")
 
 
 def lines_of(folder):
@@ -99,7 +99,7 @@ def test_the_record_has_a_line_for_every_run(compared, folder):
         assert line["tolerance"] == pytest.approx(1e-4)
         assert line["seconds"] >= 0 <= line["compile_seconds"]
         assert line["backend"] in ("native", "scan", "cuda")
-        assert line["settings"]["method"] in ("population", "learned", "bh", "fire")
+        assert line["settings"]["method"] in ("auto", "learned", "bh", "fire")
         assert line["versions"]["jax"]
     assert {line["run"] for line in runs} == set(range(6))
     assert str(read_comparison(folder)) == str(compared)

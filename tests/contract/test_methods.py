@@ -107,7 +107,7 @@ def limited(kind: str) -> Limits:
 def started(kind: str, method: str, searches: int = 1, **options: Any):
     chosen = problem(kind)
     engine = Counting(engine_for(chosen))
-    made = make_method(method, chosen, width=2 if "population" not in method else None)
+    made = make_method(method, chosen, width=None if method == "auto" else 2)
     run = start_run(
         chosen, made, limited(kind), seed=5, searches=searches, engine=engine, **options
     )
@@ -133,6 +133,22 @@ def test_charges_are_exact_and_stay_within_the_limit(kind, method):
     result = run.result(seed=5)
     assert result.charged_evaluations == run.charged
     assert np.isfinite(result.best_energy)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_attempts_that_have_ended_are_part_of_what_was_charged(method):
+    """A search that has just begun has none; none lies below what the search saw."""
+    options = {} if method == "auto" else {"starts": 3, "steps": 150}
+    made = make_method(method, problem("cluster"), **options)
+    run = start_run(problem("cluster"), made, Limits(evaluations=12_000), seed=5)
+    assert len(made.attempts(run.searches[0].state).energies) == 0
+    to_the_end(run)
+    ended = made.attempts(run.searches[0].state)
+    assert len(ended.energies) == len(ended.evaluations) >= 1
+    assert np.all(np.asarray(ended.evaluations) > 0)
+    assert np.sum(ended.evaluations) <= run.charged
+    assert np.min(ended.energies) >= run.energy - 1e-9
+    assert run.result().confidence == run.confidence
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -179,7 +195,7 @@ def test_given_structures_are_used_and_nothing_worse_is_returned(method):
     start = (best.positions + rng.normal(0, 0.03, (13, 3))).T
     known = Problem.of("LJ13")
     given = dataclasses.replace(known, given=start[..., None])
-    options = {} if "population" in method else {"width": 1}
+    options = {} if method == "auto" else {"width": 1}
     result = search_problem(
         given, method=method, limits=Limits(evaluations=3000), **options
     )
@@ -193,7 +209,7 @@ def test_given_structures_are_used_and_nothing_worse_is_returned(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_fixed_atoms_do_not_move_at_all(method):
     chosen = problem("fixed")
-    options = {} if "population" in method else {"width": 2}
+    options = {} if method == "auto" else {"width": 2}
     result = search_problem(chosen, method=method, limits=limited("fixed"), **options)
     fixed = ~np.asarray(chosen.system.free).T
     for minimum in result.minima:
@@ -203,9 +219,9 @@ def test_fixed_atoms_do_not_move_at_all(method):
     assert len(result.minima) >= 1
 
 
-@pytest.mark.parametrize("method", ["learned", "fire", "bh", "population"])
+@pytest.mark.parametrize("method", ["learned", "fire", "bh", "auto"])
 def test_the_target_ends_a_search_at_once(method):
-    options = {} if "population" in method else {"width": 1}
+    options = {} if method == "auto" else {"width": 1}
     limits = Limits(evaluations=100_000, target_energy=LJ7)
     result = search_problem(
         Problem.of("LJ7"), method=method, limits=limits, searches=4, **options,
@@ -220,9 +236,9 @@ def test_the_target_ends_a_search_at_once(method):
 
 def test_an_unreachable_target_changes_nothing():
     """What is asked for in vain must not decide what is found."""
-    limits = limited("cluster")
+    limits = dataclasses.replace(limited("cluster"), settled=0)
     never = dataclasses.replace(limits, target_energy=-1000.0)
-    for method in ("learned", "bh", "population"):
+    for method in ("learned", "bh", "auto"):
         plain = search_problem(problem("cluster"), method=method, limits=limits)
         aimed = search_problem(problem("cluster"), method=method, limits=never)
         assert plain.best_energy == aimed.best_energy
@@ -276,6 +292,8 @@ def test_a_calculator_that_fails_costs_that_structure_only():
         ({"searches": 0}, "0 searches are asked for"),
         ({"method": "bh", "weights": "lj"}, "uses no weights"),
         ({"steps": 0, "method": "learned"}, "steps is 0"),
+        ({"without": ["genetic"]}, "no part named 'genetic'; choose of uniform"),
+        ({"method": "bh", "without": ["swaps"]}, "has no parts to be left out"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
@@ -284,7 +302,13 @@ def test_what_cannot_be_is_refused(options, message):
 
 
 def test_limits_refuse_what_is_none():
-    for wrong in ({"evaluations": 0}, {"seconds": 0}, {"target_energy": np.nan}):
+    for wrong in (
+        {"evaluations": 0},
+        {"seconds": 0},
+        {"target_energy": np.nan},
+        {"settled": -1},
+        {"settled": 1001},
+    ):
         with pytest.raises(InputError):
             Limits(**wrong)
 

@@ -33,7 +33,7 @@ def visitors_of(
         Of the one they come to.
     pools
         Arrays of every composition's pool, see
-        :meth:`~ase_l2h.search.population.pool.Pool.to_arrays`.
+        :meth:`~ase_l2h.search.auto.pool.Pool.to_arrays`.
     species, lengths
         Species ``(n,)`` and bond length of every composition.
 

@@ -16,6 +16,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_l2h._internal.processes import joint
+from ase_l2h.search.auto.improve import SAME
+from ase_l2h.search.auto.method import Auto, make_auto
 from ase_l2h.search.engine import KernelEngine
 from ase_l2h.search.hull.folder import HullFolder
 from ase_l2h.search.hull.neighbours import visitors_of
@@ -24,8 +26,6 @@ from ase_l2h.search.hull.system import HullSystem
 from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import SearchRun, State
-from ase_l2h.search.population.improve import SAME
-from ase_l2h.search.population.method import Population, make_population
 from ase_l2h.weights.load import Weights
 
 __all__ = ["HullSearch"]
@@ -49,7 +49,7 @@ class HullSearch:
     settings
         How.
     weights
-        The learned optimizer's; None with ``"population-plain"``.
+        The learned optimizer's; None without one.
     folder
         Where to keep what is found; nothing is kept when None.
     update
@@ -79,11 +79,12 @@ class HullSearch:
         self.system, self.weights = system, weights
         # What cannot run is refused before there is a folder.
         self.engine = KernelEngine(system.potential, backend)
-        self.method: Population = make_population(
-            settings.method,
+        self.method: Auto = make_auto(
             system.problem(settings.compositions[-1]),
             weights,
+            without=settings.without,
             width=settings.width,
+            widens=0,
             patience=None,
         )
         identity = self._identity(settings)
@@ -215,7 +216,7 @@ class HullSearch:
 
     def _introduce(self) -> None:
         """Show every composition its neighbours' lowest structures."""
-        if self.method.name == "population-fresh":
+        if "neighbours" in self.method.without:
             return
         # In one order, whoever sent them.
         self.known = dict(sorted(self.known.items()))

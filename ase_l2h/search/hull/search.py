@@ -2,7 +2,7 @@
 
     result = find_hull("AgAu", 38, folder="AgAu38")
 
-Every composition is one search of the population method; after every round neighbours
+Every composition is one search of the method ``auto``; after every round neighbours
 in composition show each other their lowest structures. The folder keeps all that was
 found, each file whole or not at all: a search that was interrupted or killed continues
 there to the same result.
@@ -18,10 +18,12 @@ from typing import Any
 
 from ase_l2h._internal.processes import joint
 from ase_l2h.errors import InputError
+from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
 from ase_l2h.search.hull.rounds import HullSearch
 from ase_l2h.search.hull.settings import DEFAULT_BUDGET, HullResult, HullSettings
 from ase_l2h.search.hull.system import HullSystem, hull_system
 from ase_l2h.search.limits import Limits
+from ase_l2h.search.names import LEARNED
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["find_hull"]
@@ -34,7 +36,7 @@ def find_hull(
     compositions: Iterable[int] | None = None,
     potential: str = "gupta",
     parameters: str | Path | None = None,
-    method: str = "population",
+    without: Sequence[str] = (),
     weights: str | None = None,
     budget: int = DEFAULT_BUDGET,
     max_seconds: float | None = None,
@@ -58,9 +60,8 @@ def find_hull(
         Numbers of atoms of the first element; all of 0 to ``n_atoms`` when None.
     potential, parameters
         See :func:`~ase_l2h.search.hull.system.hull_system`.
-    method
-        ``"population"``; ``"population-fresh"``, only what begins at random;
-        ``"population-plain"``, without learned optimizer.
+    without
+        Parts of the method that are left out, see :mod:`~ase_l2h.search.auto.parts`.
     weights
         The learned optimizer's, several joined by ``+``; a portfolio when None.
     budget
@@ -103,7 +104,7 @@ def find_hull(
             listed,
             potential,
             parameters,
-            method,
+            without,
             weights,
             budget,
             seed,
@@ -137,7 +138,7 @@ def _prepared(
     compositions: Sequence[int] | None,
     potential: str,
     parameters: str | Path | None,
-    method: str,
+    without: Sequence[str],
     weights: str | None,
     budget: int,
     seed: int,
@@ -150,14 +151,15 @@ def _prepared(
         )
     settings = HullSettings(
         compositions=system.species_counts(compositions),
-        method=method,
+        without=tuple(without),
         budget=budget,
         seed=seed,
     )
-    if method == "population-plain":
+    if set(settings.without) >= LEARNED:
         if weights is not None:
-            raise InputError(f"method '{method}' uses no weights; leave them out")
+            raise InputError(
+                "both learned parts are left out, and weights are given; leave the "
+                "weights out, too"
+            )
         return system, settings, None
-    from ase_l2h.search.population.method import SEVERAL_ELEMENTS
-
     return system, settings, load_weights(weights or SEVERAL_ELEMENTS)

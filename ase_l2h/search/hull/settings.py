@@ -8,14 +8,14 @@ from typing import Any
 from ase import Atoms
 
 from ase_l2h.errors import InputError
+from ase_l2h.search.auto.parts import checked_parts
 from ase_l2h.search.hull.system import HullSystem
 from ase_l2h.search.limits import checked_seed
-from ase_l2h.search.names import POPULATIONS
 
 __all__ = ["DEFAULT_BUDGET", "HullResult", "HullSettings"]
 
 DEFAULT_BUDGET = 1_000_000
-# Learned hops of a composition in a full round: the compositions share the lanes.
+# Structures of a composition in a round: the compositions share the lanes.
 WIDTH = 16
 # Rounds without a lower energy anywhere after which a search is settled.
 PATIENCE = 15
@@ -29,8 +29,6 @@ class HullSettings:
     ----------
     compositions
         Numbers of atoms of species 1 to search.
-    method
-        ``"population"``, ``"population-fresh"`` or ``"population-plain"``.
     budget
         Charged evaluations per composition. Never exceeded.
     patience
@@ -38,22 +36,20 @@ class HullSettings:
     seed
         Everything random follows from it.
     width
-        Learned hops per composition and round.
+        Structures per composition and round.
+    without
+        Parts of the method that are left out, see :mod:`~ase_l2h.search.auto.parts`.
     """
 
     compositions: tuple[int, ...]
-    method: str = "population"
     budget: int = DEFAULT_BUDGET
     patience: int = PATIENCE
     seed: int = 0
     width: int = WIDTH
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.method not in POPULATIONS:
-            raise InputError(
-                f"no method named '{self.method}' for hulls; choose one of "
-                f"{', '.join(POPULATIONS)}"
-            )
+        object.__setattr__(self, "without", checked_parts(self.without))
         if not self.compositions:
             raise InputError("no composition is asked for; give one or more")
         for name in ("budget", "patience", "width"):

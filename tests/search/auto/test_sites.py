@@ -9,7 +9,7 @@ import pytest
 from ase.cluster import Decahedron, Icosahedron, Octahedron
 from scipy.spatial.transform import Rotation
 
-from ase_l2h.search.population.sites import site_moves, vacant_sites
+from ase_l2h.search.auto.sites import site_moves, vacant_sites
 
 SQRT2 = 2**0.5
 OCTAHEDRON = Octahedron("Au", 4, 1, latticeconstant=SQRT2).positions
@@ -143,7 +143,7 @@ def test_a_structure_has_the_same_moves_whatever_else_is_in_the_batch(rng, monke
     alone = site_moves(positions[..., 2:3], 1.0)
     mine = together.owners == 2
     np.testing.assert_array_equal(together.positions[..., mine], alone.positions)
-    monkeypatch.setattr("ase_l2h.search.population.sites.PAIRS", 2 * 30**2)
+    monkeypatch.setattr("ase_l2h.search.auto.sites.PAIRS", 2 * 30**2)
     chunks = site_moves(positions, 1.0)
     np.testing.assert_array_equal(chunks.positions, together.positions)
     np.testing.assert_array_equal(chunks.owners, together.owners)

@@ -11,6 +11,7 @@ that knows nothing but positions will do. Fixed atoms are not exchanged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "flip_energies",
     "random_exchanges",
     "ranked_exchanges",
+    "several_exchanges",
     "some_exchanges",
     "transmuted",
     "turned_into",
@@ -35,6 +37,8 @@ __all__ = [
 
 # Random part of the cost of turning an atom, over the spread of these costs.
 NOISE = 0.3
+# Ranked exchanges that are carried out at once, and of how many these are taken.
+AT_ONCE, RANKED = (2, 4, 8), 60
 
 
 class Exchanges(NamedTuple):
@@ -86,20 +90,24 @@ def exchange_proposals(
     batch = positions.shape[2]
     if not len(pairs[0]) or not batch:
         return positions[..., :0], np.zeros(0, int)
-    if can_turn(problem):
-        elements = np.unique(species)
-        flips = flip_energies(
-            evaluator,
-            positions,
-            np.repeat(species[:, None], batch, axis=1),
-            energies,
-            elements,
-            movable=movable,
-        )
-        chosen = ranked_exchanges(flips, species, shortlist, movable)
-    else:
+    if not can_turn(problem):
         chosen = some_exchanges(species, batch, shortlist, rng, movable)
-    return exchanged(positions, chosen), chosen.owners
+        return exchanged(positions, chosen), chosen.owners
+    flips = flip_energies(
+        evaluator,
+        positions,
+        np.repeat(species[:, None], batch, axis=1),
+        energies,
+        np.unique(species),
+        movable=movable,
+    )
+    single = ranked_exchanges(flips, species, shortlist, movable)
+    ranked = ranked_exchanges(flips, species, RANKED, movable)
+    several, owners = several_exchanges(positions, ranked, AT_ONCE)
+    return (
+        np.concatenate([exchanged(positions, single), several], axis=-1),
+        np.concatenate([single.owners, owners]),
+    )
 
 
 def flip_energies(
@@ -217,6 +225,47 @@ def exchanged(positions: np.ndarray, exchanges: Exchanges) -> np.ndarray:
     changed[:, first, number] = positions[:, second, exchanges.owners]
     changed[:, second, number] = positions[:, first, exchanges.owners]
     return changed
+
+
+def several_exchanges(
+    positions: np.ndarray, exchanges: Exchanges, counts: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Structures made by the best exchanges at once, so many of each.
+
+    Parameters
+    ----------
+    positions
+        ``(3, n, batch)``.
+    exchanges
+        The most promising of each structure first. An atom takes part in one only: what
+        shares an atom with a better exchange is passed over.
+    counts
+        How many at once, in ascending order; a structure is made for each that there
+        are enough exchanges for.
+
+    Returns
+    -------
+    tuple
+        ``(3, n, k)``, and which of the batch each was ``(k,)``, in order.
+    """
+    made, owners = [positions[..., :0]], []
+    for owner in np.unique(exchanges.owners):
+        own = np.flatnonzero(exchanges.owners == owner)
+        order, taken, done = np.arange(positions.shape[1]), set[int](), 0
+        for i, j in zip(
+            exchanges.first[own].tolist(), exchanges.second[own].tolist(), strict=True
+        ):
+            if i in taken or j in taken:
+                continue
+            taken |= {i, j}
+            order[[i, j]] = order[[j, i]]
+            done += 1
+            if done in counts:
+                made.append(positions[:, order, owner, None])
+                owners.append(owner)
+            if done == counts[-1]:
+                break
+    return np.concatenate(made, axis=-1), np.array(owners, int)
 
 
 def random_exchanges(

@@ -15,10 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_l2h.search.population.fingerprint import BOND, nearest_images
-from ase_l2h.search.population.voxels import taken_voxels
+from ase_l2h.search.auto.fingerprint import BOND, nearest_images
+from ase_l2h.search.auto.voxels import taken_voxels
 
-__all__ = ["SiteMoves", "VacantSites", "site_moves", "vacant_sites"]
+__all__ = [
+    "SiteMoves",
+    "VacantSites",
+    "site_moves",
+    "vacant_sites",
+]
 
 # In bond lengths: how far the three atoms that carry a site may lie apart (the diagonal
 # of a square of bonded atoms and some strain), how near an atom makes a site taken, and

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.cluster import Decahedron, Icosahedron, Octahedron
 
-from ase_l2h.search.population.fingerprint import (
+from ase_l2h.search.auto.fingerprint import (
     MOTIF_BINS,
     fingerprints,
     nearest_images,
@@ -59,7 +59,7 @@ def random_batch(rng: np.random.Generator) -> np.ndarray:
 @pytest.mark.parametrize("length", [1.0, 2.6])
 def test_a_batch_is_counted_as_bond_by_bond(rng, length, monkeypatch):
     """Also in chunks of five structures."""
-    monkeypatch.setattr("ase_l2h.search.population.fingerprint.PAIRS", 5 * 30**2)
+    monkeypatch.setattr("ase_l2h.search.auto.fingerprint.PAIRS", 5 * 30**2)
     positions = length * random_batch(rng)
     found = fingerprints(positions, length)
     assert found.motif.shape == (12,)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase.cluster import Decahedron, Icosahedron, Octahedron
 
-from ase_l2h.search.population.fingerprint import fingerprints
-from ase_l2h.search.population.pool import Pool
+from ase_l2h.search.auto.fingerprint import fingerprints
+from ase_l2h.search.auto.pool import Pool
 
 SQRT2 = 2**0.5
 N = 30

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_l2h.search.population.fingerprint import SHAPE, fingerprints
+from ase_l2h.search.auto.fingerprint import SHAPE, fingerprints
 
 __all__ = ["Added", "Pool"]
 
@@ -31,7 +31,7 @@ class Pool:
     """Structures in the order of energy; all arrays have the pool as their last axis.
 
     ``energies`` ``(k,)``, ``positions`` ``(3, n, k)``, ``motifs`` ``(k,)`` and
-    ``shapes`` ``(16, k)``, see :mod:`~ase_l2h.search.population.fingerprint`.
+    ``shapes`` ``(16, k)``, see :mod:`~ase_l2h.search.auto.fingerprint`.
 
     Parameters
     ----------

@@ -9,18 +9,20 @@ import pytest
 
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.lennard_jones import LennardJones
-from ase_l2h.search.evaluator import Evaluator
-from ase_l2h.search.population.exchange import (
+from ase_l2h.search.auto.exchange import (
+    Exchanges,
     can_turn,
     exchange_proposals,
     exchanged,
     flip_energies,
     random_exchanges,
     ranked_exchanges,
+    several_exchanges,
     some_exchanges,
     transmuted,
     turned_into,
 )
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Points
 from ase_l2h.system import make_system
@@ -84,6 +86,8 @@ def test_the_best_exchanges_come_first(rng, species):
     kinds = np.repeat(species[:, None], 5, axis=1)
     energies = field_energy(positions, kinds)
     moved, owners = exchange_proposals(evaluator, positions, energies, rng, shortlist=4)
+    # Those of several at once come after them.
+    moved, owners = moved[..., :20], owners[:20]
     assert owners.tolist() == [k for k in range(5) for _ in range(4)]
     after = field_energy(moved, np.repeat(species[:, None], 20, axis=1))
     for k in range(5):
@@ -109,6 +113,24 @@ def test_exchanges_swap_positions_of_unlike_atoms(rng):
         np.testing.assert_array_equal(moved[..., k], expected)
     pairs = set(zip(chosen.owners, chosen.first, chosen.second, strict=True))
     assert len(pairs) == 18
+
+
+def test_several_exchanges_at_once_are_the_best_that_share_no_atom(rng):
+    """An exchange with an atom that has its new place already is passed over."""
+    positions = places(rng, 6, 2)
+    chosen = Exchanges(
+        owners=np.array([0, 0, 0, 0, 1]),
+        first=np.array([0, 0, 1, 2, 0]),
+        second=np.array([3, 4, 4, 5, 3]),
+    )
+    moved, owners = several_exchanges(positions, chosen, (2, 3, 4))
+    # Three that share none: no four of the first, and no two of the second.
+    assert owners.tolist() == [0, 0]
+    np.testing.assert_array_equal(moved[..., 0], positions[:, [3, 4, 2, 0, 1, 5], 0])
+    np.testing.assert_array_equal(moved[..., 1], positions[:, [3, 4, 5, 0, 1, 2], 0])
+    none, nobody = several_exchanges(positions, chosen, (8,))
+    assert none.shape == (3, 6, 0)
+    assert nobody.size == 0
 
 
 def test_a_potential_that_knows_only_positions_gets_random_exchanges(rng):
@@ -191,7 +213,7 @@ def test_fixed_atoms_are_not_exchanged(rng):
 )
 def test_the_cheapest_atoms_turn(rng, start, target, monkeypatch):
     """Without the random part: the lowest of all ways in a field of single atoms."""
-    monkeypatch.setattr("ase_l2h.search.population.exchange.NOISE", 0.0)
+    monkeypatch.setattr("ase_l2h.search.auto.exchange.NOISE", 0.0)
     start, target = np.array(start), np.array(target)
     evaluator, n = make_evaluator(target), len(start)
     positions = places(rng, n, 6)

@@ -1,7 +1,9 @@
 """Structures changed as long as that lowers their energies.
 
 A sweep takes the energies of all that is proposed, as it stands; relaxes the lowest of
-it, a few for each structure; and goes on with the lowest of these where it lies below.
+it a little, one or a few for each structure; and goes on with the lowest of these where
+it lies below. What an atom gains by a better place is a bond or so: it shows long
+before the forces vanish, and most proposals are not worth more.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ase_l2h.search.auto.exchange import exchange_proposals
+from ase_l2h.search.auto.sites import site_moves
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.requests import Relaxed
 
 __all__ = [
+    "ROUGH",
     "SAME",
-    "Improvement",
     "Proposals",
     "exchange_descent",
     "improve",
@@ -25,10 +29,13 @@ __all__ = [
 
 # Energies that differ by less (energy scales) are those of one structure.
 SAME = 2e-5
+# Largest force, in reduced units, after which a trial is compared.
+ROUGH = 0.3
 # Vacant sites tried in a sweep, and loose atoms that move there.
-MOVERS, SITES = 4, 24
-# Exchanges that are looked at after they were ranked.
-SHORTLIST = 24
+MOVERS, SITES = 1, 4
+# Exchanges that are looked at after they were ranked, and relaxed of these.
+SHORTLIST, EXCHANGES = 3, 1
+SWEEPS = 30
 
 
 class Proposals(NamedTuple):
@@ -36,13 +43,6 @@ class Proposals(NamedTuple):
 
     positions: np.ndarray
     owners: np.ndarray
-
-
-class Improvement(NamedTuple):
-    """The batch after its sweeps, and which structures of it fell."""
-
-    relaxed: Relaxed
-    fell: np.ndarray
 
 
 Propose = Callable[[np.ndarray, np.ndarray], Proposals]
@@ -54,8 +54,8 @@ def improve(
     propose: Propose,
     *,
     trials: int,
-    sweeps: int,
-) -> Improvement:
+    sweeps: int = SWEEPS,
+) -> Relaxed:
     """Sweep until nothing falls.
 
     Parameters
@@ -63,36 +63,44 @@ def improve(
     evaluator
         Takes energies and relaxes.
     start
-        Relaxed structures.
+        Structures that are relaxed roughly, or well.
     propose
         From positions ``(3, n, k)`` and energies ``(k,)`` to what may become of them.
     trials
         How many proposals of a structure are relaxed in a sweep.
     sweeps
         The most sweeps.
+
+    Returns
+    -------
+    Relaxed
+        The batch, roughly relaxed where it fell; evaluations include those of here.
     """
     positions, energies = np.array(start.positions), np.array(start.energy)
+    spent = np.array(start.evaluations, float)
     active = np.flatnonzero(np.isfinite(energies))
-    fell = np.zeros(len(energies), bool)
     threshold = SAME * evaluator.problem.energy_unit
+    rough = ROUGH * evaluator.problem.force_unit
     for _ in range(sweeps):
         if active.size == 0:
             break
+        before = evaluator.charged
         proposals = propose(positions[..., active], energies[active])
         if proposals.owners.size == 0:
             break
         values = evaluator.energies(proposals.positions)
+        spent[active] += (evaluator.charged - before) / active.size
         chosen = lowest_of_each(proposals.owners, values, trials)
-        relaxed = evaluator.relax(proposals.positions[..., chosen])
+        relaxed = evaluator.relax(proposals.positions[..., chosen], fmax=rough)
         owners = proposals.owners[chosen]
+        np.add.at(spent, active[owners], relaxed.evaluations)
         best = chosen_lowest(owners, relaxed.energy)
         lower = relaxed.energy[best] < energies[active[owners[best]]] - threshold
         best = best[lower]
         active = active[owners[best]]
         positions[..., active] = relaxed.positions[..., best]
         energies[active] = relaxed.energy[best]
-        fell[active] = True
-    return Improvement(start._replace(positions=positions, energy=energies), fell)
+    return start._replace(positions=positions, energy=energies, evaluations=spent)
 
 
 def lowest_of_each(owners: np.ndarray, energies: np.ndarray, count: int) -> np.ndarray:
@@ -109,14 +117,12 @@ def chosen_lowest(owners: np.ndarray, energies: np.ndarray) -> np.ndarray:
     return lowest_of_each(owners, energies, 1)
 
 
-def site_descent(evaluator: Evaluator, start: Relaxed) -> Improvement:
-    """Move loosely bound atoms to vacant sites while that lowers the energy.
+def site_descent(evaluator: Evaluator, start: Relaxed) -> Relaxed:
+    """Move the loosest atom to the best vacant site while that lowers the energy.
 
     After the dynamic lattice search of X. Shao, L. Cheng and W. Cai, J. Comput. Chem.
     25, 1693 (2004): the sites are those of the structure as it is, of whatever packing.
     """
-    from ase_l2h.search.population.sites import site_moves
-
     problem = evaluator.problem
 
     def propose(positions: np.ndarray, _: np.ndarray) -> Proposals:
@@ -130,18 +136,17 @@ def site_descent(evaluator: Evaluator, start: Relaxed) -> Improvement:
         )
         return Proposals(moves.positions, moves.owners)
 
-    return improve(evaluator, start, propose, trials=4, sweeps=12)
+    return improve(evaluator, start, propose, trials=1)
 
 
 def exchange_descent(
     evaluator: Evaluator, start: Relaxed, rng: np.random.Generator
-) -> Improvement:
+) -> Relaxed:
     """Exchange unlike atoms while that lowers the energy.
 
     Exchanges are ranked by the energies of turning single atoms into the other element
     where the potential can tell them, else drawn at random.
     """
-    from ase_l2h.search.population.exchange import exchange_proposals
 
     def propose(positions: np.ndarray, energies: np.ndarray) -> Proposals:
         moved, owners = exchange_proposals(
@@ -149,4 +154,4 @@ def exchange_descent(
         )
         return Proposals(moved, owners)
 
-    return improve(evaluator, start, propose, trials=6, sweeps=40)
+    return improve(evaluator, start, propose, trials=EXCHANGES)

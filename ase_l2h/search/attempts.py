@@ -1,0 +1,92 @@
+"""How sure a lowest minimum is: independent attempts, and how many met it.
+
+An attempt begins anew and knows nothing of the others: a start of a multistart, a chain
+of basin hopping, a population that grew from nothing. If each finds the lowest minimum
+with some chance, k of k attempts that ended in one and the same minimum speak for a
+high one, unless all of them are misled alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "Attempts",
+    "Confidence",
+    "confidence_of",
+    "no_attempts",
+    "unknown_confidence",
+]
+
+
+class Attempts(NamedTuple):
+    """Attempts that have ended: lowest energy and evaluations of each, ``(k,)``."""
+
+    energies: np.ndarray
+    evaluations: np.ndarray
+
+
+def no_attempts() -> Attempts:
+    """None has ended."""
+    return Attempts(np.zeros(0), np.zeros(0, int))
+
+
+class Confidence(NamedTuple):
+    """How often the lowest minimum was met.
+
+    ``met`` of ``attempts`` that have ended met it, after ``evaluations`` of each in the
+    mean; ``settled`` says whether these are as many as were ``wanted``, if any.
+    """
+
+    met: int
+    attempts: int
+    evaluations: float
+    wanted: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether as many attempts met it as were asked for."""
+        return 0 < self.wanted <= self.met
+
+    def __str__(self) -> str:
+        if self.attempts == 0:
+            return "not known: no independent attempt has ended"
+        each = f"{round(self.evaluations):,} evaluations"
+        noun = "attempt" if self.attempts == 1 else "independent attempts"
+        counted = f"met by {self.met} of {self.attempts} {noun} of {each}"
+        # Nobody may have asked for it.
+        unsettled = self.wanted > 0 and not self.settled
+        return f"not settled: {counted}" if unsettled else counted
+
+
+def unknown_confidence() -> Confidence:
+    """Before anything has run."""
+    return Confidence(0, 0, 0.0, 0)
+
+
+def confidence_of(
+    parts: Sequence[Attempts], energy: float, tolerance: float, wanted: int
+) -> Confidence:
+    """How sure an energy is, from the attempts of all searches.
+
+    Parameters
+    ----------
+    parts
+        Of each search.
+    energy
+        The lowest minimum that is known.
+    tolerance
+        Energies that differ by less are those of one minimum.
+    wanted
+        Attempts that must have met it; 0 is never settled.
+    """
+    energies = np.concatenate([part.energies for part in parts])
+    evaluations = np.concatenate([part.evaluations for part in parts])
+    # Attempts that found nothing have met nothing.
+    low = np.isfinite(energies) & (energies <= energy + tolerance)
+    met = int(np.count_nonzero(low))
+    mean = float(np.mean(evaluations)) if len(evaluations) else 0.0
+    return Confidence(met, len(energies), mean, wanted)

@@ -1,0 +1,391 @@
+"""The default method: sources and improvers, and what has paid gets the next turn.
+
+In a round a search makes a few structures. Each comes from a *source* (random places,
+point or space groups, fragments of ordered packings, the learned optimizer) or from an
+*improver*, which changes a structure that is held (atoms displaced, one side turned,
+loose atoms at other sites, learned hops, short basin hopping), see
+:mod:`~ase_l2h.search.auto.parts`. All are relaxed roughly, descend by moves of the
+loosest atom to the best vacant site and by exchanges of unlike atoms, and the lowest
+are relaxed well and kept by packing. Which part makes the next ones follows from what
+they have found for their evaluations, see :mod:`~ase_l2h.search.auto.allocation`.
+
+What no longer falls is given up, and an attempt that knows nothing of it begins: how
+many attempts end in the same lowest minimum tells how sure that is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.search.attempts import Attempts
+from ase_l2h.search.auto import allocation
+from ase_l2h.search.auto.improve import ROUGH, SAME, exchange_descent, site_descent
+from ase_l2h.search.auto.parts import Part, parts_for
+from ase_l2h.search.auto.pool import Pool
+from ase_l2h.search.auto.sources import visiting
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.method import Found, State
+from ase_l2h.search.multistart import refused_species
+from ase_l2h.search.names import LEARNED
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Relaxed, joined, random_keys
+from ase_l2h.search.starting import random_structures
+from ase_l2h.weights.load import Weights, load_weights
+
+__all__ = ["SEVERAL_ELEMENTS", "Auto", "make_auto"]
+
+# Of clusters of one element; alloys get rules that place the elements.
+ONE_ELEMENT = "lj-icosahedral+lj"
+SEVERAL_ELEMENTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
+# Energy scales above the lowest within which a structure is relaxed well and kept.
+WINDOW = 1.5
+# Structures kept of a motif class, and of a geometry.
+POOL, PER_SHAPE = 4, 2
+# Minima of earlier attempts that are remembered.
+ARCHIVE = 50
+# Inner steps of a learned hop, and evaluations of a short basin hopping.
+HOP_STEPS, HOPPING_STEPS = 80, 300
+# Noise before a learned hop, in bond lengths.
+BEFORE_HOP = (0.1, 0.4)
+# Chance that an improver takes the lowest structure of those that are left.
+GEOMETRIC = 0.35
+
+
+@dataclasses.dataclass(frozen=True)
+class Auto:
+    """The method; its parts can be left out.
+
+    Parameters
+    ----------
+    weights
+        Of the learned optimizer; None leaves it out.
+    without
+        Names of parts that are left out, see :mod:`~ase_l2h.search.auto.parts`.
+    width
+        The most structures of a round. A search begins with one, so that what is easy
+        stays cheap; more of them fill the lanes of a search that runs alone.
+    widens
+        Rounds after which it makes one more in each; 0: all at once.
+    patience
+        An attempt ends after so many times the evaluations it took to fall the last
+        time, or ``least`` for each atom if those are more; None: never.
+    least
+        See ``patience``.
+    name
+        For tables.
+    """
+
+    weights: Weights | None
+    without: tuple[str, ...] = ()
+    width: int = 8
+    widens: int = 8
+    patience: float | None = 4.0
+    least: int = 100
+    name: str = "auto"
+
+    def refuse(self, problem: Problem) -> str | None:
+        """Weights that tell species apart know a fixed number of them."""
+        return refused_species(self._rules(), problem)
+
+    def _rules(self) -> tuple[Any, ...]:
+        if self.weights is None:
+            return ()
+        rule = self.weights.rule
+        return rule if isinstance(rule, tuple) else (rule,)
+
+    def describe(self) -> dict[str, Any]:
+        """Width, patience, weights and what is left out."""
+        loaded = self.weights
+        return {
+            "width": self.width,
+            "widens": self.widens,
+            "patience": self.patience,
+            "least": self.least,
+            "without": list(self.without),
+            "weights": None if loaded is None else loaded.name,
+            "weights_sha256": None if loaded is None else loaded.sha256,
+        }
+
+    def _parts(self, problem: Problem) -> tuple[Part, ...]:
+        return parts_for(problem, self.without, self.weights is not None)
+
+    def init(self, problem: Problem, seed: Sequence[int]) -> State:
+        """Nothing held, nothing known of what pays."""
+        return {
+            "seed": list(seed),
+            "attempt": 0,
+            "round": 0,
+            "spent": 0,
+            "fall": 0,
+            "given": np.inf,
+            "ended_energies": np.zeros(0),
+            "ended_evaluations": np.zeros(0, int),
+            "pool": self._empty(problem).to_arrays(),
+            "tally": np.zeros((len(self._parts(problem)), 3), int),
+            "credit": allocation.no_credit(len(self._parts(problem))),
+            "archive_energies": np.zeros(0),
+            "archive_positions": np.zeros((3, problem.n_atoms, 0)),
+            "visitors": None,
+        }
+
+    def _empty(self, problem: Problem) -> Pool:
+        return Pool(
+            POOL,
+            SAME * problem.energy_unit,
+            problem.length,
+            per_shape=PER_SHAPE,
+            window=WINDOW * problem.energy_unit,
+            cell=problem.cell,
+            n_atoms=problem.n_atoms,
+        )
+
+    def pool(self, problem: Problem, state: State) -> Pool:
+        """What a search holds."""
+        pool = self._empty(problem)
+        pool.from_arrays(state["pool"])
+        return pool
+
+    def finished(self, state: State) -> bool:
+        """Never: limits end it."""
+        return False
+
+    def minima(self, state: State) -> Found:
+        """What is held, and the lowest of earlier attempts."""
+        pool = state["pool"]
+        return Found(
+            np.concatenate([pool["energies"], state["archive_energies"]]),
+            np.concatenate([pool["positions"], state["archive_positions"]], axis=-1),
+        )
+
+    def attempts(self, state: State) -> Attempts:
+        """The attempts that have ended."""
+        return Attempts(state["ended_energies"], state["ended_evaluations"])
+
+    def advance(self, state: State, evaluator: Evaluator) -> State:
+        """One round."""
+        problem = evaluator.problem
+        before = evaluator.charged
+        pool, parts = self.pool(problem, state), self._parts(problem)
+        rng = np.random.default_rng([*state["seed"], state["attempt"], state["round"]])
+        lowest = pool.energy
+        if state["attempt"] == 0 and state["round"] == 0:
+            self._keep(evaluator, pool, evaluator.polish(problem.given))
+            state = state | {"given": pool.energy}
+        shares = [p.share if len(pool) or p.kind == "source" else 0.0 for p in parts]
+        width = self.width
+        if self.widens:
+            width = min(width, 1 + state["round"] // self.widens)
+        counts = allocation.drawn_parts(state["credit"], shares, width, rng)
+        made = self._made(evaluator, parts, counts, pool, rng)
+        owners = np.repeat(np.arange(len(parts)), counts)
+        visiting_now = self._visitors(evaluator, state, rng)
+        lowered = self._lowered(evaluator, joined([made, visiting_now]), rng)
+        ranks, spent = self._kept(evaluator, pool, lowered)
+        own = slice(0, len(owners))
+        credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
+        charged = state["spent"] + evaluator.charged - before
+        fell = pool.energy < lowest - SAME * problem.energy_unit
+        state = state | {
+            "round": state["round"] + 1,
+            "spent": charged,
+            "fall": charged if fell else state["fall"],
+            "pool": pool.to_arrays(),
+            "credit": credit,
+            "tally": state["tally"] + _counted(owners, spent[own], ranks[own], counts),
+            "visitors": None,
+        }
+        if self.patience is not None:
+            quiet = charged - state["fall"]
+            least = self.least * problem.n_atoms
+            if quiet >= max(least, self.patience * state["fall"]):
+                return self._begun_anew(state, problem)
+        return state
+
+    def _made(
+        self,
+        evaluator: Evaluator,
+        parts: Sequence[Part],
+        counts: np.ndarray,
+        pool: Pool,
+        rng: np.random.Generator,
+    ) -> Relaxed:
+        """What each part makes, roughly relaxed, part by part."""
+        problem = evaluator.problem
+        groups: list[np.ndarray | Relaxed] = []
+        for part, count in zip(parts, counts.tolist(), strict=True):
+            if count == 0:
+                continue
+            if part.change is not None:
+                groups.append(part.change(_drawn(pool, rng, count), problem, rng))
+            elif part.source is not None:
+                groups.append(part.source(problem, rng, count))
+            elif part.name == "uniform":
+                groups.append(random_structures(evaluator, rng, count))
+            else:
+                groups.append(self._evaluated(evaluator, part.name, pool, rng, count))
+        # All that is not relaxed yet, at once: that fills the lanes.
+        raw = [group for group in groups if isinstance(group, np.ndarray)]
+        if not raw:
+            return joined([g for g in groups if isinstance(g, Relaxed)])
+        rough = ROUGH * problem.force_unit
+        relaxed = evaluator.relax(np.concatenate(raw, axis=-1), fmax=rough)
+        ordered, first = [], 0
+        for group in groups:
+            if isinstance(group, Relaxed):
+                ordered.append(group)
+                continue
+            after = first + group.shape[2]
+            ordered.append(relaxed.take(slice(first, after)))
+            first = after
+        return joined(ordered)
+
+    def _evaluated(
+        self,
+        evaluator: Evaluator,
+        name: str,
+        pool: Pool,
+        rng: np.random.Generator,
+        count: int,
+    ) -> Relaxed:
+        """The parts that take evaluations to make a structure."""
+        problem = evaluator.problem
+        if name == "hopping":
+            from ase_l2h.search.registry import strong_hopping
+
+            keys = random_keys(rng, count)
+            held = _drawn(pool, rng, count)
+            return evaluator.hop(strong_hopping(problem), held, HOPPING_STEPS, keys)
+        assert self.weights is not None
+        if name == "learned-starts":
+            starts = random_structures(evaluator, rng, count)
+            rules, steps = self._rules(), self.weights.horizon
+        else:
+            starts = _drawn(pool, rng, count)
+            scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
+            noise = scale * rng.normal(size=starts.shape)
+            starts = problem.with_fixed(starts + noise)
+            rule = self.weights.for_horizon(HOP_STEPS).rule
+            rules = rule if isinstance(rule, tuple) else (rule,)
+            steps = HOP_STEPS
+        # One for all of them: they then fill the lanes.
+        rule = rules[int(rng.integers(len(rules)))]
+        return evaluator.follow(rule, starts, steps, random_keys(rng, count))
+
+    def _visitors(
+        self, evaluator: Evaluator, state: State, rng: np.random.Generator
+    ) -> Relaxed:
+        """Structures of neighbours, where several compositions are searched."""
+        problem = evaluator.problem
+        if state["visitors"] is None or "neighbours" in self.without:
+            return Relaxed.none(problem.n_atoms)
+        rough = ROUGH * problem.force_unit
+        return evaluator.relax(visiting(evaluator, state["visitors"], rng), fmax=rough)
+
+    def _lowered(
+        self, evaluator: Evaluator, made: Relaxed, rng: np.random.Generator
+    ) -> Relaxed:
+        if "site-descent" not in self.without:
+            made = site_descent(evaluator, made)
+        if evaluator.problem.n_species > 1 and "exchange-descent" not in self.without:
+            made = exchange_descent(evaluator, made, rng)
+        return made
+
+    def _kept(
+        self, evaluator: Evaluator, pool: Pool, lowered: Relaxed
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Relax what is low and unknown and keep it.
+
+        Ranks of what is kept, ``(k,)``, -1 of the others, and evaluations.
+        """
+        ranks = np.full(len(lowered.energy), -1)
+        spent = np.array(lowered.evaluations, float)
+        bound = min(pool.energy, float(np.min(lowered.energy, initial=np.inf)))
+        near = lowered.energy <= bound + WINDOW * evaluator.problem.energy_unit
+        near = np.flatnonzero(near & np.isfinite(lowered.energy))
+        relaxed = evaluator.relax(lowered.positions[..., near])
+        spent[near] += relaxed.evaluations
+        new = pool.shortlist(relaxed.energy, relaxed.positions, len(near), wanted=True)
+        polished = evaluator.polish(relaxed.positions[..., new])
+        spent[near[new]] += polished.evaluations
+        ranks[near[new]] = self._keep(evaluator, pool, polished)
+        return ranks, spent
+
+    def _keep(self, evaluator: Evaluator, pool: Pool, polished: Relaxed) -> np.ndarray:
+        """Into the pool; the rank that each takes there, -1 of what does not enter."""
+        ranks = np.full(len(polished.energy), -1)
+        sound = np.flatnonzero(polished.converged)
+        entered = pool.add_many(
+            polished.energy[sound], polished.positions[..., sound]
+        ).entered
+        inside = sound[entered]
+        ranks[inside] = np.searchsorted(pool.energies, polished.energy[inside])
+        return ranks
+
+    def _begun_anew(self, state: State, problem: Problem) -> State:
+        """The next attempt; nothing but the lowest minima is remembered."""
+        pool = state["pool"]
+        energies = np.concatenate([state["archive_energies"], pool["energies"]])
+        positions = np.concatenate(
+            [state["archive_positions"], pool["positions"]], axis=-1
+        )
+        lowest = np.argsort(energies, kind="stable")[:ARCHIVE]
+        best = float(np.min(pool["energies"], initial=np.inf))
+        new = {
+            "attempt": state["attempt"] + 1,
+            "round": 0,
+            "spent": 0,
+            "fall": 0,
+            "given": np.inf,
+            "pool": self._empty(problem).to_arrays(),
+            "credit": np.zeros_like(state["credit"]),
+            "archive_energies": energies[lowest],
+            "archive_positions": positions[..., lowest],
+        }
+        # What found nothing below a structure that was given owes it to the user, and
+        # is no independent attempt.
+        if best < state["given"] - SAME * problem.energy_unit:
+            spent = np.append(state["ended_evaluations"], state["spent"])
+            new["ended_energies"] = np.append(state["ended_energies"], best)
+            new["ended_evaluations"] = spent
+        return state | new
+
+
+def _counted(
+    owners: np.ndarray, spent: np.ndarray, ranks: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Structures of each part, their evaluations, and how many became the lowest."""
+    size = len(counts)
+    cost = np.bincount(owners, spent, minlength=size)
+    lowest = np.bincount(owners[ranks == 0], minlength=size)
+    return np.stack([counts, np.rint(cost).astype(int), lowest], axis=1)
+
+
+def _drawn(pool: Pool, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Structures that are held, ``(3, n, count)``, low ones more often."""
+    rank = rng.geometric(GEOMETRIC, size=count) - 1
+    return np.array(pool.positions[..., np.minimum(rank, len(pool) - 1)])
+
+
+def make_auto(problem: Problem, weights: Weights | None = None, **options: Any) -> Auto:
+    """The method with weights that suit the problem.
+
+    Parameters
+    ----------
+    problem
+        One element or several decides which weights it gets.
+    weights
+        Others than those.
+    **options
+        Of :class:`Auto`.
+    """
+    without = options.get("without", ())
+    if set(without) >= LEARNED:
+        weights = None
+    elif weights is None:
+        one = problem.n_species == 1
+        weights = load_weights(ONE_ELEMENT if one else SEVERAL_ELEMENTS)
+    return Auto(weights, **options)

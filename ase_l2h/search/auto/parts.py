@@ -1,0 +1,128 @@
+"""The parts of the method ``auto`` by name: where its structures come from.
+
+A *source* makes structures from nothing, an *improver* changes one that the search
+holds. Shares are those of the evaluations before anything is known about a problem,
+chosen on development targets (docs/comparison.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from ase_l2h.errors import InputError
+from ase_l2h.search.auto import changes
+from ase_l2h.search.auto.sources import fragment_structures, symmetric_structures
+from ase_l2h.search.names import LEARNED
+from ase_l2h.search.names import PARTS as PART_NAMES
+from ase_l2h.search.problem import Problem
+
+__all__ = ["PARTS", "Part", "checked_parts", "parts_for"]
+
+Kind = Literal["source", "improver"]
+Change = Callable[[np.ndarray, Problem, np.random.Generator], np.ndarray]
+Source = Callable[[Problem, np.random.Generator, int], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One of them.
+
+    Parameters
+    ----------
+    name
+        By which it is switched off.
+    kind
+        Whether it needs structures that are held.
+    share
+        Of the evaluations, at first.
+    source, change
+        What makes its structures, without an evaluation; None of both where that takes
+        evaluations, see :class:`~ase_l2h.search.auto.method.Auto`.
+    """
+
+    name: str
+    kind: Kind
+    share: float
+    source: Source | None = None
+    change: Change | None = None
+
+
+PARTS: tuple[Part, ...] = (
+    Part("uniform", "source", 1.0),
+    Part("symmetric", "source", 1.0, source=symmetric_structures),
+    Part("fragments", "source", 4.0, source=fragment_structures),
+    Part("learned-starts", "source", 0.1),
+    Part("learned-hops", "improver", 0.1),
+    Part("hopping", "improver", 0.1),
+    Part("shakes", "improver", 0.1, change=changes.shaken),
+    Part("melts", "improver", 0.5, change=changes.melted),
+    Part("twists", "improver", 1.0, change=changes.twisted),
+    Part("moves", "improver", 0.5, change=changes.moved_outside),
+    Part("shuffles", "improver", 1.0, change=changes.shuffled),
+    Part("swaps", "improver", 1.0, change=changes.swapped),
+)
+
+
+def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
+    """Names of parts to be left out, in order.
+
+    Raises
+    ------
+    InputError
+        For a name that is none, and where no source would be left.
+    """
+    if isinstance(without, str):
+        raise InputError(f"without is '{without}'; give a list of names of parts")
+    for name in without:
+        if name not in PART_NAMES:
+            raise InputError(
+                f"no part named '{name}'; choose of {', '.join(PART_NAMES)}"
+            )
+    sources = {part.name for part in PARTS if part.kind == "source"}
+    if sources <= set(without):
+        raise InputError(
+            f"nothing is left to begin from; keep one of {', '.join(sorted(sources))}"
+        )
+    return tuple(sorted(set(without)))
+
+
+def parts_for(
+    problem: Problem, without: Sequence[str], learned: bool
+) -> tuple[Part, ...]:
+    """What can be done with a problem, the rest left out.
+
+    Parameters
+    ----------
+    problem
+        Fixed atoms and cells have no fragments, one element no swaps.
+    without
+        Names that are switched off.
+    learned
+        Whether there are weights.
+    """
+    impossible = set(without)
+    if problem.cell is not None or problem.free is not None or problem.n_atoms < 4:
+        impossible.add("fragments")
+    if problem.free is not None or problem.n_atoms < 4:
+        impossible.add("symmetric")
+    if not learned:
+        impossible |= LEARNED
+    movable = int(problem.movable.sum())
+    if movable < 4:
+        impossible |= {"melts", "twists", "moves", "shuffles"}
+    if problem.cell is not None:
+        # A crystal has no outside, and nothing to turn against itself.
+        impossible |= {"twists", "moves"}
+    if problem.free is not None:
+        impossible.add("twists")
+    if len(np.unique(problem.species[problem.movable])) < 2:
+        impossible.add("swaps")
+    left = tuple(part for part in PARTS if part.name not in impossible)
+    if not any(part.kind == "source" for part in left):
+        # What is left out cannot be had here at all, or the last one goes back in.
+        left = (PARTS[0], *left)
+    return left

@@ -1,0 +1,65 @@
+"""Where structures come from that owe nothing to those a search holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.search.auto.exchange import can_turn, turned_into
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.problem import Problem
+from ase_l2h.starts.fragments import fragments
+from ase_l2h.starts.symmetric import symmetric_starts
+
+__all__ = ["fragment_structures", "symmetric_structures", "visiting"]
+
+
+def fragment_structures(
+    problem: Problem, rng: np.random.Generator, count: int
+) -> np.ndarray:
+    """Fragments of ordered packings ``(3, n, count)``, their elements at random."""
+    pieces = problem.length * fragments(problem.n_atoms, count, rng)
+    order = np.argsort(rng.random(pieces.shape[1:]), axis=0)
+    return np.take_along_axis(pieces, order[None], axis=1)
+
+
+def symmetric_structures(
+    problem: Problem, rng: np.random.Generator, count: int
+) -> np.ndarray:
+    """Random structures with point groups, or space groups of the cell.
+
+    ``(3, n, count)``; a rattle breaks the symmetry, so that no saddle point is kept.
+    """
+    cell = problem.cell
+    starts = symmetric_starts(
+        problem.n_atoms,
+        count,
+        rng,
+        np.bincount(problem.species).tolist(),
+        cell=None if cell is None else cell / problem.length,
+    )
+    # They come element by element.
+    place = np.argsort(np.argsort(problem.species, kind="stable"), kind="stable")
+    return problem.length * starts[:, place]
+
+
+def visiting(
+    evaluator: Evaluator, visitors: dict[str, Any] | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Structures of other compositions, as many atoms turned as it takes.
+
+    ``visitors`` has ``positions`` ``(3, n, k)``, ``species`` ``(n, k)``, ``energies``
+    ``(k,)`` and the bond ``lengths`` ``(k,)`` of where they come from; none when None.
+    """
+    problem = evaluator.problem
+    if visitors is None or not visitors["energies"].size or not can_turn(problem):
+        return np.zeros((3, problem.n_atoms, 0))
+    turned = turned_into(
+        evaluator,
+        visitors["positions"],
+        visitors["species"],
+        visitors["energies"],
+        rng,
+    )
+    return turned * (problem.length / visitors["lengths"])

@@ -1,0 +1,111 @@
+"""Which parts the default method has for a problem, and what cannot be left out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ase_l2h.errors import InputError
+from ase_l2h.search import names
+from ase_l2h.search.auto.method import make_auto
+from ase_l2h.search.auto.parts import PARTS, checked_parts, parts_for
+from ase_l2h.search.problem import Problem
+
+ALL = {part.name for part in PARTS}
+SOURCES = ("uniform", "symmetric", "fragments", "learned-starts")
+
+
+def lacking(problem: Problem, without=(), learned: bool = True) -> set[str]:
+    """Parts that a problem does not have."""
+    return ALL - {part.name for part in parts_for(problem, without, learned)}
+
+
+def with_fixed(*atoms: int, name: str = "LJ7") -> Problem:
+    known = Problem.of(name)
+    n = known.n_atoms
+    free = np.ones((3, n), bool)
+    free[:, list(atoms)] = False
+    given = np.random.default_rng(2).normal(size=(3, n, 1))
+    system = dataclasses.replace(known.system, free=free)
+    return dataclasses.replace(known, system=system, given=given)
+
+
+def test_every_part_has_a_name_that_users_know():
+    assert set(names.PARTS) - ALL == {"site-descent", "exchange-descent", "neighbours"}
+    assert set(names.PARTS) >= ALL
+    assert names.LEARNED <= ALL
+    assert len(ALL) == len(PARTS)
+    assert {part.name for part in PARTS if part.kind == "source"} == set(SOURCES)
+
+
+def test_clusters_have_all_parts_and_only_alloys_swap():
+    assert lacking(Problem.of("Ag3Au4")) == set()
+    assert lacking(Problem.of("LJ7")) == {"swaps"}
+
+
+def test_crystals_have_no_outside_no_sides_and_no_fragments():
+    assert lacking(Problem.of("Si8")) == {"swaps", "fragments", "twists", "moves"}
+
+
+def test_fixed_atoms_leave_out_what_would_move_them():
+    some = {"swaps", "symmetric", "fragments", "twists"}
+    assert lacking(with_fixed(0, 1)) == some
+    # Three atoms that move have no side.
+    assert lacking(with_fixed(0, 1, 2, 3)) == some | {"melts", "moves", "shuffles"}
+
+
+def test_swaps_need_unlike_atoms_that_move():
+    assert "swaps" not in lacking(with_fixed(0, name="Ag3Au4"))
+    assert "swaps" in lacking(with_fixed(0, 1, 2, name="Ag3Au4"))
+
+
+@pytest.mark.parametrize("name", ["LJ2", "LJ3"])
+def test_few_atoms_have_random_places_hops_and_shakes(name):
+    left = ALL - lacking(Problem.of(name))
+    assert left == {*("uniform", "learned-starts", "learned-hops", "hopping", "shakes")}
+
+
+def test_without_weights_nothing_is_learned():
+    assert lacking(Problem.of("LJ7"), learned=False) == {"swaps", *names.LEARNED}
+    assert make_auto(Problem.of("LJ7"), without=tuple(names.LEARNED)).weights is None
+    one = make_auto(Problem.of("LJ7"), without=("learned-hops",))
+    assert one.weights is not None
+
+
+def test_what_is_left_out_is_left_out():
+    lacks = lacking(Problem.of("LJ7"), ("twists", "hopping", "site-descent"))
+    assert lacks == {"swaps", "twists", "hopping"}
+
+
+def test_a_problem_keeps_a_source_where_the_others_cannot_be_had():
+    """Crystals have no fragments: random places come back."""
+    without = checked_parts(["uniform", "symmetric", "learned-starts"])
+    assert "fragments" not in lacking(Problem.of("LJ7"), without)
+    assert "uniform" not in lacking(Problem.of("Si8"), without)
+
+
+def test_names_are_put_in_order_and_given_once():
+    assert checked_parts(["twists", "melts", "twists"]) == ("melts", "twists")
+    assert checked_parts(()) == ()
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (["genetic"], "no part named 'genetic'; choose of uniform, .*neighbours"),
+        (["melts", ""], "no part named ''"),
+        (SOURCES, "nothing is left to begin from; keep one of fragments, learned"),
+        ([*SOURCES, "swaps"], "nothing is left to begin from"),
+    ],
+)
+def test_parts_that_cannot_be_left_out_are_refused(without, said):
+    with pytest.raises(InputError, match=said):
+        checked_parts(without)
+
+
+def test_three_of_four_sources_can_be_left_out():
+    for kept in SOURCES:
+        without = checked_parts([name for name in SOURCES if name != kept])
+        assert kept not in lacking(Problem.of("LJ7"), without)
