@@ -78,6 +78,9 @@ class SearchLog:
             f"{found.best.energy:.6f}, {self.session.charged_evaluations:,} "
             f"evaluations, method {method}, backend {backend}, ended by {ended}"
         )
+        run = self.session.run
+        if run is not None and run.confidence.attempts:
+            self._say(f"how sure: {run.confidence}")
 
     def _say(self, text: str) -> None:
         self.write(f"{self.name}: {text}\n")

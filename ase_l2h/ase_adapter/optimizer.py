@@ -53,10 +53,10 @@ class Learn2Hop(Optimizer):
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
       in a compiled kernel, which ASE's calculator checks once a round. In between
       ``atoms`` hold the best structure so far.
-    * Any other calculator is called once for every evaluation, and the log says so: the
-      learned optimizer steps the structure itself, one call each, and relaxes it to
-      ``fmax`` and no further. In between ``atoms`` hold what has been computed last. A
-      call that fails costs that structure, not the search; 20 in a row end it.
+    * Any other calculator is called once for every evaluation, and the log says so. The
+      same method runs with it, one structure at a time, and relaxes to ``fmax`` and no
+      further. In between ``atoms`` hold what has been computed last. A call that fails
+      costs that structure, not the search; 20 in a row end it.
 
     When :meth:`run` returns, when :meth:`irun` is exhausted or abandoned, and after an
     exception or Ctrl-C, ``atoms`` hold the best structure found, never a worse one than

@@ -25,7 +25,7 @@ HELP = f"""Compare methods by what a first encounter with the lowest minimum cos
 Every TARGET is a formula as for 'ase-l2h search' (LJ38, Au55, Si64), or a structure
 file, which says which atoms, cell and what is fixed. METHODS are
 {", ".join(METHODS)}; learned:NAME takes other weights, and @STEPS other steps per
-start, as in learned:lj-fcc@3000.
+start, as in learned:lj-fcc@3000; auto~fragments~symmetric leaves out parts of auto.
 
 A run is charged for every energy and gradient; it ends when a charged relaxation ends
 within 1e-4 energy scales of the target's lowest known energy, or before it exceeds its

@@ -34,11 +34,12 @@ COLUMNS = (
     "unlike_bonds",
     "motif",
     "point_group",
+    "steady",
 )
 # Columns of the report, after the two elements.
 HEADINGS = (
     *("energy", "excess", "per atom", "hull", "second difference"),
-    *("unlike bonds", "motif", "point group"),
+    *("unlike bonds", "motif", "point group", "steady"),
 )
 
 
@@ -52,6 +53,7 @@ def hull_of(result: HullResult) -> Hull:
 def hull_rows(result: HullResult) -> list[dict[str, Any]]:
     """One row per composition, :data:`COLUMNS`; A and B as the system's name has them.
 
+    ``steady`` is the share of a composition's evaluations since its energy last fell.
     Numbers that do not exist (no pure cluster, no neighbour) are NaN.
     """
     hull, n = hull_of(result), result.system.n_atoms
@@ -69,6 +71,7 @@ def hull_rows(result: HullResult) -> list[dict[str, Any]]:
                 "unlike_bonds": int(unlike_bonds(atoms)),
                 "motif": motif(atoms).name,
                 "point_group": point_group(atoms),
+                "steady": 1 - result.fell[count] / result.charged[count],
             }
         )
     return rows
@@ -130,7 +133,8 @@ def hull_markdown(result: HullResult, rows: list[dict[str, Any]]) -> str:
         "",
         f"Excess energies against the pure clusters of {system.n_atoms} atoms, in "
         f"{system.unit}. The energies are the lowest found: upper bounds of the true "
-        "minima.",
+        "minima. Steady is the share of a composition's evaluations since its energy "
+        "last fell: near 1 it is likely to stay, near 0 it may fall further.",
         "",
         markdown_table((first, second, *HEADINGS), map(_cells, rows), numbers=False),
     ]
@@ -149,6 +153,7 @@ def _cells(row: dict[str, Any]) -> list[Any]:
         "vertex" if row["on_hull"] else "",
         number("second_difference_eV"),
         *(row[name] for name in ("unlike_bonds", "motif", "point_group")),
+        f"{row['steady']:.2f}",
     ]
 
 
@@ -214,7 +219,7 @@ def table(record: Mapping[str, Any]) -> str:
         f"{record['charged_evaluations']:,} charged evaluations, "
         f"{record['wall_seconds']:.0f} s, ended: {record['ended']}",
         f"{first:>5} {second:>5} {'energy/' + unit:>15} {'excess/' + unit:>15}  hull  "
-        f"{'unlike':>6}  point group  motif",
+        f"{'unlike':>6}  steady  point group  motif",
     ]
     for row in record["rows"]:
         excess = row["excess_eV"]
@@ -222,6 +227,7 @@ def table(record: Mapping[str, Any]) -> str:
             f"{row['n_A']:5d} {row['n_B']:5d} {row['energy_eV']:15.6f} "
             f"{'-' if excess is None else f'{round(excess, 6) + 0.0:.6f}':>15}  "
             f"{'*' if row['on_hull'] else ' ':4}  {row['unlike_bonds']:6d}  "
+            f"{row['steady']:6.2f}  "
             f"{row['point_group']:11}  {row['motif']}"
         )
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 from ase_l2h._internal.checkpoint import Checkpoint
 from ase_l2h.errors import InputError
 from ase_l2h.search.calls import CalculatorEngine
+from ase_l2h.search.curvature import descend_saddles
 from ase_l2h.search.engine import Engine, KernelEngine
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method, SearchRun, run
 from ase_l2h.search.names import DEFAULT_METHOD
@@ -32,6 +36,8 @@ DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
 # Independent attempts that have to meet the lowest minimum.
 SETTLED = 3
+# Energy scales by which what lies below a saddle point is lower.
+SIGNIFICANT = 1e-6
 MOST_SEARCHES = 100_000
 
 
@@ -194,7 +200,39 @@ def search_problem(
         save = keep
 
     run(progress, save=save, on_round=on_round)
+    if progress.stopped not in ("target", "interrupted"):
+        _leave_saddle(progress)
     return progress.result(seed=seed)
+
+
+def _leave_saddle(progress: SearchRun) -> None:
+    """Go down from the lowest structure where it is a saddle point.
+
+    As far as its search has evaluations left; about 30 where it is a minimum. What was
+    kept in a folder knows nothing of it: whoever goes on there comes here again.
+    """
+    search = min(progress.searches, key=lambda search: search.present.energy)
+    ledger, spent = search.present, progress.limits.evaluations
+    if not ledger.relaxed or ledger.positions is None:
+        return
+    evaluator = Evaluator(
+        search.problem,
+        lambda request: progress.engine.execute([request])[0],
+        launch=progress.engine.launch,
+        limit=None if spent is None else spent - ledger.charged,
+        on_charge=progress.on_charge,
+        interrupted=progress.interrupted,
+    )
+    energy = ledger.energy
+    with contextlib.suppress(Stopped):
+        descend_saddles(evaluator, ledger.positions[..., None])
+    ledger.charged += evaluator.charged
+    below = evaluator.ledger
+    gain = SIGNIFICANT * search.problem.energy_unit
+    if below.relaxed and below.energy < energy - gain:
+        ledger.energy, ledger.positions = below.energy, below.positions
+        ledger.course.append((ledger.charged, below.energy))
+        progress.saddles.append(energy)
 
 
 def limited(

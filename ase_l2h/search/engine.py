@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
@@ -105,6 +106,8 @@ class KernelEngine:
 
     def execute(self, requests: Sequence[Request]) -> list[Any]:
         """The answers, in order."""
+        if len(requests) == 1:
+            return self._together(requests)
         groups: dict[Any, list[int]] = {}
         for k, request in enumerate(requests):
             groups.setdefault(self._group(k, request), []).append(k)
@@ -179,7 +182,11 @@ class KernelEngine:
         active = np.flatnonzero(state.active)
         whole = len(active) == np.shape(state.active)[-1]
         part = state if whole else _members(state, active)
-        with jax.default_device(self.device):
+        # Machine code needs no device, and telling JAX of one takes time.
+        there = (
+            nullcontext() if backend == "native" else jax.default_device(self.device)
+        )
+        with there:
             part = trajectories.advance(
                 first.optimizer,
                 self.potential,
@@ -193,7 +200,7 @@ class KernelEngine:
         return _parts(state, counts)
 
     def _backend(self, optimizer: Any, double: bool, system: System) -> str:
-        structure = jax.tree.structure(optimizer)
+        structure, _ = self._value(optimizer)
         case = (structure, double, np.ndim(system.species), system.cell is None)
         if case not in self._chosen:
             # Only the reference is asked for in all precisions.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -89,11 +90,10 @@ class Evaluator:
         self._deadline = math.inf if deadline is None else deadline
         self._interrupted, self._on_charge = interrupted, on_charge
         self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
-        fmax = LOOSE_FMAX * problem.force_unit
-        self._loose = RuleOptimizer(Lbfgs(), fmax=fmax)
+        self._loose = _relaxing(LOOSE_FMAX * problem.force_unit)
         tight = problem.fmax
         self.fmax = QUENCH_FMAX * problem.force_unit if tight is None else tight
-        self._tight = RuleOptimizer(Lbfgs(), fmax=self.fmax)
+        self._tight = _relaxing(self.fmax)
 
     @property
     def charged(self) -> int:
@@ -220,9 +220,7 @@ class Evaluator:
         """
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
-        optimizer = self._loose
-        if fmax is not None:
-            optimizer = RuleOptimizer(Lbfgs(), fmax=fmax)
+        optimizer = self._loose if fmax is None else _relaxing(fmax)
         state = self.begin(optimizer, positions, _no_keys(positions))
         state = self.advanced(optimizer, state, limit)
         relaxed = self._outcome(state)
@@ -387,6 +385,12 @@ class Evaluator:
         except Stopped as stop:
             return stop.reason == "target"
         return False
+
+
+@lru_cache(maxsize=64)
+def _relaxing(fmax: float) -> RuleOptimizer:
+    """One object for each threshold: what follows from it is then remembered."""
+    return RuleOptimizer(Lbfgs(), fmax=fmax)
 
 
 def _no_keys(positions: np.ndarray) -> np.ndarray:

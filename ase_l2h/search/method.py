@@ -145,6 +145,8 @@ class SearchRun:
         ]
         self.seconds = 0.0
         self.rounds = 0
+        # Energies of what was held for a minimum and is none.
+        self.saddles: list[float] = []
         self._deadline = math.inf
 
     @property
@@ -246,7 +248,7 @@ class SearchRun:
         traces, found = [], []
         for k, search in enumerate(self.searches):
             ledger = search.present
-            minima = self.method.minima(search.state)
+            minima = self._without_saddles(search)
             found.append((k, ledger, minima))
             traces.append(
                 Trace(
@@ -272,6 +274,16 @@ class SearchRun:
             states=[search.state for search in self.searches],
             **facts,
         )
+
+    def _without_saddles(self, search: _Search) -> Found:
+        """What a search has found, but for what is known to be no minimum."""
+        minima = self.method.minima(search.state)
+        if not self.saddles:
+            return minima
+        near = HIT * search.problem.energy_unit
+        apart = np.abs(minima.energies[:, None] - np.array(self.saddles))
+        sound = np.all(apart > near, axis=1)
+        return Found(minima.energies[sound], minima.positions[..., sound])
 
     def stored(self) -> State:
         """Everything that :meth:`restore` needs.

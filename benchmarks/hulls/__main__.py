@@ -1,7 +1,7 @@
 """Hull searches against another seed, and against basin hopping with ten times as much.
 
     python -m benchmarks.hulls AgAu 38 [--seeds 0,1] [--budget N] [--folders DIR]
-    python -m benchmarks.hulls AgAu 38 --against population-plain
+    python -m benchmarks.hulls AgAu 38 --against learned-starts+learned-hops
 
 Runs the search of ``ase-l2h hull`` with its default settings for two seeds. At eight
 compositions spread over the range, basin hopping with exchanges of unlike atoms
@@ -11,9 +11,10 @@ times the evaluations that the first search was charged there. Appends one line 
 of that file and runs nothing; ``--no-hopping`` leaves that part out. With ``--folders``
 the searches keep what they find in there and continue after a kill.
 
-``--against`` runs other methods of ``ase-l2h hull`` with the seed of the first search
-of that record and at least as many charged evaluations as it had, whether something
-falls or not, and appends a line for each to ``hull-methods.jsonl`` beside the record.
+``--against`` leaves parts of the search out, those joined by ``+`` together, with the
+seed of the first search of that record and at least as many charged evaluations as it
+had, whether something falls or not, and appends a line for each to
+``hull-methods.jsonl`` beside the record.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--no-hopping", action="store_true", help="leave basin hopping out"
     )
-    options.add_argument("--against", help="methods, separated by commas")
+    options.add_argument(
+        "--against",
+        help="parts that are left out, joined by +; several sets, separated by commas",
+    )
     options.add_argument("--print", action="store_true", dest="only_print")
     return options
 
@@ -93,8 +97,10 @@ def main() -> None:
         options.error("search that system without --against first")
     first = known[-1]["hulls"][0]
     records = Records(arguments.records.with_name(METHODS.name))
-    for method in arguments.against.split(","):
-        facts = against(system, method, first)
+    for parts in arguments.against.split(","):
+        without = tuple(parts.split("+"))
+        facts = against(system, without, first)
+        method = "~".join(["auto", *without])
         records.append({**which, "method": method, **facts, **provenance()})
 
 

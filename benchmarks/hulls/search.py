@@ -85,18 +85,23 @@ def one_hopping(
     }
 
 
-def against(system: HullSystem, method: str, first: dict[str, Any]) -> dict[str, Any]:
-    """Another method with as many charged evaluations, in all, as the first search."""
+def against(
+    system: HullSystem, without: tuple[str, ...], first: dict[str, Any]
+) -> dict[str, Any]:
+    """Without some parts, with as many charged evaluations as the first search."""
     total = sum(first["charged"].values())
     share = math.ceil(total / len(first["charged"]))
     spent, result = -1, None
-    with tempfile.TemporaryDirectory() as place, tqdm(desc=method, unit="round") as bar:
+    with (
+        tempfile.TemporaryDirectory() as place,
+        tqdm(desc=str(without), unit="round") as bar,
+    ):
         # It may settle, where nothing falls for some rounds, and is then continued.
         while result is None or spent < sum(result.charged.values()) < total:
             spent = -1 if result is None else sum(result.charged.values())
             result = find_hull(
                 system,
-                method=method,
+                without=without,
                 seed=first["seed"],
                 budget=share,
                 folder=place,

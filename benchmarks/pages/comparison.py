@@ -33,15 +33,15 @@ def write() -> None:
         "",
         "All methods, by charged evaluations to the first encounter with the lowest "
         "minimum known (`python -m benchmarks.hits.comparison`; `ase-l2h compare` does "
-        "the same for other targets and methods). `population` and `hybrid`, its form "
-        "in release 0.1.0, are given fragments of ordered packings, the learned rules "
-        "were trained on some of these targets, see their cards; neither is charged "
-        "here. Methods that ran on `scan`, and `hybrid`, are of 0.1.0.",
+        "the same for other targets and methods). `auto` and its earlier forms, such "
+        "as `hybrid`, the default of release 0.1.0, are given fragments of ordered "
+        "packings; the learned rules were trained on some of these targets, see their "
+        "cards. Neither is charged here. Methods that ran on `scan`, and `hybrid`, are "
+        "of 0.1.0.",
         *("", "## Who wins where", "", *verdicts, ""),
         *(line for section in sections for line in section.lines),
         *peers.section(),
     ]
-    replace_block(paths.README, "wins", "\n".join(verdicts))
     replace_block(paths.README, "peers", "\n".join(peers.verdicts()))
     write_page(paths.DOCS / "comparison.md", page)
 
@@ -117,7 +117,7 @@ def _verdict(target: str, met: Runs) -> str:
         return f"* {target}: no method reached the target."
     least = means[best].value
     learned = [name for name in means if name.startswith("learned")]
-    others = ("population", "hybrid", *learned, "bh")
+    others = ("auto", "hybrid", *learned, "bh")
     others = [name for name in others if name in means and name != best]
     parts = []
     for name in others:

@@ -94,7 +94,8 @@ def methods() -> str:
     return (
         f"{markdown_table(header, rows, numbers=False)}\n\n"
         f"In brackets: `hybrid`. Higher or lower: by more than {1000 * LOWER:g} meV. "
-        "Made by `python -m benchmarks.hulls SYSTEM N --against learned,bh`."
+        "Made by release 0.1.0 with `python -m benchmarks.hulls SYSTEM N --against "
+        "learned,bh`."
     )
 
 

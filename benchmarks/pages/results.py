@@ -1,4 +1,4 @@
-"""``docs/results.md``, its picture, and the table of README.md."""
+"""``docs/results.md`` and its picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ase_l2h._internal.records import read_lines
 from ase_l2h.report.figures import new_figure, save_figure
-from ase_l2h.report.pages import markdown_table, replace_block, write_page
+from ase_l2h.report.pages import markdown_table, write_page
 from benchmarks import paths
 from benchmarks.hits.results import LONG_RECORDS
 from benchmarks.pages import horizons
@@ -42,10 +42,9 @@ COLOURS = {
 
 
 def write() -> None:
-    """README's table, the results page and its picture."""
+    """The results page and its picture."""
     rows = result_rows()
     note, table = _note(rows), hit_table(rows)
-    replace_block(paths.README, "results", f"{table}\n\n{note}")
     write_page(
         paths.DOCS / "results.md",
         [

@@ -24,7 +24,7 @@ from ase_l2h.search.hull.system import POTENTIALS
 
 COLUMNS = (
     "n_A,n_B,energy_eV,excess_eV,excess_per_atom_eV,on_hull,second_difference_eV,"
-    "unlike_bonds,motif,point_group"
+    "unlike_bonds,motif,point_group,steady"
 )
 FILES = {
     *("hull.csv", "hull.json", "hull.png", "hull.pdf", "report.md"),
@@ -130,6 +130,9 @@ def test_the_record_holds_what_reproduces_it(outcome):
         assert list(row) == COLUMNS.split(",") == list(cells)
         assert float(cells["energy_eV"]) == pytest.approx(row["energy_eV"], abs=1e-8)
         assert (row["second_difference_eV"] is None) == (row["n_A"] in (0, 5))
+        # What fell last in the end is not steady, and what never fell again is.
+        assert 0 <= row["steady"] < 1
+    assert max(row["steady"] for row in found["rows"]) > 0.5
     report = (folder / "report.md").read_text()
     assert report.count("| vertex |") == sum(row["on_hull"] for row in found["rows"])
     assert "upper bounds" in report

@@ -18,6 +18,7 @@ from ase_l2h.optimizers import (
 )
 from ase_l2h.potentials.soft_sphere import SoftSphere
 from ase_l2h.rollout import trajectories
+from ase_l2h.rollout.backends import choose_backend
 from ase_l2h.rules import Adam, Fire, GradientDescent, Lbfgs
 from ase_l2h.rules.learned import CoordinatewiseRule, EquivariantRule
 from ase_l2h.starts.random import make_starts
@@ -210,3 +211,20 @@ def test_double_precision_follows_the_positions(backend):
     points = trajectories.energies(potential, system, found.positions, backend=backend)
     np.testing.assert_allclose(points, found.energy, rtol=1e-12)
     assert jax.config.read("jax_enable_x64") is False
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize("name", ["LJ13", "Ag6Au7", "Si8"])
+def test_few_structures_do_the_same_in_half_of_the_lanes(name):
+    """Code for half as many lanes has no bits of its own."""
+    potential, system, starts, keys = problem(name, 9)
+    few = starts[..., :3], keys[:, :3]
+    for optimizer in OPTIMIZERS.values():
+        search = (optimizer, potential, system)
+        if choose_backend("auto", [optimizer], *search[1:], False, "cpu") != "native":
+            continue
+        wide = trajectories.begin(*search, starts, keys)
+        wide = trajectories.advance(*search, wide, 30, backend="native")
+        narrow = trajectories.begin(*search, *few)
+        narrow = trajectories.advance(*search, narrow, 30, backend="native")
+        same_bits(taken(wide, np.arange(3)), narrow)

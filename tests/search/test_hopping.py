@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ase_l2h.search.curvature import STEPS
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.multistart import start_table
 from ase_l2h.search.problem import Problem
+
+# Gradients by which a curvature is known.
+CHECK = STEPS + 2
 
 ICOSAHEDRON = -44.326801
 LJ13 = Problem.of("LJ13")
@@ -36,7 +40,8 @@ def test_every_chain_has_its_lowest_minimum_and_its_charge():
     assert result.stopped == "done"
     assert table.energies.shape == (5,)
     assert np.all(table.evaluations >= 3000)
-    assert np.sum(table.evaluations) == result.charged_evaluations
+    # The rest tells that the lowest of all is no saddle point.
+    assert 0 < result.charged_evaluations - np.sum(table.evaluations) <= CHECK
     assert result.best_energy == np.min(table.energies)
     fewer = start_table(search_problem(LJ13, method="bh", starts=2, steps=3000, seed=2))
     np.testing.assert_array_equal(fewer.energies, table.energies[:2])

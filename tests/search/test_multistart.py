@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ase_l2h.search.curvature import STEPS
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.multistart import StartTable, start_table
@@ -17,6 +18,9 @@ from ase_l2h.search.problem import Problem
 from ase_l2h.search.registry import CLASSICAL, default_steps, method_weights
 from ase_l2h.search.result import SearchResult
 from ase_l2h.weights.load import load_weights, manifest
+
+# Gradients by which a curvature is known.
+CHECK = STEPS + 2
 
 LJ7 = Problem.of("LJ7")
 PUBLISHED = -16.505384
@@ -58,7 +62,8 @@ def test_every_start_takes_its_steps_and_a_relaxation(learned, table):
     assert table.positions.shape == (3, 7, STARTS)
     # The relaxation of the last digits takes a few more.
     assert np.all(table.evaluations > STEPS)
-    assert learned.charged_evaluations == np.sum(table.evaluations)
+    # The rest tells that the lowest of all is no saddle point.
+    assert 0 < learned.charged_evaluations - np.sum(table.evaluations) <= CHECK
     assert learned.searches[0].charged == learned.charged_evaluations
 
 

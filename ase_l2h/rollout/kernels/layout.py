@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h._internal.remembered import Remembered
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.basin_hopping.state import HoppingState
@@ -75,6 +76,11 @@ NUMBER_TYPES = chains.CHAIN | {
     "free": np.uint8,
     "keys": np.uint32,
 }
+
+
+# Packed parameters, and what a system without a batch means to the kernels.
+_PARAMETERS: Remembered[tuple[np.ndarray, np.ndarray]] = Remembered()
+_SYSTEMS: Remembered[tuple[dict[str, Any], dict[str, int]]] = Remembered()
 
 
 def missing(
@@ -249,26 +255,26 @@ def launch(
         arrays |= {f"row_{k}": a for k, a in enumerate(own.rows)}
         arrays |= {f"whole_{k}": a for k, a in enumerate(own.whole)}
         taken = own.steps
-    arrays["steps_taken"] = np.array(np.broadcast_to(np.asarray(taken), (batch,)))
-    arrays["potential"] = _flat(
-        potential_adapter(potential).parameters(potential), kind
+    arrays["steps_taken"] = _spread(np.asarray(taken), batch)
+    arrays["potential"], arrays["theta"] = _PARAMETERS.get(
+        (potential, rule), kind, lambda: _parameters(potential, rule, kind)
     )
-    arrays["theta"] = _flat(rule_adapter(rule).parameters(rule), kind)
-    species = np.asarray(system.species, np.int32)
-    stride = n if species.ndim == 2 else 0
-    arrays["species"] = np.ascontiguousarray(species.T) if stride else species
-    if system.free is not None:
-        arrays["free"] = np.asarray(system.free)
+    # Those of batches are made for one launch.
+    stride = n if np.ndim(system.species) == 2 else 0
+    own_scales = np.ndim(system.length_scale) or np.ndim(system.energy_scale)
+    if stride or own_scales:
+        constant, counts = _system(system, kind)
+    else:
+        constant, counts = _SYSTEMS.get((system,), kind, lambda: _system(system, kind))
+    arrays |= constant
     for name in ("length_scale", "energy_scale"):
-        scale = np.asarray(getattr(system, name), kind)
-        arrays[name] = np.array(np.broadcast_to(scale, (batch,)))
+        arrays[name] = _spread(arrays[name], batch)
     if system.atom_scales is not None and getattr(
         getattr(rule, "features", None), "species", False
     ):
         scales = np.asarray(system.atom_scales, kind)
         scales = scales.reshape(scales.shape + (1,) * (3 - scales.ndim))
         arrays["atom_scales"] = np.array(np.broadcast_to(scales, (2, n, batch)))
-    counts = _lattices(system, arrays, kind)
     numbers: dict[str, Any] = {
         "n": n,
         "batch": batch,
@@ -279,6 +285,34 @@ def launch(
         "hopping": hopping,
     } | counts
     return Launch(arrays, numbers, state, own, rule)
+
+
+def _spread(values: np.ndarray, batch: int) -> np.ndarray:
+    """One number for each structure."""
+    if values.ndim == 0:
+        return np.full(batch, values)
+    return np.array(np.broadcast_to(values, (batch,)))
+
+
+def _parameters(potential: Any, rule: Any, kind: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of both, as the kernels read them."""
+    return (
+        _flat(potential_adapter(potential).parameters(potential), kind),
+        _flat(rule_adapter(rule).parameters(rule), kind),
+    )
+
+
+def _system(system: System, kind: Any) -> tuple[dict[str, Any], dict[str, int]]:
+    """Species, fixed atoms, scales, cells and images; how many images."""
+    species = np.asarray(system.species, np.int32)
+    arrays: dict[str, Any] = {
+        "species": np.ascontiguousarray(species.T) if species.ndim == 2 else species
+    }
+    if system.free is not None:
+        arrays["free"] = np.asarray(system.free)
+    for name in ("length_scale", "energy_scale"):
+        arrays[name] = np.asarray(getattr(system, name), kind)
+    return arrays, _lattices(system, arrays, kind)
 
 
 def _lattices(system: System, arrays: dict[str, Any], kind: Any) -> dict[str, int]:

@@ -28,6 +28,7 @@ import numpy as np
 
 from ase_l2h._internal.cache import cache_folder
 from ase_l2h._internal.private import written_by_others
+from ase_l2h._internal.remembered import Remembered
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
@@ -38,8 +39,10 @@ from ase_l2h.system import System
 
 __all__ = [
     "EVALUATOR",
+    "FLAGS",
     "advance",
     "build",
+    "compiled",
     "compiler",
     "compiler_command",
     "evaluate",
@@ -51,6 +54,8 @@ LOGGER = logging.getLogger(__name__)
 LANES = 16
 # Single points need no rule: they use the library that quenches need as well.
 EVALUATOR = RuleOptimizer(Lbfgs())
+_CHANGED = frozenset(fused.CHANGED)
+_DEFINED: Remembered[tuple[tuple[str, int | str], ...]] = Remembered()
 FLAGS = (
     *("-std=c++20", "-O3", "-march=native", "-fPIC", "-shared"),
     *("-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"),
@@ -100,12 +105,22 @@ def build(
     RuntimeError
         With what the compiler said.
     """
-    command = compiler_command()
-    if not command:
-        raise RuntimeError("there is no C++ compiler; install one, or name it in CXX")
     arguments = [*FLAGS, *options, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
     arguments += as_options(macros)
     sources = sorted(p for p in fused.KERNELS.rglob("*") if p.suffix in (".h", ".cpp"))
+    return compiled(fused.KERNELS / "host.cpp", arguments, folder, sources)
+
+
+def compiled(
+    main: Path, arguments: Sequence[str], folder: Path, sources: Sequence[Path]
+) -> Path:
+    """The library of a C++ file and all the ``sources`` it is made of.
+
+    Where it is kept, and what is raised, as for :func:`build`.
+    """
+    command = compiler_command()
+    if not command:
+        raise RuntimeError("there is no C++ compiler; install one, or name it in CXX")
     content = b"".join(p.read_bytes() for p in sources)
     kind = platform.machine() + platform.processor() + _processor()
     text = " ".join([*command, *arguments, kind])
@@ -118,7 +133,7 @@ def build(
         LOGGER.warning("compiling machine code anew: %s", fault)
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
-    command += [*arguments, str(fused.KERNELS / "host.cpp"), "-o", name]
+    command += [*arguments, str(main), "-o", name]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         os.unlink(name)
@@ -200,15 +215,50 @@ def _built(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int) 
     return load(build(dict(macros), folder, lanes))
 
 
+@lru_cache(maxsize=64)
+def _narrow(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int) -> Any:
+    """The same for few structures; None where that cannot be compiled."""
+    try:
+        return _built(macros, folder, lanes)
+    except (RuntimeError, OSError) as error:
+        LOGGER.warning("few structures take as long as many: %s", error)
+        return None
+
+
 def library_function(
-    optimizer: Any, potential: Any, system: System, double: bool
+    optimizer: Any,
+    potential: Any,
+    system: System,
+    double: bool,
+    batch: int | None = None,
 ) -> Any:
-    """The compiled function for a search; built when it is asked for first."""
+    """The compiled function for a search; built when it is asked for first.
+
+    A ``batch`` that fits in half of the lanes gets code for half as many, which takes
+    half as long on many processors. What it does is the same to the bit.
+    """
+    # All that they depend on.
+    many = np.ndim(system.species) > 1
+    case = (many, system.cell is None, system.free is None, double)
+    macros = _DEFINED.get(
+        (optimizer, potential),
+        case,
+        lambda: _macros(optimizer, potential, system, double),
+    )
+    lanes, folder = LANES // 2 if double else LANES, cache_folder() / "native"
+    narrow = None
+    if batch is not None and batch <= lanes // 2:
+        narrow = _narrow(macros, folder, lanes // 2)
+    return _built(macros, folder, lanes) if narrow is None else narrow
+
+
+def _macros(
+    optimizer: Any, potential: Any, system: System, double: bool
+) -> tuple[tuple[str, int | str], ...]:
     macros = fused.definitions(optimizer, potential, system)
     if double:
         macros["DOUBLE"] = 1
-    lanes = LANES // 2 if double else LANES
-    return _built(tuple(macros.items()), cache_folder() / "native", lanes)
+    return tuple(macros.items())
 
 
 def prepare(
@@ -251,8 +301,8 @@ def advance(
         Of NumPy arrays.
     """
     if function is None:
-        double = state.positions.dtype == np.float64
-        function = library_function(optimizer, potential, system, double)
+        double, batch = state.positions.dtype == np.float64, state.positions.shape[2]
+        function = library_function(optimizer, potential, system, double, batch)
     work = fused.launch(optimizer, potential, system, state, n_steps)
     return _run(function, work, n_steps, threads)
 
@@ -266,8 +316,8 @@ def evaluate(
 ) -> SearchState:
     """Energy and force where it stands; see :func:`.trajectories.evaluate`."""
     if function is None:
-        double = state.positions.dtype == np.float64
-        function = library_function(EVALUATOR, potential, system, double)
+        double, batch = state.positions.dtype == np.float64, state.positions.shape[2]
+        function = library_function(EVALUATOR, potential, system, double, batch)
     work = fused.launch(EVALUATOR, potential, system, state, 1, only_evaluate=True)
     return _run(function, work, 0, threads)
 
@@ -278,7 +328,7 @@ def _run(
     held, real = {}, work.state.positions.dtype
     for name, array in work.arrays.items():
         kind = fused.number_type(name, real)
-        if name in fused.CHANGED:
+        if name in _CHANGED:
             held[name] = np.array(array, kind, order="C")
         else:
             held[name] = np.ascontiguousarray(array, kind)

@@ -51,7 +51,9 @@ def share_out(
         When there is no memory for the state of a group.
     """
     groups = -(-batch // GROUP)
-    count = min(groups, default_threads() if threads is None else threads)
+    count = groups
+    if groups > 1:
+        count = min(groups, default_threads() if threads is None else threads)
     waiting = iter(range(0, batch, GROUP))
 
     def work() -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.auto.exchange import can_turn, turned_into
+from ase_l2h.search.auto.exchange import can_turn
+from ase_l2h.search.auto.turning import turned_into
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 from ase_l2h.starts.fragments import fragments

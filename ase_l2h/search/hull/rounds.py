@@ -256,10 +256,11 @@ class HullSearch:
 
     def result(self, ended: str) -> HullResult:
         """What has been found."""
-        structures = {}
+        structures, fell = {}, {}
         for m in self.settings.compositions:
             best = self._best(m)
             if best is not None and best.positions is not None and best.relaxed:
+                fell[self.system.ones(m)] = self._last_fall(m, best)
                 structures[self.system.ones(m)] = self._atoms(
                     m, best.energy, best.positions
                 )
@@ -267,12 +268,18 @@ class HullSearch:
             system=self.system,
             structures=dict(sorted(structures.items())),
             charged={self.system.ones(m): count for m, count in self.charged().items()},
+            fell=fell,
             rounds=self.rounds,
             ended=ended,
             seconds=self.seconds,
             settings=self._identity(self.settings)
             | {"budget": self.settings.budget, "patience": self.settings.patience},
         )
+
+    def _last_fall(self, m: int, best: Ledger) -> int:
+        """Charged evaluations at the last fall that is more than rounding."""
+        lowest = best.energy + SAME * self.system.problem(m).energy_unit
+        return next(count for count, energy in best.course if energy <= lowest)
 
     def _best(self, m: int) -> Ledger | None:
         if self.run is not None and m in self.own:

@@ -71,6 +71,8 @@ class HullResult:
         which nothing was found are missing.
     charged
         Charged evaluations by number of atoms of the first element.
+    fell
+        Charged evaluations at the last fall of each composition's energy.
     rounds
         Rounds taken.
     ended
@@ -84,6 +86,7 @@ class HullResult:
     system: HullSystem
     structures: dict[int, Atoms]
     charged: dict[int, int]
+    fell: dict[int, int]
     rounds: int
     ended: str
     seconds: float

@@ -19,9 +19,8 @@ from ase_l2h.search.auto.exchange import (
     ranked_exchanges,
     several_exchanges,
     some_exchanges,
-    transmuted,
-    turned_into,
 )
+from ase_l2h.search.auto.turning import transmuted, turned_into
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Points
@@ -213,7 +212,7 @@ def test_fixed_atoms_are_not_exchanged(rng):
 )
 def test_the_cheapest_atoms_turn(rng, start, target, monkeypatch):
     """Without the random part: the lowest of all ways in a field of single atoms."""
-    monkeypatch.setattr("ase_l2h.search.auto.exchange.NOISE", 0.0)
+    monkeypatch.setattr("ase_l2h.search.auto.turning.NOISE", 0.0)
     start, target = np.array(start), np.array(target)
     evaluator, n = make_evaluator(target), len(start)
     positions = places(rng, n, 6)

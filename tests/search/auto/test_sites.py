@@ -9,9 +9,20 @@ import pytest
 from ase.cluster import Decahedron, Icosahedron, Octahedron
 from scipy.spatial.transform import Rotation
 
+from ase_l2h.rollout.kernels.native import compiler
+from ase_l2h.search.auto import compiled
 from ase_l2h.search.auto.sites import site_moves, vacant_sites
 
 SQRT2 = 2**0.5
+
+
+@pytest.fixture(autouse=True, params=["machine code", "NumPy"])
+def both(request, monkeypatch):
+    """Both ways to find sites; without a compiler, NumPy twice."""
+    if request.param == "NumPy":
+        monkeypatch.setattr(compiled, "_function", lambda: None)
+
+
 OCTAHEDRON = Octahedron("Au", 4, 1, latticeconstant=SQRT2).positions
 ICOSAHEDRON = Icosahedron("Au", 2, latticeconstant=SQRT2).positions
 
@@ -143,7 +154,7 @@ def test_a_structure_has_the_same_moves_whatever_else_is_in_the_batch(rng, monke
     alone = site_moves(positions[..., 2:3], 1.0)
     mine = together.owners == 2
     np.testing.assert_array_equal(together.positions[..., mine], alone.positions)
-    monkeypatch.setattr("ase_l2h.search.auto.sites.PAIRS", 2 * 30**2)
+    monkeypatch.setattr("ase_l2h.search.auto.triples.PAIRS", 2 * 30**2)
     chunks = site_moves(positions, 1.0)
     np.testing.assert_array_equal(chunks.positions, together.positions)
     np.testing.assert_array_equal(chunks.owners, together.owners)
@@ -196,3 +207,28 @@ def test_where_three_atoms_carry_none_there_is_no_site():
     single = np.zeros((3, 1, 2))
     assert site_moves(single, 1.0).positions.shape == (3, 1, 0)
     assert site_moves(np.zeros((3, 5, 0)), 1.0).owners.shape == (0,)
+
+
+def without_machine_code(monkeypatch, function, *arguments, **options):
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_function", lambda: None)
+        return function(*arguments, **options)
+
+
+@pytest.mark.skipif(compiler() is None, reason="needs a compiler")
+@pytest.mark.parametrize("n", [1, 3, 5, 13, 38, 100])
+@pytest.mark.parametrize("noise", [0.0, 0.03, 0.5])
+def test_machine_code_finds_the_same_to_the_bit(n, noise, rng, monkeypatch):
+    positions = shaken_pieces(rng, n, 4) + rng.normal(scale=noise, size=(3, n, 4))
+    for function, options in (
+        (vacant_sites, {}),
+        (site_moves, {"movers": 1, "sites": 4}),
+        (site_moves, {"movers": 4, "sites": 24}),
+        (site_moves, {"free": np.arange(n) > n // 3 + np.zeros((3, 1))}),
+    ):
+        found = function(2.7 * positions, 2.7, **options)
+        expected = without_machine_code(
+            monkeypatch, function, 2.7 * positions, 2.7, **options
+        )
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -40,6 +40,12 @@ FUNCTION real exponential(real x) {
 #if defined(__AVX512F__) && LANES == 16
 #define ROOT_STEPS 1
 FUNCTION real root_guess(real x) { return (real)_mm512_rsqrt14_ps((__m512)x); }
+#elif defined(__AVX512VL__) && LANES == 8
+// What a structure does must not depend on how many lanes there are.
+#define ROOT_STEPS 1
+FUNCTION real root_guess(real x) { return (real)_mm256_rsqrt14_ps((__m256)x); }
+#elif defined(__AVX512F__) && LANES == 8
+#error "half a vector has another guess"
 #else
 #define ROOT_STEPS 3
 FUNCTION real root_guess(real x) { return (real)(0x5f3759df - ((mask)x >> 1)); }

@@ -1,0 +1,121 @@
+"""Structures of other compositions, with as many atoms turned as it takes.
+
+Atoms of elements that are too many turn into those that are too few; which ones, flip
+energies tell, see :mod:`~ase_l2h.search.auto.exchange`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ase_l2h.search.auto.exchange import flip_energies
+from ase_l2h.search.evaluator import Evaluator
+
+__all__ = ["transmuted", "turned_into"]
+
+# Random part of the cost of turning an atom, over the spread of these costs.
+NOISE = 0.3
+
+
+def turned_into(
+    evaluator: Evaluator,
+    positions: np.ndarray,
+    species: np.ndarray,
+    energies: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Structures of other compositions, with as many atoms turned as it takes.
+
+    Parameters
+    ----------
+    evaluator
+        Of the problem whose composition they get; takes the flip energies that tell
+        which atoms turn.
+    positions, species, energies
+        ``(3, n, k)``, ``(n, k)`` and ``(k,)`` as they are.
+    rng
+        See :func:`transmuted`.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(3, n, k)``, the atoms in the order of the problem's species.
+    """
+    target, movable = evaluator.problem.species, evaluator.problem.movable
+    elements = np.unique(target)
+    wanted = _may_turn(species, target, elements)
+    costs = flip_energies(
+        evaluator, positions, species, energies, elements, wanted, movable
+    )
+    order = transmuted(costs, species, target, rng, movable)
+    return np.take_along_axis(positions, order[None], axis=1)
+
+
+def _may_turn(
+    species: np.ndarray, target: np.ndarray, elements: np.ndarray
+) -> np.ndarray:
+    """Atoms of elements that are too many, and elements that are too few.
+
+    ``(n, elements, k)``, all that may turn into each other.
+    """
+    present = np.sum(species[:, None, :] == elements[:, None], axis=0)
+    missing = present < np.sum(target[:, None] == elements, axis=0)[:, None]
+    count = np.sum(species[:, None, :] == species[None], axis=1)
+    demand = np.sum(species[:, None, :] == target[:, None], axis=1)
+    return (count > demand)[:, None, :] & missing
+
+
+def transmuted(
+    costs: np.ndarray,
+    species: np.ndarray,
+    target: np.ndarray,
+    rng: np.random.Generator,
+    movable: np.ndarray | None = None,
+) -> np.ndarray:
+    """Which atoms of structures of other compositions become those of this one.
+
+    Atoms of elements that are too many turn into those that are too few, the cheapest
+    first, with some chance.
+
+    Parameters
+    ----------
+    costs
+        See :func:`flip_energies`, ``(n, elements, k)`` for the elements of ``target``
+        in ascending order.
+    species
+        ``(n, k)``, as they are.
+    target
+        Species that are wanted, ``(n,)``.
+    rng
+        Draws the chance.
+    movable
+        Atoms that may turn, ``(n,)``; the others must be what they shall be.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(n, k)``: atom i of the new structure is at the place of atom ``order[i]``.
+    """
+    n, batch = species.shape
+    elements = np.unique(target)
+    fixed = np.zeros(n, bool) if movable is None else ~movable
+    turned = np.array(species)
+    noise = rng.normal(size=costs.shape)
+    allowed = _may_turn(turned, target, elements) & ~fixed[:, None, None]
+    known = np.where(allowed & np.isfinite(costs), costs, np.nan)
+    for column in np.flatnonzero(np.sum(np.isfinite(known), axis=(0, 1)) > 1):
+        noise[..., column] *= NOISE * np.nanstd(known[..., column])
+    noisy = np.minimum(costs, np.finfo(float).max / 4) + noise
+    while np.any(allowed):
+        flat = np.where(allowed, noisy, np.inf).reshape(-1, batch)
+        atom, element = np.divmod(np.argmin(flat, axis=0), len(elements))
+        busy = np.flatnonzero(np.any(allowed, axis=(0, 1)))
+        turned[atom[busy], busy] = elements[element[busy]]
+        allowed = _may_turn(turned, target, elements) & ~fixed[:, None, None]
+    # A fixed atom is a kind of its own, and so stays where it is.
+    own = np.max(target) + 1 + np.arange(n)
+    kinds = np.where(fixed[:, None], own[:, None], turned)
+    place = np.argsort(np.where(fixed, own, target), kind="stable")
+    order = np.empty((n, batch), int)
+    order[place] = np.argsort(kinds, axis=0, kind="stable")
+    return order

@@ -1,0 +1,72 @@
+"""Pictures of ``docs/auto.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from ase_l2h.comparison.encounters import Encounters
+from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure, tidy_axes
+
+__all__ = ["by_size", "ratios"]
+
+
+def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
+    """Evaluations of the default over those of the cheapest other method."""
+    figure = new_figure(7.5, 0.26 * len(rows) + 1.2)
+    axes = figure.subplots()
+    for place, (_, side, ratio) in enumerate(rows):
+        test = side == "test"
+        axes.plot([1.0, ratio], [place, place], color=GREY, linewidth=1.5, zorder=1)
+        axes.plot(
+            ratio,
+            place,
+            marker="o" if test else "s",
+            color=BLUE if test else VERMILLION,
+            markersize=7,
+            linestyle="none",
+        )
+    for label, marker, colour in (
+        ("test", "o", BLUE),
+        ("development", "s", VERMILLION),
+    ):
+        axes.plot([], [], marker, color=colour, markersize=7, label=label)
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_xlabel(
+        "evaluations of auto over those of the target's cheapest other method"
+    )
+    axes.legend(loc="upper left", frameon=False)
+    tidy_axes(axes)
+    return figure
+
+
+def by_size(means: Mapping[int, Encounters]) -> Figure:
+    """Mean evaluations to the first encounter, by number of atoms."""
+    figure = new_figure(7.5, 4.0)
+    axes = figure.subplots()
+    met = {n: runs for n, runs in means.items() if runs.hits}
+    whole = [n for n, runs in met.items() if runs.hits == runs.found.size]
+    part = [n for n in met if n not in whole]
+    none = [n for n in means if n not in met]
+    value = lambda sizes: [met[n].mean.value for n in sizes]
+    spent = [float(np.sum(means[n].evaluations)) for n in none]
+    for sizes, heights, marker, colour, label in (
+        (whole, value(whole), "o", BLUE, "met in all runs"),
+        (part, value(part), "s", VERMILLION, "met in some"),
+        (none, spent, "x", "black", "met in none: evaluations of all"),
+    ):
+        if sizes:
+            axes.plot(sizes, heights, marker, color=colour, markersize=5, label=label)
+    axes.set_yscale("log")
+    axes.set_xlabel("number of Lennard-Jones atoms")
+    axes.set_ylabel("mean evaluations to the first encounter")
+    axes.legend(loc="upper left", frameon=False)
+    tidy_axes(axes)
+    return figure
