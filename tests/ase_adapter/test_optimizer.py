@@ -87,7 +87,7 @@ def test_a_run_ends_in_a_minimum_below_the_local_one():
 
 def test_without_arguments_it_is_the_default_method():
     atoms = block()
-    search = Learn2Hop(atoms, evaluations=20_000, seed=1, logfile=None)
+    search = Learn2Hop(atoms, evaluations=20_000, settled=0, seed=1, logfile=None)
     assert search.run(fmax=1e-3) is True
     assert search.todict()["method"] == DEFAULT_METHOD
     assert atoms.get_potential_energy() == pytest.approx(LJ13, abs=1e-6)
@@ -99,7 +99,7 @@ def test_it_stops_when_the_lowest_minimum_is_settled_and_says_how_sure_it_is():
     for settled in (1, 2):
         atoms = block()
         search = Learn2Hop(atoms, settled=settled, seed=1, logfile=None)
-        assert str(search.confidence).startswith("not settled: no independent attempt")
+        assert str(search.confidence).startswith("not known: no independent attempt")
         assert search.run(fmax=1e-3) is True
         assert atoms.get_potential_energy() == pytest.approx(LJ13, abs=1e-6)
         assert search.confidence.settled
@@ -231,9 +231,10 @@ def test_observers_trajectory_and_log_are_those_of_any_ase_optimizer(tmp_path: P
     told = [float(line.split()[3]) for line in falls]
     assert told == sorted(told, reverse=True)
     assert told[-1] == pytest.approx(atoms.get_potential_energy(), abs=1e-5)
-    assert lines[-1].startswith("Learn2Hop: ")
+    assert lines[-1] == f"Learn2Hop: how sure: {search.confidence}"
+    assert lines[-2].startswith("Learn2Hop: ")
     for fact in (f"{search.charged_evaluations:,} evaluations", "method bh", "backend"):
-        assert fact in lines[-1]
+        assert fact in lines[-2]
     assert sum("method bh" in line for line in lines) == 1
 
 

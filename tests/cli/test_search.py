@@ -53,7 +53,9 @@ def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
     assert found["start_hits"] == np.sum(energies < LJ7 + 1e-4) > 0
     assert (found["searches"], found["hits"]) == (1, 1)
     assert len(energies) == found["settings"]["starts"] == 16
-    assert found["charged_evaluations"] == sum(found["evaluations"])
+    # The rest, a gradient for each vibration, tells that the lowest is a minimum.
+    checked = found["charged_evaluations"] - sum(found["evaluations"])
+    assert 0 < checked <= 3 * 7 - 6 + 2
     # Every step of every start is charged, and a relaxation on top.
     assert min(found["evaluations"]) > found["settings"]["steps"] == 200
     (only,) = found["search_list"]
@@ -65,9 +67,9 @@ def test_the_record_finds_the_bipyramid_and_counts_it(outcome):
     # Every start is an attempt, and nobody asked for some that agree.
     assert (found["met"], found["attempts"]) == (found["start_hits"], 16)
     assert found["settled"] is False
-    mean = round(found["charged_evaluations"] / 16)
+    mean = round(sum(found["evaluations"]) / 16)
     counted = f"met by {found['met']} of 16 independent attempts of {mean:,} evalua"
-    assert found["how_sure"].startswith(f"not settled: {counted}")
+    assert found["how_sure"].startswith(counted)
 
 
 def test_the_record_says_what_was_run(outcome):
@@ -153,7 +155,7 @@ def test_the_default_method_ends_when_the_lowest_minimum_is_settled(run):
     few = ("--seed", 1, "--settled", 0, "--evaluations", 20_000, "--json")
     never = json.loads(run("search", "LJ5", *few).stdout)
     assert (never["stopped"], never["settled"]) == ("evaluations", False)
-    assert never["how_sure"].startswith("not settled: met by")
+    assert never["how_sure"].startswith("met by")
 
 
 def test_parts_that_are_left_out_are_in_the_record(run):
