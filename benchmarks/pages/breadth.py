@@ -318,13 +318,16 @@ def _settled() -> list[str]:
                 f"{mean / first:.1f}",
             ]
         )
+    done = {line["target"] for line in lines}
+    left = [target for target in settled.TARGETS if target not in done]
+    missing = f" Not run: {', '.join(left)}." if left else ""
     return [
         "## Settled is a statement that can be checked",
         "",
         "A search ends when three independent attempts have met its lowest minimum. "
         f"Of {total} searches that ended so, {right} had the lowest minimum known, "
         f"{100 * right / total:.1f} % (`python -m benchmarks.hits.settled`, seeds from "
-        f"{breadth.SEED} on).",
+        f"{breadth.SEED} on).{missing}",
         "",
         markdown_table(
             [

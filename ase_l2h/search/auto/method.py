@@ -75,6 +75,8 @@ class Auto:
         time, or ``least`` for each atom if those are more; None: never.
     least
         See ``patience``.
+    shares
+        First shares of parts, by name, instead of their usual ones.
     name
         For tables.
     """
@@ -85,6 +87,7 @@ class Auto:
     widens: int = 8
     patience: float | None = 4.0
     least: int = 100
+    shares: tuple[tuple[str, float], ...] = ()
     name: str = "auto"
 
     def refuse(self, problem: Problem) -> str | None:
@@ -106,12 +109,17 @@ class Auto:
             "patience": self.patience,
             "least": self.least,
             "without": list(self.without),
+            "shares": dict(self.shares),
             "weights": None if loaded is None else loaded.name,
             "weights_sha256": None if loaded is None else loaded.sha256,
         }
 
     def _parts(self, problem: Problem) -> tuple[Part, ...]:
-        return parts_for(problem, self.without, self.weights is not None)
+        own = dict(self.shares)
+        return tuple(
+            dataclasses.replace(part, share=own.get(part.name, part.share))
+            for part in parts_for(problem, self.without, self.weights is not None)
+        )
 
     def init(self, problem: Problem, seed: Sequence[int]) -> State:
         """Nothing held, nothing known of what pays."""

@@ -30,6 +30,10 @@ from ase_l2h.weights.load import Weights
 
 __all__ = ["HullSearch"]
 
+# Compositions show each other what ordered packings give, so that each by itself had
+# better look for what is not ordered: polyicosahedra come from random point groups.
+SHARES = (("symmetric", 4.0), ("fragments", 1.0))
+
 
 def _present(entry: dict[str, Any]) -> dict[str, Any]:
     """All that a composition has been charged and has seen."""
@@ -85,6 +89,7 @@ class HullSearch:
             without=settings.without,
             width=settings.width,
             widens=0,
+            shares=SHARES,
             patience=None,
         )
         identity = self._identity(settings)
