@@ -17,11 +17,7 @@ from ase import Atoms
 from ase.optimize.optimize import DEFAULT_MAX_STEPS, Dynamics, Optimizer
 from ase.parallel import world
 
-from ase_l2h._internal.arguments import (
-    checked_count,
-    checked_number,
-    checked_seed,
-)
+from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
 from ase_l2h.ase_adapter.choice import checked_time, choose_limits, choose_method
 from ase_l2h.ase_adapter.log import SearchLog
 from ase_l2h.ase_adapter.placement import PlacedAtoms
@@ -45,14 +41,12 @@ FMAX = 0.05
 class Learn2Hop(Optimizer):
     """Global optimization of atoms, then relaxation to ``fmax``.
 
-    A run advances a search method, by default the one that finds most, in rounds. One
-    round is one ASE step, with one line in the log and one call of the observers. What
-    has been found is relaxed, and the best of all is put into ``atoms``.
+    A run advances a search method in rounds; one is an ASE step, with a line in the log
+    and a call of the observers. The best of all is relaxed and put into ``atoms``.
 
     * With a calculator that
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
-      in a compiled kernel, which ASE's calculator checks once a round. In between
-      ``atoms`` hold the best structure so far.
+      in a compiled kernel. In between ``atoms`` hold the best structure so far.
     * Any other calculator is called once for every evaluation, and the log says so. The
       same method runs with it, one structure at a time, and relaxes to ``fmax`` and no
       further. In between ``atoms`` hold what has been computed last. A call that fails
@@ -62,31 +56,27 @@ class Learn2Hop(Optimizer):
     exception or Ctrl-C, ``atoms`` hold the best structure found, never a worse one than
     at the beginning, and relaxed unless something was interrupted. Another run goes on
     where ``steps``, ``max_seconds`` or an interrupt have cut it short. A finished one
-    returns at once, as ASE's optimizers do at a minimum; where the atoms have been
-    moved since, it is a new search from there.
+    returns at once; where the atoms have been moved since, it is a new search.
 
     Parameters
     ----------
     atoms
         Structure with a calculator: a cluster, or periodic in all three directions.
         ``FixAtoms`` and ``FixCartesian`` are obeyed. ASE's wrapper of Atoms is accepted
-        too: ``ase.optimize.basin.BasinHopping`` can use a subclass with a short
-        ``horizon`` (it passes no arguments on).
+        too, so that ``ase.optimize.basin.BasinHopping`` can use a subclass.
     method
         One of :data:`ase_l2h.search.names.METHODS`, or a
-        :class:`~ase_l2h.search.method.Method`. By default ``"auto"``; the learned
-        optimizer (``"learned"``) where ``horizon`` or ``n_starts`` are given.
+        :class:`~ase_l2h.search.method.Method`. By default ``"auto"``, and ``"learned"``
+        where ``horizon`` or ``n_starts`` are given.
     weights
         Name or path of the learned optimizer's weights, see
         :func:`~ase_l2h.weights.load.load_weights`, or loaded ones.
     horizon
         Steps of every start of ``learned``, ``adam``, ``fire`` and ``gd``. By default
-        that of the weights, and at most 300 with an unknown calculator; the learned
-        optimizer's clock is compressed or stretched to it.
+        that of the weights, and at most 300 with an unknown calculator.
     n_starts
         Number of starts of these, or of chains of ``bh``: the structure itself, then
-        random ones, or, where atoms are fixed, the free ones displaced. By default one,
-        or as many as the limits allow.
+        random ones. By default one, or as many as the limits allow.
     searches
         Independent searches side by side.
     evaluations
@@ -94,8 +84,8 @@ class Learn2Hop(Optimizer):
         structure at one point. By default 2,000,000, or 10,000 calls, where neither
         ``max_seconds`` nor a number of starts ends the search.
     settled
-        Stop when so many independent attempts have met the lowest minimum; 0 never. By
-        default 3 with the method ``"auto"`` and no ``target_energy``.
+        Stop when so many independent attempts met the lowest minimum; 0 never. By
+        default 3 with ``"auto"`` and no ``target_energy``.
     target_energy
         Stop when a relaxed structure is within 1e-4 energy scales of this, or below.
     without
@@ -103,8 +93,7 @@ class Learn2Hop(Optimizer):
     max_seconds
         Stop a run after this wall time. Relaxing what has been found comes on top.
     seed, rng
-        The same: a number below 2^32, from which everything random follows, a numpy
-        Generator, from which one is drawn, or None for fresh entropy.
+        The same: a number below 2^32, a numpy Generator, or None for fresh entropy.
     device
         ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
     backend
@@ -112,9 +101,8 @@ class Learn2Hop(Optimizer):
     length_scale, energy_scale
         Reduced units, see :func:`~ase_l2h.ase_adapter.problem.problem_of`.
     restart
-        Folder in which everything is kept, at most a second old. A search that is there
-        already is continued, bit for bit on the same machine, from the positions in the
-        folder; potential, parameters, constraints and settings must be the same.
+        Folder in which everything is kept. A search that is there already is continued,
+        bit for bit; potential, parameters, constraints and settings must be the same.
     logfile, trajectory, append_trajectory, **kwargs
         As for every :class:`ase.optimize.optimize.Optimizer`. None is a silent log.
 
