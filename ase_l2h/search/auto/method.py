@@ -103,13 +103,13 @@ class Auto:
     def describe(self) -> dict[str, Any]:
         """Width, patience, weights and what is left out."""
         loaded = self.weights
-        return {
+        own = {"shares": dict(self.shares)} if self.shares else {}
+        return own | {
             "width": self.width,
             "widens": self.widens,
             "patience": self.patience,
             "least": self.least,
             "without": list(self.without),
-            "shares": dict(self.shares),
             "weights": None if loaded is None else loaded.name,
             "weights_sha256": None if loaded is None else loaded.sha256,
         }
