@@ -16,7 +16,7 @@ from ase_l2h.rules import GradientDescent
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.requests import Relaxed
 
-__all__ = ["descend_saddles", "lowest_curvatures"]
+__all__ = ["GAIN", "descend_saddles", "lowest_curvatures"]
 
 # Steps of Lanczos, which are gradients; a calculator's are dear.
 STEPS, CALCULATOR_STEPS = 30, 15

@@ -11,7 +11,7 @@ from typing import Any
 from ase_l2h._internal.checkpoint import Checkpoint
 from ase_l2h.errors import InputError
 from ase_l2h.search.calls import CalculatorEngine
-from ase_l2h.search.curvature import descend_saddles
+from ase_l2h.search.curvature import GAIN, descend_saddles
 from ase_l2h.search.engine import Engine, KernelEngine
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Stopped
@@ -36,8 +36,6 @@ DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
 # Independent attempts that have to meet the lowest minimum.
 SETTLED = 3
-# Energy scales by which what lies below a saddle point is lower.
-SIGNIFICANT = 1e-6
 MOST_SEARCHES = 100_000
 
 
@@ -228,7 +226,7 @@ def _leave_saddle(progress: SearchRun) -> None:
         descend_saddles(evaluator, ledger.positions[..., None])
     ledger.charged += evaluator.charged
     below = evaluator.ledger
-    gain = SIGNIFICANT * search.problem.energy_unit
+    gain = GAIN * search.problem.energy_unit
     if below.relaxed and below.energy < energy - gain:
         ledger.energy, ledger.positions = below.energy, below.positions
         ledger.course.append((ledger.charged, below.energy))

@@ -269,7 +269,7 @@ def _sizes() -> list[str]:
         said.append(f"none did at {_listed(none)}")
     text = ", ".join(said) + "."
     if missing:
-        text += f" Not run: {_listed(missing)}."
+        text += f" Not run to the end: {_listed(missing)}."
     seconds = sum(
         float(np.sum(line["evaluations"])) * (line["seconds_per_evaluation"] or 0.0)
         for line in lines.values()
@@ -320,7 +320,7 @@ def _settled() -> list[str]:
         )
     done = {line["target"] for line in lines}
     left = [target for target in settled.TARGETS if target not in done]
-    missing = f" Not run: {', '.join(left)}." if left else ""
+    missing = f" Not run to the end: {', '.join(left)}." if left else ""
     return [
         "## Settled is a statement that can be checked",
         "",

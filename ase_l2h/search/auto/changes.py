@@ -68,9 +68,9 @@ def twisted(
     return problem.with_fixed(np.where(turned, around, positions))
 
 
-def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Unit vectors uniform on the sphere, ``(3, count)``."""
-    vectors = rng.normal(size=(3, count))
+def _directions(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Unit vectors uniform on the sphere, ``(3, *shape)``."""
+    vectors = rng.normal(size=(3, *shape))
     return vectors / np.linalg.norm(vectors, axis=0)
 
 
@@ -103,8 +103,7 @@ def moved_outside(
     moves &= problem.movable[:, None]
     centre = positions.mean(axis=1, keepdims=True)
     radius = np.sqrt(np.max(np.sum((positions - centre) ** 2, axis=0), axis=0))
-    direction = rng.normal(size=positions.shape)
-    direction /= np.linalg.norm(direction, axis=0)
+    direction = _directions(rng, n, count)
     outside = np.where(moves, centre + radius * direction, positions)
     return problem.with_fixed(outside)
 

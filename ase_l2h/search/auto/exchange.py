@@ -97,8 +97,11 @@ def exchange_proposals(
         np.unique(species),
         movable=movable,
     )
-    single = ranked_exchanges(flips, species, shortlist, movable)
-    ranked = ranked_exchanges(flips, species, RANKED, movable)
+    ranked = ranked_exchanges(flips, species, max(RANKED, shortlist), movable)
+    # Best first within an owner, and the owners in order.
+    place = np.arange(len(ranked.owners))
+    place -= np.searchsorted(ranked.owners, ranked.owners)
+    single = Exchanges(*(array[place < shortlist] for array in ranked))
     several, owners = several_exchanges(positions, ranked, AT_ONCE)
     return (
         np.concatenate([exchanged(positions, single), several], axis=-1),

@@ -133,7 +133,6 @@ class Auto:
             "ended_energies": np.zeros(0),
             "ended_evaluations": np.zeros(0, int),
             "pool": self._empty(problem).to_arrays(),
-            "tally": np.zeros((len(self._parts(problem)), 3), int),
             "credit": allocation.no_credit(len(self._parts(problem))),
             "archive_energies": np.zeros(0),
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
@@ -203,7 +202,6 @@ class Auto:
             "fall": charged if fell else state["fall"],
             "pool": pool.to_arrays(),
             "credit": credit,
-            "tally": state["tally"] + _counted(owners, spent[own], ranks[own], counts),
             "visitors": None,
         }
         if self.patience is not None:
@@ -288,7 +286,7 @@ class Auto:
     ) -> Relaxed:
         """Structures of neighbours, where several compositions are searched."""
         problem = evaluator.problem
-        if state["visitors"] is None or "neighbours" in self.without:
+        if state["visitors"] is None:
             return Relaxed.none(problem.n_atoms)
         rough = ROUGH * problem.force_unit
         return evaluator.relax(visiting(evaluator, state["visitors"], rng), fmax=rough)
@@ -360,16 +358,6 @@ class Auto:
             new["ended_energies"] = np.append(state["ended_energies"], best)
             new["ended_evaluations"] = spent
         return state | new
-
-
-def _counted(
-    owners: np.ndarray, spent: np.ndarray, ranks: np.ndarray, counts: np.ndarray
-) -> np.ndarray:
-    """Structures of each part, their evaluations, and how many became the lowest."""
-    size = len(counts)
-    cost = np.bincount(owners, spent, minlength=size)
-    lowest = np.bincount(owners[ranks == 0], minlength=size)
-    return np.stack([counts, np.rint(cost).astype(int), lowest], axis=1)
 
 
 def _drawn(pool: Pool, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -46,15 +46,15 @@ def symmetric_structures(
 
 
 def visiting(
-    evaluator: Evaluator, visitors: dict[str, Any] | None, rng: np.random.Generator
+    evaluator: Evaluator, visitors: dict[str, Any], rng: np.random.Generator
 ) -> np.ndarray:
     """Structures of other compositions, as many atoms turned as it takes.
 
     ``visitors`` has ``positions`` ``(3, n, k)``, ``species`` ``(n, k)``, ``energies``
-    ``(k,)`` and the bond ``lengths`` ``(k,)`` of where they come from; none when None.
+    ``(k,)`` and the bond ``lengths`` ``(k,)`` of where they come from.
     """
     problem = evaluator.problem
-    if visitors is None or not visitors["energies"].size or not can_turn(problem):
+    if not visitors["energies"].size or not can_turn(problem):
         return np.zeros((3, problem.n_atoms, 0))
     turned = turned_into(
         evaluator,
