@@ -159,7 +159,7 @@ GROUPS = {
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [JAX's]")
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
-@click.option("--plot", type=FILE, help="Draw the course, the minima and the best.")
+@click.option("--plot", type=FILE, help="Draw the minima with structures, and the course.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON record instead.")
 @click.option("--quiet", is_flag=True, help="No progress and no remarks.")
 @click.pass_context
@@ -347,16 +347,16 @@ def _plotter(
     from ase_l2h.report.figures import picture_format, save_figure
     from ase_l2h.report.search_figure import search_figure
 
-    best = result.minima[0]
-    count = len(result.searches)
+    minima, count = result.minima, len(result.searches)
     searches = "" if count == 1 else f", {count} searches"
     figure = search_figure(
         title=f"{target.name}, {result.method}{searches}",
         courses=[(trace.course, trace.charged) for trace in result.searches],
-        minima=[(minimum.energy, minimum.count) for minimum in result.minima],
+        minima=[(minimum.energy, minimum.count) for minimum in minima],
         reference=found["reference_energy"],
         tolerance=found["hit_tolerance"],
         unit=target.unit,
-        best=target.structure(best.positions, best.energy),
+        scale=target.problem.energy_unit,
+        structure=lambda k: target.structure(minima[k].positions, minima[k].energy),
     )
     return lambda to: save_figure(figure, to, picture_format(path))

@@ -38,7 +38,8 @@ def figure(atoms, **changed):
         "reference": -44.326801,
         "tolerance": 1e-4,
         "unit": "epsilon",
-        "best": atoms,
+        "scale": 1.0,
+        "structure": lambda k: atoms,
     }
     return search_figure(**given | changed)
 
@@ -70,27 +71,59 @@ def test_hot_structures_do_not_set_the_scale(cluster):
     assert -40 < top < -38
 
 
+def test_the_scale_is_that_of_bonds_whatever_zero_of_energy_a_code_has(cluster):
+    """Total energies of DFT lie thousands of eV below separated atoms."""
+    far = 1e5
+    courses = [([(1, -far + 90.0), (20, -far)], 50)]
+    minima = [(-far, 2), (-far + 0.3, 1), (-far + 90.0, 1)]
+    changed = {"courses": courses, "minima": minima, "reference": None}
+    falls, ladder = figure(cluster, **changed).axes[:2]
+    assert ladder.get_ylim()[1] < 0.5
+    assert falls.get_ylim()[1] < -far + 0.5
+    assert ladder.get_title() == "the lowest 2 of 3 distinct minima"
+
+
+def rungs(axes):
+    return sorted(
+        segment[0, 1]
+        for collection in axes.collections
+        for segment in collection.get_segments()
+    )
+
+
 def test_the_ladder_has_a_rung_for_every_minimum(cluster):
     ladder = figure(cluster).axes[1]
-    rungs = [
-        (segment[1, 0], segment[0, 1])
-        for collection in ladder.collections
-        for segment in collection.get_segments()
-    ]
-    expected = [(1, -41.4 + 44.3268013), (2, -41.0 + 44.3268013), (3, 0)]
-    np.testing.assert_allclose(sorted(rungs), expected)
-    assert ladder.get_title() == "3 minima"
+    heights = [0, -41.4 + 44.3268013, -41.0 + 44.3268013]
+    np.testing.assert_allclose(rungs(ladder), heights)
+    assert ladder.get_title() == "3 distinct minima"
     many = [(-44.0 + 0.01 * k, 1) for k in range(90)]
-    assert "lowest 60 of 90" in figure(cluster, minima=many).axes[1].get_title()
+    ladder = figure(cluster, minima=many).axes[1]
+    assert "lowest 60 of 90" in ladder.get_title()
+    assert len(rungs(ladder)) == 60
 
 
-def test_every_atom_is_drawn_once_and_species_differ(cluster):
-    picture = figure(cluster).axes[2]
-    bodies = [p for p in picture.patches if isinstance(p, Circle) and p.get_lw() > 0]
-    assert len(bodies) == 13
-    labels = [text.get_text() for text in picture.get_legend().get_texts()]
+def test_structures_stand_along_the_ladder_and_say_how_often_they_were_met(cluster):
+    """Only minima that lie apart are drawn: the third is close above the second."""
+    drawn = figure(cluster)
+    panels = drawn.axes[2:]
+    bodies = [
+        [p for p in panel.patches if isinstance(p, Circle) and p.get_lw() > 0]
+        for panel in panels
+    ]
+    assert [len(body) for body in bodies] == [13, 13]
+    said = sorted(panel.texts[0].get_text() for panel in panels)
+    assert said == ["+2.93 epsilon\nonce", "-44.3268 epsilon\n3 times"]
+    labels = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert labels == ["Ag", "Au"]
-    assert "-44.326801 epsilon" in picture.get_title()
+
+
+def test_a_published_minimum_that_was_missed_is_seen_below_the_ladder(cluster):
+    missed = figure(cluster, minima=[(-41.4, 1), (-41.0, 2)])
+    for axes, height in zip(missed.axes[:2], (-44.326801, -2.926801), strict=True):
+        bottom, top = axes.get_ylim()
+        (dashed,) = [x for x in axes.lines if x.get_linestyle() == "--"]
+        assert dashed.get_ydata()[0] == pytest.approx(height)
+        assert bottom < height < top
 
 
 @pytest.mark.parametrize(
