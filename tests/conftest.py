@@ -6,8 +6,13 @@ tests start must see what a user's shell would give them.
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import math
+import resource
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -25,6 +30,9 @@ jax.config.update("jax_num_cpu_devices", 2)
 # A float32 search must not become float64, or the reverse, by an accident of promotion.
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+# Bytes of compiled code that are kept from run to run.
+MOST_KEPT = 300_000_000
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Without optimisation compiling, most of what fast tests do, takes half as long.
@@ -33,6 +41,27 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     fast = config.option.markexpr == "not slow"
     jax.config.update("jax_disable_most_optimizations", fast)
+    _keep_compiled(config)
+
+
+def _keep_compiled(config: pytest.Config) -> None:
+    """What JAX compiles is kept for the other workers, and for the next run.
+
+    In ``.pytest_cache``, which ``--cache-clear`` empties.
+    """
+    if config.cache is None:
+        return
+    folder = config.cache.mkdir("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    if not hasattr(config, "workerinput"):
+        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        excess = sum(path.stat().st_size for path in files) - MOST_KEPT
+        while excess > 0:
+            oldest = files.pop(0)
+            excess -= oldest.stat().st_size
+            oldest.unlink()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,6 +90,33 @@ def optimised() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+# Bytes: a worker that holds more forgets what it has compiled, instead of growing to
+# several gigabytes. What is needed again is read from disk.
+MOST_MEMORY = 1.0e9
+
+
+def _resident() -> float:
+    """Bytes of memory that this process holds; infinite where nobody says."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return math.inf
+    return pages * resource.getpagesize()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """What was compiled is forgotten when a worker has grown."""
+    yield
+    if _resident() > MOST_MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        # The C library keeps what is freed, unless it is asked to give it back.
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 @pytest.fixture

@@ -159,7 +159,9 @@ GROUPS = {
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [JAX's]")
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
-@click.option("--plot", type=FILE, help="Draw the minima with structures, and the course.")
+@click.option(
+    "--plot", type=FILE, help="Draw the minima with structures, and the course."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON record instead.")
 @click.option("--quiet", is_flag=True, help="No progress and no remarks.")
 @click.pass_context
