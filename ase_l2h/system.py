@@ -16,10 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from ase_l2h._internal.pytree import pytree_dataclass, replace
+from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
 from ase_l2h.errors import InputError
 
-__all__ = ["MAX_ATOMS", "System", "make_system", "periodic_images", "take_batch"]
+__all__ = [
+    "ENDLESS",
+    "MAX_ATOMS",
+    "System",
+    "make_system",
+    "periodic_images",
+    "take_batch",
+    "with_open_directions",
+]
 
 # A float, or one value per structure of the batch.
 Scale = Any
@@ -27,6 +35,9 @@ Scale = Any
 MAX_ATOMS = 2000
 # Beyond it, a cell is a mistake: one silicon atom in its primitive cell has 125.
 MAX_IMAGES = 5000
+# Length of a lattice vector that leads nowhere: no two atoms are half as far apart, so
+# that their nearest image along it is the atom itself.
+ENDLESS = 1e9
 
 
 @pytree_dataclass
@@ -42,6 +53,8 @@ class System:
         ``(n, *batch)``.
     cell
         Lattice vectors as rows, in the units of the positions; None for a free cluster.
+        Along directions that are not periodic, ``ENDLESS`` vectors at right angles to
+        those that are: whatever looks for nearest images then finds none there.
     images
         Lattice translations (Cartesian rows, the zero vector first) that a pair
         within the *potential's* cutoff can need after the minimum-image wrap.
@@ -55,6 +68,8 @@ class System:
     atom_scales
         Natural length and energy of each atom's own element over those of the
         composition, minus one; None for one element.
+    periodic
+        Which lattice vectors of ``cell`` are translations of the structure.
     """
 
     species: Int[Array | np.ndarray, "n *batch"]
@@ -65,6 +80,7 @@ class System:
     length_scale: Scale = 1.0
     energy_scale: Scale = 1.0
     atom_scales: Float[Array | np.ndarray, "2 n *batch"] | None = None
+    periodic: tuple[bool, bool, bool] = static_field(default=(True, True, True))
 
     @property
     def n_atoms(self) -> int:
@@ -134,10 +150,39 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
     return np.array(triples, dtype=float) @ cell
 
 
+def with_open_directions(cell: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
+    """A cell whose vectors are endless along the directions that are not periodic.
+
+    Parameters
+    ----------
+    cell
+        Lattice vectors as rows; those of open directions are not looked at.
+    periodic
+        Which of them are translations of the structure, one at least.
+
+    Raises
+    ------
+    InputError
+        When the periodic ones are no independent, finite vectors.
+    """
+    rows = np.array(cell, dtype=float)
+    kept = rows[list(periodic)]
+    if not np.all(np.isfinite(kept)) or np.linalg.matrix_rank(kept) < len(kept):
+        raise InputError(
+            "the lattice vectors of the periodic directions must be finite and point "
+            "in different directions; mend the cell"
+        )
+    # The rest of an orthonormal basis.
+    rest = np.linalg.svd(kept)[2][len(kept) :]
+    rows[~np.asarray(periodic)] = ENDLESS * rest
+    return rows
+
+
 def make_system(
     species: Sequence[int] | np.ndarray | Array,
     *,
     cell: np.ndarray | None = None,
+    periodic: Sequence[bool] = (True, True, True),
     cutoff: float | None = None,
     free: np.ndarray | None = None,
     length_scale: Scale = 1.0,
@@ -153,6 +198,9 @@ def make_system(
         Species index per atom, ``(n,)`` or ``(n, *batch)``.
     cell
         Lattice vectors as rows; None for a free cluster.
+    periodic
+        Which of them are translations of the structure: of a surface two, of a wire
+        one.
     cutoff
         Range of the potential in the units of the positions; required with ``cell``.
     free
@@ -183,6 +231,11 @@ def make_system(
         if not np.all(np.isfinite(values) & (values > 0)):
             raise InputError(f"{name}_scale is {scale}; give a positive number")
     images = feature_images = None
+    along = tuple(bool(each) for each in periodic)
+    if len(along) != 3:
+        raise InputError(f"periodic is {periodic}; give three of True and False")
+    if not any(along):
+        cell, along = None, (True, True, True)
     if cell is not None:
         if cutoff is None or not np.isfinite(cutoff):
             raise InputError(
@@ -190,6 +243,8 @@ def make_system(
                 "potential a cutoff or use a free cluster"
             )
         cell = np.asarray(cell, dtype=float)
+        if not all(along):
+            cell = with_open_directions(cell, along)
         images = periodic_images(cell, float(cutoff))
         far = float(np.max(np.asarray(length_scale))) * feature_cutoff
         feature_images = periodic_images(cell, far)
@@ -202,6 +257,7 @@ def make_system(
         length_scale=length_scale,
         energy_scale=energy_scale,
         atom_scales=atom_scales,
+        periodic=along,
     )
 
 

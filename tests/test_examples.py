@@ -1,4 +1,4 @@
-"""The examples of the page about searches run as printed."""
+"""The examples of the guides run as printed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "search.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("search", "surfaces")
+TEXT = "".join((DOCS / f"{page}.md").read_text() for page in PAGES)
+EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 # Published: the truncated octahedron and the icosahedron of Lennard-Jones (Wales and
 # Doye, 1997), the icosahedron of Morse with exponent 6 (Doye and Wales, 1997). The last
 # digits of EMT are its own.
@@ -19,6 +21,7 @@ LOWEST = {
     "Cu13": (9.3614, 1e-3),
     "morse": (-42.439863, 1e-5),
     "LJ13": (-44.326801, 1e-5),
+    "fcc100": (9.1778, 1e-3),
 }
 
 

@@ -40,8 +40,8 @@ __all__ = [
 class PotentialCalculator(Calculator):
     """An ASE calculator around one of this package's potentials.
 
-    Energy, free energy (the same), energies per atom and forces; stress where the
-    structure is periodic. Everything that the Atoms interface can change (positions,
+    Energy, free energy (the same), energies per atom and forces; stress where all
+    directions are periodic. Everything that the Atoms interface can change (positions,
     cell, species) may change between calls; a new number of atoms compiles once more.
     """
 
@@ -92,7 +92,7 @@ class PotentialCalculator(Calculator):
         ------
         InputError
             For species without parameters, positions that are no numbers, and cells
-            that are partly periodic or too small.
+            that are too small.
         """
         super().calculate(
             atoms, properties or self.implemented_properties, system_changes
@@ -101,7 +101,7 @@ class PotentialCalculator(Calculator):
             self.atoms, self.potential, check=False
         )
         with jax.enable_x64(True):
-            if system.cell is None:
+            if system.cell is None or not all(system.periodic):
                 value = _evaluate(potential, positions, system)
                 strain_gradient = None
             else:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms, FixCartesian
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
+from ase_l2h.ase_adapter.constraints import free_mask
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.elements import by_atomic_number
@@ -30,8 +30,6 @@ from ase_l2h.system import System, make_system
 __all__ = [
     "CLOSEST_APPROACH",
     "check_distances",
-    "free_mask",
-    "periodic_cell",
     "positions_of",
     "require_atoms",
     "species_of",
@@ -85,53 +83,6 @@ def positions_of(atoms: Atoms) -> np.ndarray:
             "structure first"
         )
     return positions
-
-
-def periodic_cell(atoms: Atoms) -> np.ndarray | None:
-    """Lattice vectors as rows where the structure is periodic, else None.
-
-    Raises
-    ------
-    InputError
-        When only some directions are periodic.
-    """
-    if not atoms.pbc.any():
-        return None
-    if not atoms.pbc.all():
-        directions = ", ".join("abc"[k] for k in np.flatnonzero(atoms.pbc))
-        raise InputError(
-            f"the structure is periodic along {directions} only; make all three "
-            "directions periodic or none"
-        )
-    return np.array(atoms.cell.array, dtype=np.float64)
-
-
-def free_mask(atoms: Atoms) -> np.ndarray | None:
-    """Which coordinates may move, ``(3, n)``; None when all may.
-
-    Raises
-    ------
-    InputError
-        For a constraint other than FixAtoms and FixCartesian, and when nothing is
-        left to move.
-    """
-    free = np.ones((3, len(atoms)), dtype=bool)
-    for constraint in atoms.constraints:
-        if isinstance(constraint, FixAtoms):
-            free[:, constraint.index] = False
-        elif isinstance(constraint, FixCartesian):
-            fixed = np.ix_(np.flatnonzero(constraint.mask), constraint.index)
-            free[fixed] = False
-        else:
-            raise InputError(
-                f"the constraint {type(constraint).__name__} is not supported; use "
-                "FixAtoms or FixCartesian, or remove it"
-            )
-    if free.all():
-        return None
-    if not free.any():
-        raise InputError("every atom is fixed, nothing can move; relax a constraint")
-    return free
 
 
 def species_of(
@@ -220,7 +171,7 @@ def system_of(
     """
     atoms = require_atoms(atoms)
     positions = positions_of(atoms)
-    cell = periodic_cell(atoms)
+    cell = np.array(atoms.cell.array) if atoms.pbc.any() else None
     symbols = atoms.get_chemical_symbols()
     potential, species = species_of(symbols, potential)
     length, energy = _scales(potential, species, symbols, length_scale, energy_scale)
@@ -237,6 +188,7 @@ def system_of(
     system = make_system(
         species,
         cell=cell,
+        periodic=atoms.pbc.tolist(),
         cutoff=cutoff,
         free=free_mask(atoms) if check else None,
         length_scale=length,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ase_l2h.ase_adapter.problem import problem_of, rattled
+from ase_l2h.errors import InputError
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
@@ -26,6 +27,7 @@ def search(
     limits: Limits | None = None,
     seed: int = 0,
     searches: int = 1,
+    region: Any = None,
     **options: Any,
 ) -> SearchResult:
     """Search for the lowest minimum of anything that has an energy.
@@ -45,6 +47,9 @@ def search(
         attempts have met the lowest minimum.
     seed, searches
         Search k follows from ``(seed, k)`` alone.
+    region
+        Where the free atoms of Atoms are sought, see
+        :func:`~ase_l2h.ase_adapter.regions.region_of`.
     **options
         ``weights``, ``without``, ``steps``, ``starts``, ``width``, ``backend``,
         ``device``, ``folder`` and more, see
@@ -66,7 +71,7 @@ def search(
     >>> ase_l2h.search("LJ38", limits=Limits(evaluations=10**6))  # doctest: +SKIP
     """
     return search_problem(
-        _posed(problem, seed),
+        _posed(problem, seed, region),
         method=method,
         limits=limits,
         seed=seed,
@@ -75,9 +80,11 @@ def search(
     )
 
 
-def _posed(problem: Any, seed: int) -> Problem:
-    if isinstance(problem, Problem):
-        return problem
-    if isinstance(problem, str | Target):
-        return Problem.of(problem)
-    return rattled(problem_of(problem), [checked_seed(seed)])
+def _posed(problem: Any, seed: int, region: Any) -> Problem:
+    if isinstance(problem, Problem | str | Target):
+        if region is not None:
+            raise InputError(
+                "a region belongs to Atoms; a Problem takes it when it is made"
+            )
+        return problem if isinstance(problem, Problem) else Problem.of(problem)
+    return rattled(problem_of(problem, region=region), [checked_seed(seed)])

@@ -61,9 +61,8 @@ class Learn2Hop(Optimizer):
     Parameters
     ----------
     atoms
-        Structure with a calculator: a cluster, or periodic in all three directions.
-        ``FixAtoms`` and ``FixCartesian`` are obeyed. ASE's wrapper of Atoms is accepted
-        too, so that ``ase.optimize.basin.BasinHopping`` can use a subclass.
+        Structure with a calculator, periodic in any directions; fixed atoms stay.
+        ASE's wrapper of Atoms is accepted too, for ``ase.optimize.basin.BasinHopping``.
     method
         One of :data:`ase_l2h.search.names.METHODS`, or a
         :class:`~ase_l2h.search.method.Method`. By default ``"auto"``, and ``"learned"``
@@ -98,8 +97,8 @@ class Learn2Hop(Optimizer):
         ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
     backend
         ``"auto"``, ``"native"``, ``"scan"`` or ``"cuda"``; of a recognised calculator.
-    length_scale, energy_scale
-        Reduced units, see :func:`~ase_l2h.ase_adapter.problem.problem_of`.
+    length_scale, energy_scale, region
+        See :func:`~ase_l2h.ase_adapter.problem.problem_of`.
     restart
         Folder in which everything is kept. A search that is there already is continued,
         bit for bit; potential, parameters, constraints and settings must be the same.
@@ -141,6 +140,7 @@ class Learn2Hop(Optimizer):
         backend: str = "auto",
         length_scale: int | float | None = None,
         energy_scale: int | float | None = None,
+        region: Any = None,
         restart: str | Path | None = None,
         logfile: IO | str | Path | None = "-",
         trajectory: Any = None,
@@ -148,7 +148,7 @@ class Learn2Hop(Optimizer):
         **kwargs: Any,
     ) -> None:
         # Everything is checked before the base class removes an old trajectory.
-        placed = PlacedAtoms(structure_of(atoms), length_scale, energy_scale)
+        placed = PlacedAtoms(structure_of(atoms), length_scale, energy_scale, region)
         self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
         self.comm = kwargs.get("comm", world)

@@ -39,7 +39,7 @@ class PlacedAtoms:
     ----------
     atoms
         The user's structure.
-    length_scale, energy_scale
+    length_scale, energy_scale, region
         As for :func:`~ase_l2h.ase_adapter.problem.problem_of`.
 
     Attributes
@@ -53,6 +53,7 @@ class PlacedAtoms:
     atoms: Atoms
     length_scale: int | float | None = None
     energy_scale: int | float | None = None
+    region: Any = None
     posed: PosedProblem = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +61,9 @@ class PlacedAtoms:
         self.take_over()
 
     def _pose(self) -> PosedProblem:
-        return pose(self.atoms, self.length_scale, self.energy_scale)
+        return pose(
+            self.atoms, self.length_scale, self.energy_scale, region=self.region
+        )
 
     def take_over(self) -> None:
         """The atoms are where, and have the calculator that, the user wants."""

@@ -13,6 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.convert import system_of
+from ase_l2h.ase_adapter.regions import region_of
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
@@ -84,16 +85,17 @@ class CentredCoordinates:
     free: np.ndarray | None = None
 
     @property
-    def _centre(self) -> np.ndarray:
+    def centre(self) -> np.ndarray:
+        """Where the origin of a search lies in ASE's coordinates, ``(3,)``."""
         return np.mean(self.given, axis=0)
 
     def inside(self, positions: np.ndarray) -> np.ndarray:
         """``(n, 3)`` of ASE to ``(3, n)`` of a search."""
-        return np.ascontiguousarray((positions - self._centre).T)
+        return np.ascontiguousarray((positions - self.centre).T)
 
     def outside(self, positions: np.ndarray) -> np.ndarray:
         """``(3, n)`` of a search to ``(n, 3)`` of ASE."""
-        moved = np.asarray(positions, dtype=float).T + self._centre
+        moved = np.asarray(positions, dtype=float).T + self.centre
         if self.free is not None:
             moved = np.where(self.free.T, moved, self.given)
         # There and back costs a last digit, and with it a calculator's cached result.
@@ -197,6 +199,7 @@ def pose(
     length_scale: int | float | None = None,
     energy_scale: int | float | None = None,
     fmax: float | None = None,
+    region: Any = None,
 ) -> PosedProblem:
     """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
     atoms = structure_of(atoms)
@@ -229,6 +232,7 @@ def pose(
         symbols=tuple(atoms.get_chemical_symbols()),
         measure=None if calculator is None else calculator.measure,
         fmax=fmax,
+        region=region_of(region, atoms, coordinates.centre),
         identity=_identity(atoms, potential, system),
     )
     return PosedProblem(problem, coordinates, calculator)
@@ -239,6 +243,7 @@ def problem_of(
     length_scale: int | float | None = None,
     energy_scale: int | float | None = None,
     fmax: float | None = None,
+    region: Any = None,
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.
 
@@ -251,20 +256,27 @@ def problem_of(
     ----------
     atoms
         Structure with a calculator, which becomes the given structure of the problem.
-        ``FixAtoms`` and ``FixCartesian`` are obeyed.
+        It may be periodic in any directions. ``FixAtoms`` and ``FixCartesian`` are
+        obeyed, and ``FixScaled``, ``FixedPlane`` and ``FixedLine`` along the axes.
     length_scale, energy_scale
         Reduced units. By default those of the potential; for an unknown calculator
         twice the mean covalent radius, and 3.5 eV / 8.61.
     fmax
         Largest force on an atom of a reported minimum, in the units of the calculator;
         1e-6 reduced units when None.
+    region
+        Where the free atoms are sought, see
+        :func:`~ase_l2h.ase_adapter.regions.region_of`; what is above the surface of a
+        slab, or around fixed atoms, when None.
 
     Raises
     ------
     InputError
         For what cannot be searched; the sentence says what to do.
     """
-    problem, coordinates, calculator = pose(atoms, length_scale, energy_scale, fmax)
+    problem, coordinates, calculator = pose(
+        atoms, length_scale, energy_scale, fmax, region
+    )
     if calculator is None:
         return problem
     measured = calculator.at(coordinates.given)
@@ -306,6 +318,7 @@ def _identity(atoms: Atoms, potential: Any, system: System) -> dict[str, Any]:
         "parameters": {str(k): v for k, v in _plain(parameters).items()},
         "numbers": atoms.numbers.tolist(),
         "cell": atoms.cell.array.tolist() if atoms.pbc.any() else None,
+        "periodic": atoms.pbc.tolist(),
         "fixed_coordinates": fixed,
     }
 

@@ -123,6 +123,7 @@ def chosen_potential(
     present: set[str],
     sigma: float | None,
     epsilon: float | None,
+    cutoff: float | None = None,
 ) -> Any:
     """The potential itself.
 
@@ -142,7 +143,15 @@ def chosen_potential(
                 "alike; give all atoms the same name if that is meant, or choose "
                 "another --potential"
             )
-        return LennardJones(epsilon=epsilon or 1.0, sigma=sigma or 1.0)
+        return LennardJones(
+            epsilon=epsilon or 1.0,
+            sigma=sigma or 1.0,
+            rc=cutoff,
+            # Of its minima, a truncated pair energy makes many.
+            smooth=cutoff is not None,
+        )
+    if cutoff is not None and family != "gupta":
+        raise InputError(f"{LONG_NAMES[family]} ends by itself; leave --cutoff out")
     if parameters is None:
         parameters = set_of(family, present)
     if family == "ka":
@@ -153,7 +162,7 @@ def chosen_potential(
             "lists the sets); choose another --potential"
         )
     if family == "gupta":
-        return gupta_set(parameters).potential()
+        return gupta_set(parameters).potential(rc=cutoff)
     chosen = stillinger_weber_set(parameters)
     if present != {chosen.symbol}:
         raise InputError(

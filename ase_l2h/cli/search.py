@@ -40,7 +40,8 @@ reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are cub
 silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
 
 Every method begins with what a file holds, then goes on with random structures of the
-same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay.
+same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay: on
+a frozen slab the others are sought above it.
 
 Ctrl-C relaxes and keeps what was found (exit code 130).
 
@@ -58,7 +59,9 @@ GROUPS = {
         "potential",
         "sigma",
         "epsilon",
+        "cutoff",
         "pbc",
+        "region",
         "index",
         "file_format",
     ),
@@ -93,7 +96,15 @@ GROUPS = {
 )
 @click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
 @click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
+@click.option(
+    "--cutoff", type=Real(0.0), help="Of lj (smooth) and gupta; periodic cells need it."
+)
 @click.option("--pbc/--no-pbc", default=True, help="Keep a file's periodicity or not.")
+@click.option(
+    "--region",
+    metavar="LOW:HIGH",
+    help="Heights above a surface between which free atoms are sought.",
+)
 @click.option("--index", metavar="INDEX", help="Structures of a file: 0, -1, 2:5.")
 @click.option("--format", "file_format", metavar="NAME", help="A file's format in ASE.")
 @click.option(
@@ -173,12 +184,14 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.structure_files import find_file
-    from ase_l2h.cli.target import Reading, resolve
+    from ase_l2h.cli.target import Reading, parse_region, resolve
     from ase_l2h.search.multistart import start_table
 
     reading = Reading(
         sigma=options["sigma"],
         epsilon=options["epsilon"],
+        cutoff=options["cutoff"],
+        region=parse_region(options["region"]),
         periodic=options["pbc"],
         index=options["index"],
         form=options["file_format"],

@@ -213,6 +213,8 @@ def searchable(atoms: Atoms, periodic: bool) -> Atoms:
     from ase import Atoms
     from ase.calculators.calculator import all_properties
 
+    from ase_l2h.ase_adapter.constraints import free_mask
+
     stale = {*all_properties, "virial", "occupancy", "spacegroup", "unit_cell"}
     clean = Atoms(
         numbers=atoms.numbers,
@@ -223,28 +225,10 @@ def searchable(atoms: Atoms, periodic: bool) -> Atoms:
         masses=atoms.arrays.get("masses"),
         info={key: value for key, value in atoms.info.items() if key not in stale},
     )
-    clean.set_constraint([_along_axes(atoms, one) for one in atoms.constraints])
+    clean.set_constraint(atoms.constraints)
+    # What a search cannot keep is refused here.
+    free_mask(clean)
     return clean
-
-
-def _along_axes(atoms: Atoms, constraint: Any) -> Any:
-    """The same constraint, fixed Cartesian coordinates instead of fractional ones."""
-    from ase.constraints import FixAtoms, FixCartesian, FixScaled
-
-    if isinstance(constraint, FixScaled):
-        cell = np.asarray(atoms.cell)
-        if np.count_nonzero(cell - np.diag(np.diag(cell))):
-            raise InputError(
-                "it fixes atoms along lattice vectors (such as T T F), which is kept "
-                "in rectangular cells only; fix atoms as a whole, or not at all"
-            )
-        return FixCartesian(constraint.index, constraint.mask)
-    if isinstance(constraint, FixAtoms | FixCartesian):
-        return constraint
-    raise InputError(
-        f"the constraint {type(constraint).__name__} is not supported; fix atoms or "
-        "their coordinates, or remove it from the file"
-    )
 
 
 def check_atoms(atoms: Atoms, max_atoms: int) -> None:
@@ -263,12 +247,6 @@ def check_atoms(atoms: Atoms, max_atoms: int) -> None:
             f"it holds more than {max_atoms} atoms; every pair is taken into account, "
             "so choose a smaller structure"
         )
-    if atoms.pbc.any() and not atoms.pbc.all():
-        directions = ", ".join("abc"[k] for k in np.flatnonzero(atoms.pbc))
-        raise InputError(
-            f"it is periodic along {directions} only; make all three directions "
-            "periodic, or search the atoms as a free cluster with --no-pbc"
-        )
     # NaN compares false; its own sentence comes later.
     if np.any(np.abs(atoms.positions) > FARTHEST):
         raise InputError(
@@ -285,7 +263,7 @@ def check_alike(first: Atoms, other: Atoms, number: int) -> None:
     InputError
         Naming the structure.
     """
-    from ase_l2h.ase_adapter.convert import free_mask
+    from ase_l2h.ase_adapter.constraints import free_mask
 
     where = f"structure {number} of those chosen"
     if not np.array_equal(first.numbers, other.numbers):

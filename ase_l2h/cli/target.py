@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ase_l2h.search.problem import Problem
 
-__all__ = ["Reading", "SearchTarget", "resolve"]
+__all__ = ["Reading", "SearchTarget", "parse_region", "resolve"]
 
 # Atoms of no element are searched as argon.
 NAMELESS = 18
@@ -93,6 +93,10 @@ class Reading:
     ----------
     sigma, epsilon
         Of Lennard-Jones.
+    cutoff
+        Of Lennard-Jones and Gupta, in the file's unit of length.
+    region
+        Heights above a surface between which free atoms are sought.
     periodic
         Whether the file's periodicity is kept.
     index, form
@@ -102,9 +106,30 @@ class Reading:
 
     sigma: float | None = None
     epsilon: float | None = None
+    cutoff: float | None = None
+    region: tuple[float, float] | None = None
     periodic: bool = True
     index: str | None = None
     form: str | None = None
+
+
+def parse_region(text: str | None) -> tuple[float, float] | None:
+    """The two heights of ``LOW:HIGH``.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+    """
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InputError(
+            f"--region is '{text}'; give two heights, such as 12.5:20"
+        ) from error
+    return low, high
 
 
 def resolve(
@@ -134,8 +159,9 @@ def resolve(
             raise InputError(f"there is no structure file '{target}'; check the path")
         if reading != Reading():
             raise InputError(
-                "--sigma, --epsilon, --no-pbc, --index and --format are for structure "
-                f"files; '{target}' is a formula with units and cell of its own"
+                "--sigma, --epsilon, --cutoff, --region, --no-pbc, --index and "
+                f"--format are for structure files; '{target}' is a formula with units "
+                "and cell of its own"
             )
         return _from_formula(target, family, parameters)
     path, own = file
@@ -196,6 +222,7 @@ def _from_file(
     reading: Reading,
 ) -> SearchTarget:
     from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.ase_adapter.regions import region_of
     from ase_l2h.search.problem import Problem
     from ase_l2h.targets import MAX_ATOMS
 
@@ -207,12 +234,12 @@ def _from_file(
     family = family or default_family(present)
     _check_units(family, reading)
     potential = chosen_potential(
-        family, parameters, present, reading.sigma, reading.epsilon
+        family, parameters, present, reading.sigma, reading.epsilon, reading.cutoff
     )
     if template.pbc.any() and not np.isfinite(float(np.asarray(potential.cutoff))):
         raise InputError(
-            f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; "
-            "--no-pbc searches the atoms as a free cluster"
+            f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; give "
+            "a --cutoff, or --no-pbc searches the atoms as a free cluster"
         )
     named = [_named(atoms, family) for atoms in images]
     potential, system, positions = system_of(named[0], potential)
@@ -230,14 +257,23 @@ def _from_file(
     return SearchTarget(
         name=target,
         family=family,
-        parameters=_numbers(reading) or parameters or set_of(family, present),
+        parameters=" ".join(
+            text
+            for text in (
+                parameters or set_of(family, present),
+                _numbers(reading),
+            )
+            if text
+        )
+        or None,
         problem=Problem(
             potential,
             system,
             given=np.stack(given, axis=-1) - origin[:, None, None],
             name=target,
             symbols=tuple(template.get_chemical_symbols()),
-            reference=_reference(family, system, reading.epsilon),
+            reference=_reference(family, system, reading),
+            region=region_of(reading.region, template, origin),
         ),
         template=template,
         origin=origin,
@@ -264,20 +300,21 @@ def _named(atoms: Atoms, family: str) -> Atoms:
 
 
 def _numbers(reading: Reading) -> str | None:
-    """Sigma and epsilon, where they are not 1."""
+    """Sigma and epsilon, where they are not 1, and the cut-off."""
     pairs = (("sigma", reading.sigma), ("epsilon", reading.epsilon))
+    pairs += (("cutoff", reading.cutoff),)
     text = " ".join(f"{name}={value:g}" for name, value in pairs if value is not None)
     return text or None
 
 
-def _reference(family: str, system: Any, epsilon: float | None) -> float | None:
+def _reference(family: str, system: Any, reading: Reading) -> float | None:
     """Energy of the published minimum of a free Lennard-Jones cluster."""
     from ase_l2h.targets import lennard_jones_minimum
 
-    if family != "lj" or not system.recentred:
+    if family != "lj" or not system.recentred or reading.cutoff is not None:
         return None
     published = lennard_jones_minimum(system.n_atoms)
-    return None if published is None else published * (epsilon or 1.0)
+    return None if published is None else published * (reading.epsilon or 1.0)
 
 
 def _unit(family: str, epsilon: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.starts.region import Box, Region, derived_region, room
 from ase_l2h.system import System, make_system
 from ase_l2h.targets import Target, named_target
 
@@ -20,6 +22,9 @@ __all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
 
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
+# Bond lengths between the atoms and the end of the cell along an open direction, and
+# how much more than what all of them would fill.
+BEYOND, LAYERS = 10.0, 3.0
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
 Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -53,6 +58,9 @@ class Problem:
     fmax
         Largest force on an atom of a reported minimum, in the units of the problem;
         None for 1e-6 reduced units, which single calls cannot afford.
+    region
+        Where atoms are placed anew, and where vacant sites are looked for; derived from
+        the fixed atoms when None. Free atoms that lie elsewhere begin where they are.
     common_force
         The unit of forces where problems that share batches must agree on one.
     identity
@@ -61,7 +69,8 @@ class Problem:
     Raises
     ------
     InputError
-        When there is nothing to minimise, or structures of another shape are given.
+        When there is nothing to minimise, structures of another shape are given, or no
+        free atom lies in the region.
     """
 
     potential: Potential | None
@@ -73,6 +82,7 @@ class Problem:
     reference: float | None = None
     measure: Measure | None = None
     fmax: float | None = None
+    region: Box | None = None
     common_force: float | None = None
     identity: Any = None
 
@@ -98,6 +108,18 @@ class Problem:
             given = given - np.mean(given, axis=1, keepdims=True)
         given.flags.writeable = False
         object.__setattr__(self, "given", given)
+        if self.region is None:
+            return
+        if self.system.recentred:
+            raise InputError(
+                "a free cluster lies nowhere, so that it has no region; fix atoms, or "
+                "make directions periodic"
+            )
+        if not np.any(self.placed):
+            raise InputError(
+                "no free atom lies in the region; put those that are sought there into "
+                "it, or give another region"
+            )
 
     @classmethod
     def of(cls, target: Target | str, parameters: str | None = None) -> Problem:
@@ -222,10 +244,84 @@ class Problem:
             return self.common_force
         return self.energy_unit / self.length
 
-    @property
+    @cached_property
     def cell(self) -> np.ndarray | None:
-        """Lattice vectors as rows, None of a free cluster."""
-        return None if self.system.cell is None else np.asarray(self.system.cell, float)
+        """Lattice vectors as rows, None of a free cluster.
+
+        Along directions that are not periodic they end far beyond the given atoms:
+        what is within a few bonds of an atom is the same as without an end.
+        """
+        if self.system.cell is None:
+            return None
+        rows = np.array(self.system.cell, float)
+        along = np.asarray(self.system.periodic)
+        if all(along):
+            return rows
+        thick = room(self.n_atoms, rows[along] / self.length)
+        for k in np.flatnonzero(~along):
+            unit = rows[k] / np.linalg.norm(rows[k])
+            heights = np.tensordot(unit, self.given, axes=1)
+            extent = np.ptp(heights) if heights.size else 0.0
+            rows[k] = unit * (extent + (BEYOND + LAYERS * thick) * self.length)
+        return rows
+
+    @cached_property
+    def placed(self) -> np.ndarray:
+        """Atoms that may be put elsewhere, mask ``(n,)``.
+
+        All whose coordinates may all move, or where there are none, all that may move
+        in a plane; of a given region those that lie in it.
+        """
+        free = self.free
+        if free is None:
+            mask = np.ones(self.n_atoms, bool)
+        else:
+            freedom = np.count_nonzero(free, axis=0)
+            mask = freedom >= (3 if np.any(freedom == 3) else 2)
+        if self.region is not None:
+            mask &= self.region.contains(self.given[..., 0].T)
+        return mask
+
+    @cached_property
+    def sought(self) -> Region:
+        """Where :attr:`placed` atoms are sought.
+
+        Raises
+        ------
+        InputError
+            Of free clusters and crystals, which need no region.
+        """
+        if self.region is not None:
+            derived = self._derived() if self.free is not None else None
+            normal = None if derived is None else derived.normal
+            return Region(self.region, self.region, normal)
+        return self._derived()
+
+    def _derived(self) -> Region:
+        given = self.given[..., 0] if self.given.shape[2] else None
+        return derived_region(
+            np.zeros((3, self.n_atoms)) if given is None else given,
+            self.placed,
+            length=self.length,
+            cell=self.cell,
+            periodic=self.system.periodic,
+        )
+
+    @property
+    def regional(self) -> bool:
+        """Whether atoms are placed in :attr:`sought`, not in a cube or the cell."""
+        return (
+            self.free is not None
+            or self.region is not None
+            or not all(self.system.periodic)
+        )
+
+    def elsewhere(self, sites: np.ndarray) -> np.ndarray:
+        """Which sites ``(3, k)`` atoms may not be put at, mask ``(k,)``."""
+        whole = self.sought.whole if self.regional else None
+        if whole is None:
+            return np.zeros(sites.shape[1], bool)
+        return ~whole.contains(sites.T)
 
     @property
     def free(self) -> np.ndarray | None:
@@ -254,6 +350,8 @@ class Problem:
             array = np.asarray(leaf)
             digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         digest.update(np.ascontiguousarray(self.given).tobytes())
+        if self.region is not None:
+            digest.update(self.region.corner.tobytes() + self.region.vectors.tobytes())
         kind = type(self.potential).__name__ if self.measure is None else "calculator"
         return {
             "n_atoms": self.n_atoms,

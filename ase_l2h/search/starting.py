@@ -20,7 +20,7 @@ def random_structures(
 ) -> np.ndarray:
     """Random structures ``(3, n, count)``, without overlaps where ``spread``."""
     problem = evaluator.problem
-    if problem.free is None:
+    if not problem.regional:
         points = uniform_points(problem.system, count, rng)
     else:
         points = _elsewhere(evaluator, rng, count)
@@ -30,12 +30,18 @@ def random_structures(
 def _elsewhere(
     evaluator: Evaluator, rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """The free atoms of given structures at random places about the fixed ones."""
+    """Atoms of given structures at random places in the region that they have."""
     problem = evaluator.problem
-    assert problem.free is not None
-    base = problem.given[..., int(rng.integers(problem.given.shape[2]))]
+    known = problem.given.shape[2]
+    base = problem.given[..., int(rng.integers(known))] if known else None
     moved = region_starts(
-        base, problem.free, count, rng, length=problem.length, cell=problem.cell
+        np.zeros((3, problem.n_atoms)) if base is None else base,
+        problem.placed,
+        count,
+        rng,
+        region=problem.sought,
+        length=problem.length,
+        cell=problem.cell,
     )
     return problem.with_fixed(moved)
 

@@ -89,8 +89,14 @@ def random_starts(
     Raises
     ------
     InputError
-        For systems with fixed atoms, whose places only the caller knows.
+        For systems with fixed atoms, whose places only the caller knows, and for films
+        and wires.
     """
+    if not all(system.periodic):
+        raise InputError(
+            "random starts fill a cell that is periodic in all directions; give starts "
+            "of your own"
+        )
     if system.free is not None:
         raise InputError(
             "random starts would move the fixed atoms; give starts of your own"

@@ -1,20 +1,21 @@
-"""Random places for the free atoms beside fixed ones, such as above a frozen slab.
+"""Random places for atoms beside fixed ones, such as above a frozen slab.
 
-The region is derived from the fixed atoms. In a cell with a vacuum it is a layer upon
-the surface of the slab, on that side of it where the free atoms were; in a cell without
-one it is the whole cell; and without a cell a ball around the fixed atoms, thick enough
-for the free ones.
+The region is given, or derived from the fixed atoms. In a cell with a vacuum, or along
+a direction that is not periodic, it is a layer upon the surface of the slab, on that
+side of it where the free atoms were; in a cell without a vacuum it is the whole cell;
+and without a cell a ball around the fixed atoms, thick enough for the free ones. Where
+nothing is fixed, it is what a film or a wire of so many atoms fills.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 
 import numpy as np
 
 from ase_l2h.errors import InputError
 
-__all__ = ["region_starts"]
+__all__ = ["Ball", "Box", "Region", "derived_region", "region_starts", "room"]
 
 # In bond lengths: how near atoms may come to each other, how far from all others one
 # may be, and the least thickness of a layer.
@@ -22,25 +23,213 @@ NEAREST, FARTHEST = 0.8, 1.5
 THINNEST = 1.0
 # Volume that the region has for an atom, in close packing: places are to be found.
 LOOSENESS = 2.5
-# An empty part of the cell that is thicker than this is a vacuum.
-VACUUM = 2.5
+# An empty part of the cell that is thicker than this is a vacuum, and what lies so near
+# its other side belongs to that side.
+VACUUM, OTHER_SIDE = 2.5, 1.2
 # Places that are drawn for an atom.
 TRIALS = 48
 
-# From numbers between 0 and 1 ``(..., 3)`` to points.
-Region = Callable[[np.ndarray], np.ndarray]
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ball:
+    """Points within ``radius`` of ``middle`` ``(3,)``."""
+
+    middle: np.ndarray
+    radius: float
+
+    def points(self, chance: np.ndarray) -> np.ndarray:
+        """From numbers between 0 and 1 ``(..., 3)`` to points, uniform."""
+        z, turn = 2 * chance[..., 0] - 1, 2 * np.pi * chance[..., 1]
+        flat = np.sqrt(1 - z * z)
+        way = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=-1)
+        return self.middle + self.radius * np.cbrt(chance[..., 2:]) * way
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Which of ``(..., 3)`` lie inside."""
+        return np.sum((points - self.middle) ** 2, axis=-1) <= self.radius**2
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Box:
+    """A parallelepiped, repeated by a lattice.
+
+    Parameters
+    ----------
+    corner
+        ``(3,)``.
+    vectors
+        Edges from there as rows, ``(3, 3)``.
+    cell
+        Lattice vectors as rows; None where nothing is periodic.
+
+    Raises
+    ------
+    InputError
+        When it has no volume.
+    """
+
+    corner: np.ndarray
+    vectors: np.ndarray
+    cell: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shapes = np.shape(self.corner) == (3,) and np.shape(self.vectors) == (3, 3)
+        sizes = np.linalg.norm(self.vectors, axis=1) if shapes else np.zeros(3)
+        if not shapes or not (
+            np.all(np.isfinite(self.corner))
+            and np.all(np.isfinite(sizes))
+            and abs(np.linalg.det(self.vectors)) > 1e-9 * np.prod(sizes) > 0
+        ):
+            raise InputError(
+                "the region has no volume; give a lower and a higher height, or a "
+                "corner and three vectors that span a volume"
+            )
+
+    def points(self, chance: np.ndarray) -> np.ndarray:
+        """From numbers between 0 and 1 ``(..., 3)`` to points, uniform."""
+        return self.corner + chance @ self.vectors
+
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Which of ``(..., 3)``, or images of them, lie inside."""
+        away = np.asarray(points, np.float64) - self.corner
+        inverse = np.linalg.inv(self.vectors)
+        shifts = np.zeros((1, 3))
+        if self.cell is not None:
+            away -= np.floor(away @ np.linalg.inv(self.cell)) @ self.cell
+            # Edges need not lie along the lattice: an image may be inside.
+            turns = np.stack(np.meshgrid(*[[0, -1, 1]] * 3), axis=-1).reshape(-1, 3)
+            shifts = turns @ self.cell
+        inside = np.zeros(away.shape[:-1], bool)
+        for shift in shifts:
+            along = (away + shift) @ inverse
+            inside |= np.all((along >= -1e-9) & (along <= 1 + 1e-9), axis=-1)
+        return inside
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Region:
+    """Where atoms are sought.
+
+    Parameters
+    ----------
+    drawn
+        Where they are placed at random.
+    whole
+        Where a vacant site is one of theirs; None: anywhere.
+    normal
+        Away from the surface, a unit vector ``(3,)``; None where there is no surface.
+    """
+
+    drawn: Box | Ball
+    whole: Box | Ball | None = None
+    normal: np.ndarray | None = None
+
+
+def room(n_atoms: int, box: np.ndarray) -> float:
+    """Thickness that so many atoms need along open directions, in bond lengths.
+
+    ``box`` has the lattice vectors of the periodic directions as rows, one or two.
+    """
+    measure = float(np.sqrt(np.linalg.det(box @ box.T)))
+    volume = LOOSENESS * n_atoms / 2**0.5
+    return THINNEST + (volume / measure) ** (1 / (3 - len(box)))
+
+
+def derived_region(
+    given: np.ndarray,
+    placed: np.ndarray,
+    *,
+    length: float,
+    cell: np.ndarray | None,
+    periodic: tuple[bool, bool, bool] = (True, True, True),
+) -> Region:
+    """Where the atoms ``placed`` have room beside the others.
+
+    Parameters
+    ----------
+    given
+        Positions ``(3, n)``; those to be placed tell the side of a slab.
+    placed
+        Mask ``(n,)``.
+    length
+        Of a bond.
+    cell
+        Lattice vectors as rows; None where nothing is periodic.
+    periodic
+        Which of them are translations; the others lead beyond all atoms.
+
+    Raises
+    ------
+    InputError
+        When every atom is placed and the structure is periodic in all directions or in
+        none: then there is nothing to place them beside.
+    """
+    fixed, moving = given[:, ~placed].T, given[:, placed].T
+    if len(fixed):
+        if cell is None:
+            return Region(_ball(fixed, len(moving), length))
+        return _layer(fixed, moving, np.asarray(cell, np.float64), length)
+    if cell is None or all(periodic):
+        raise InputError("no atom is fixed; use random starts, which need no region")
+    along = np.asarray(periodic)
+    vectors = np.array(cell, np.float64)
+    thick = length * room(len(moving), vectors[along] / length)
+    rows = vectors[~along]
+    vectors[~along] = thick * rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return Region(Box(moving.mean(axis=0) - vectors.sum(axis=0) / 2, vectors, cell))
+
+
+def _ball(fixed: np.ndarray, count: int, length: float) -> Ball:
+    """Around the fixed atoms, with room for all others beside their own."""
+    middle = fixed.mean(axis=0)
+    inner = float(np.max(np.linalg.norm(fixed - middle, axis=1)))
+    volume = 4 * np.pi / 3 * inner**3 + length**3 * LOOSENESS * count / 2**0.5
+    outer = (3 * volume / (4 * np.pi)) ** (1 / 3)
+    return Ball(middle, max(outer, inner + THINNEST * length))
+
+
+def _layer(
+    fixed: np.ndarray, moving: np.ndarray, cell: np.ndarray, length: float
+) -> Region:
+    """Upon the surface of a slab, or the cell if there is no vacuum."""
+    inverse = np.linalg.inv(cell)
+    heights = 1 / np.linalg.norm(inverse, axis=0)
+    ordered = np.sort(np.mod(fixed @ inverse, 1), axis=0)
+    gaps = np.diff(ordered, axis=0, append=ordered[:1] + 1)
+    axis = int(np.argmax(gaps.max(axis=0) * heights))
+    below = int(np.argmax(gaps[:, axis]))
+    gap = float(gaps[below, axis])
+    if gap * heights[axis] < VACUUM * length:
+        return Region(Box(np.zeros(3), cell, cell))
+    surface = float(ordered[below, axis])
+    flat = np.delete(cell, axis, axis=0) / length
+    thickness = min(length * room(len(moving), flat) / heights[axis], gap)
+    reach = max(thickness, gap - OTHER_SIDE * length / heights[axis])
+    # How far along the vacuum the free atoms are tells the side.
+    along = np.mod((moving @ inverse)[:, axis] - surface, 1)
+    upper = len(along) == 0 or bool(np.mean(along) <= gap / 2)
+
+    def box(size: float) -> Box:
+        vectors = np.array(cell)
+        vectors[axis] *= size
+        return Box((surface if upper else surface + gap - size) * cell[axis],
+                   vectors, cell)  # fmt: skip
+
+    normal = inverse[:, axis] * heights[axis] * (1 if upper else -1)
+    return Region(box(thickness), box(reach), normal)
 
 
 def region_starts(
     given: np.ndarray,
-    free: np.ndarray,
+    placed: np.ndarray,
     count: int,
     rng: np.random.Generator,
     *,
+    region: Region,
     length: float,
     cell: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Structures whose free atoms are at random places, ``(3, n, count)``.
+    """Structures some of whose atoms are at random places, ``(3, n, count)``.
 
     They are placed one after the other, where no atom is within 0.8 bonds and one is
     within 1.5, or else as far from all others as any place that was drawn.
@@ -48,96 +237,45 @@ def region_starts(
     Parameters
     ----------
     given
-        Positions ``(3, n)``: of fixed atoms, which stay, and of the free ones, which
-        tell the side of a slab.
-    free
-        Coordinates that may move, ``(3, n)``. Atoms of which only some may move keep
-        their place, as do fixed ones.
+        Positions ``(3, n)`` of the atoms that stay.
+    placed
+        Those that do not, mask ``(n,)``.
     count
         How many.
     rng
         Everything follows from it.
+    region
+        Where.
     length
         Of a bond.
     cell
         Lattice vectors as rows; None where nothing is periodic.
-
-    Raises
-    ------
-    InputError
-        When no atom is fixed: then there is nothing to place the others beside.
     """
     given = np.asarray(given, np.float64)
-    movable = np.all(free, axis=0)
-    if np.all(movable):
-        raise InputError("no atom is fixed; use random starts, which need no region")
     found = np.repeat(given[..., None], count, axis=2)
-    if not np.any(movable) or count == 0:
+    if not np.any(placed) or count == 0:
         return found
-    fixed, moving = given[:, ~movable].T / length, given[:, movable].T / length
-    box = None if cell is None else np.asarray(cell, np.float64) / length
-    region = _ball(fixed, moving) if box is None else _layer(fixed, moving, box)
-    atoms = np.repeat(fixed[None], count, axis=0)
-    for _ in range(len(moving)):
-        places = region(rng.random((count, TRIALS, 3)))
-        atoms = np.concatenate([atoms, _chosen(places, atoms, box)[:, None]], axis=1)
-    placed = atoms[:, len(fixed) :]
-    found[:, movable] = length * np.moveaxis(placed, 0, -1).swapaxes(0, 1)
+    atoms = np.repeat(given[:, ~placed].T[None], count, axis=0)
+    kept = atoms.shape[1]
+    for _ in range(int(np.count_nonzero(placed))):
+        places = region.drawn.points(rng.random((count, TRIALS, 3)))
+        chosen = _chosen(places, atoms, length, cell)
+        atoms = np.concatenate([atoms, chosen[:, None]], axis=1)
+    found[:, placed] = np.moveaxis(atoms[:, kept:], 0, -1).swapaxes(0, 1)
     return found
 
 
 def _chosen(
-    places: np.ndarray, atoms: np.ndarray, box: np.ndarray | None
+    places: np.ndarray, atoms: np.ndarray, length: float, cell: np.ndarray | None
 ) -> np.ndarray:
     """The first of ``(count, trials, 3)`` that suits, or the loneliest one."""
+    if atoms.shape[1] == 0:
+        return places[:, 0]
     way = places[:, :, None] - atoms[:, None]
-    if box is not None:
-        way -= np.round(way @ np.linalg.inv(box)) @ box
-    nearest = np.sqrt(np.min(np.sum(way * way, axis=3), axis=2))
+    if cell is not None:
+        way -= np.round(way @ np.linalg.inv(cell)) @ cell
+    nearest = np.sqrt(np.min(np.sum(way * way, axis=3), axis=2)) / length
     suits = (nearest >= NEAREST) & (nearest <= FARTHEST)
     # Without any, one that is too far from all others is better than one too near.
     index = np.argmax(np.where(suits, np.inf, nearest), axis=1)
     return places[np.arange(len(places)), index]
-
-
-def _ball(fixed: np.ndarray, moving: np.ndarray) -> Region:
-    """Around the fixed atoms, with room for all others beside their own."""
-    middle = fixed.mean(axis=0)
-    inner = np.max(np.linalg.norm(fixed - middle, axis=1))
-    volume = 4 * np.pi / 3 * inner**3 + LOOSENESS * len(moving) / 2**0.5
-    outer = max((3 * volume / (4 * np.pi)) ** (1 / 3), inner + THINNEST)
-
-    def points(chance: np.ndarray) -> np.ndarray:
-        z, turn = 2 * chance[..., 0] - 1, 2 * np.pi * chance[..., 1]
-        flat = np.sqrt(1 - z * z)
-        way = np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=-1)
-        return middle + outer * np.cbrt(chance[..., 2:]) * way
-
-    return points
-
-
-def _layer(fixed: np.ndarray, moving: np.ndarray, box: np.ndarray) -> Region:
-    """Upon the surface of a slab, or the cell if there is no vacuum."""
-    heights = 1 / np.linalg.norm(np.linalg.inv(box), axis=0)
-    scaled = np.mod(fixed @ np.linalg.inv(box), 1)
-    ordered = np.sort(scaled, axis=0)
-    gaps = np.diff(ordered, axis=0, append=ordered[:1] + 1)
-    axis = int(np.argmax(gaps.max(axis=0) * heights))
-    below = int(np.argmax(gaps[:, axis]))
-    gap = float(gaps[below, axis])
-    if gap * heights[axis] < VACUUM:
-        return lambda chance: chance @ box
-    surface = float(ordered[below, axis])
-    area = abs(np.linalg.det(box)) / heights[axis]
-    thickness = THINNEST + LOOSENESS * len(moving) / 2**0.5 / area
-    thickness = min(thickness / heights[axis], gap)
-    # How far along the vacuum the free atoms are tells the side.
-    along = np.mod((moving @ np.linalg.inv(box))[:, axis] - surface, 1)
-    first = surface if np.mean(along) <= gap / 2 else surface + gap - thickness
-
-    def points(chance: np.ndarray) -> np.ndarray:
-        fractions = np.array(chance)
-        fractions[..., axis] = first + thickness * chance[..., axis]
-        return fractions @ box
-
-    return points

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, Hookean
+from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 
 from ase_l2h.ase_adapter.convert import (
-    free_mask,
     species_of,
     system_of,
     to_atoms,
@@ -100,41 +99,6 @@ def test_units_of_an_unknown_calculator():
     assert (system.length_scale, system.energy_scale) == (1.5, 0.2)
 
 
-def test_constraints_become_a_mask():
-    atoms = square()
-    atoms.set_constraint(
-        [FixAtoms([0]), FixCartesian([1, 2], mask=(True, False, True))]
-    )
-    expected = np.ones((3, 4), bool)
-    expected[:, 0] = False
-    expected[np.ix_([0, 2], [1, 2])] = False
-    np.testing.assert_array_equal(free_mask(atoms), expected)
-    _, system, _ = system_of(atoms, LennardJones())
-    np.testing.assert_array_equal(system.free, expected)
-    assert not system.recentred
-
-
-@pytest.mark.parametrize(
-    ("constraint", "name"),
-    [
-        (FixBondLengths([[0, 1]]), "FixBondLengths"),
-        (Hookean(0, 1, 5.0, 2.0), "Hookean"),
-    ],
-)
-def test_other_constraints_are_refused_by_name(constraint, name):
-    atoms = square()
-    atoms.set_constraint(constraint)
-    with pytest.raises(ValueError, match=f"constraint {name} is not supported; use"):
-        system_of(atoms, LennardJones())
-
-
-def test_nothing_left_to_move():
-    atoms = square()
-    atoms.set_constraint(FixAtoms(range(4)))
-    with pytest.raises(ValueError, match="every atom is fixed"):
-        system_of(atoms, LennardJones())
-
-
 def test_only_atoms_are_taken():
     with pytest.raises(
         TypeError, match="filter FrechetCellFilter cannot be used; pass"
@@ -166,12 +130,6 @@ def overlapping_image() -> Atoms:
     return atoms
 
 
-def partly_periodic() -> Atoms:
-    atoms = silicon()
-    atoms.pbc = [True, False, True]
-    return atoms
-
-
 def with_cell(cell) -> Atoms:
     atoms = silicon()
     atoms.set_cell(cell)
@@ -190,7 +148,6 @@ def with_cell(cell) -> Atoms:
         ),
         (Atoms(), LennardJones(), "the structure has no atoms"),
         (Atoms("Ar"), LennardJones(), "one atom; a search needs at least 2"),
-        (partly_periodic(), StillingerWeber(), "periodic along a, c only; make all"),
         (with_cell([5.431, 5.431, 0]), StillingerWeber(), "lie in a plane"),
         (with_cell([5.431, 5.431, 1e-3]), StillingerWeber(), "too small or too flat"),
         (silicon(), LennardJones(), "has no cut-off, which a periodic cell needs"),

@@ -8,9 +8,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, fcc100
 from ase.calculators.lj import LennardJones as AseLennardJones
-from ase.constraints import FixAtoms, FixCartesian
+from ase.constraints import FixAtoms
 from ase.optimize import BFGS
 
 from ase_l2h.cli.structure_files import read_frames
@@ -153,11 +153,29 @@ def test_selective_dynamics_along_the_axes_are_kept(tmp_path):
     free = target.problem.free
     assert not free[2, 0]
     assert free.sum() == 5
-    (kept,) = target.template.constraints
-    assert isinstance(kept, FixCartesian)
+    # And so it is written again.
+    ase.io.write(tmp_path / "best.vasp", target.structure(np.zeros((2, 3)), 0.0))
+    assert "T   T   F" in (tmp_path / "best.vasp").read_text()
     path.write_text(text.format(1))
-    with pytest.raises(ValueError, match="rectangular cells only"):
+    with pytest.raises(ValueError, match=r"T T F of selective dynamics.*turn the cell"):
         resolve(str(path), None, Reading(form="vasp"))
+
+
+def test_a_cluster_on_a_slab_is_sought_above_it(run, tmp_path):
+    """Gupta gold in a file that is periodic in two directions."""
+    slab = fcc100("Au", (3, 3, 1), vacuum=6.0, periodic=False)
+    slab.set_constraint(FixAtoms(range(9)))
+    slab += Atoms("Au3", [[1.4, 1.4, 6 + 2.5 * k] for k in (1, 2, 3)])
+    path, out = tmp_path / "slab.traj", tmp_path / "best.traj"
+    ase.io.write(path, slab)
+    cut = ("--cutoff", 6, "--region", "7:14", "--evaluations", 900, "--quiet", "--json")
+    result = run("search", path, *cut, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    best = ase.io.read(out)
+    np.testing.assert_array_equal(best.positions[:9], slab.positions[:9])
+    assert best.pbc.tolist() == [True, True, False]
+    assert np.ptp(best.positions[9:, 2]) < 0.5
+    assert json.loads(result.stdout)["parameters"] == "Au55 cutoff=6"
 
 
 def test_results_carry_nothing_stale(tmp_path, lj7):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ase_l2h.errors import InputError
-from ase_l2h.starts.region import region_starts
+from ase_l2h.starts.region import Box, derived_region, region_starts
 
 LENGTH = 2.5
 # A slab of three square layers and six atoms upon it, with a vacuum above.
@@ -32,6 +32,15 @@ def slab(shift: float = 0.0, side: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return LENGTH * points.T, free
 
 
+def starts(given, free, count, rng, cell=None) -> np.ndarray:
+    """Starts in the region that follows from the fixed atoms."""
+    placed = free.all(axis=0)
+    region = derived_region(given, placed, length=LENGTH, cell=cell)
+    return region_starts(
+        given, placed, count, rng, region=region, length=LENGTH, cell=cell
+    )
+
+
 def nearest(positions: np.ndarray, cell: np.ndarray | None) -> np.ndarray:
     """Distance of every atom to its nearest neighbour, ``(n, count)``, in bonds."""
     apart = positions[:, :, None] - positions[:, None]
@@ -47,21 +56,21 @@ def nearest(positions: np.ndarray, cell: np.ndarray | None) -> np.ndarray:
 def test_free_atoms_lie_upon_the_side_of_the_slab_where_they_were(rng, shift, side):
     """Also where the slab goes through the border of the cell."""
     given, free = slab(shift, side)
-    starts = region_starts(given, free, 30, rng, length=LENGTH, cell=CELL)
-    assert starts.shape == (3, 54, 30)
+    found = starts(given, free, 30, rng, CELL)
+    assert found.shape == (3, 54, 30)
     np.testing.assert_array_equal(
-        starts[:, :48], np.broadcast_to(given[:, :48, None], (3, 48, 30))
+        found[:, :48], np.broadcast_to(given[:, :48, None], (3, 48, 30))
     )
-    distances = nearest(starts, CELL)[48:]
+    distances = nearest(found, CELL)[48:]
     assert distances.min() > 0.8 - 1e-9
     assert distances.max() < 1.5 + 1e-9
     surface = shift + (1.4 if side > 0 else 0.0)
-    height = side * (starts[2, 48:] / LENGTH - surface)
+    height = side * (found[2, 48:] / LENGTH - surface)
     height = height - 9 * np.round((height - 2) / 9)
     assert height.min() > 0
     assert height.max() < 3
     # Anywhere along the surface.
-    counts = np.histogram(np.mod(starts[0, 48:] / LENGTH, 4), bins=4, range=(0, 4))[0]
+    counts = np.histogram(np.mod(found[0, 48:] / LENGTH, 4), bins=4, range=(0, 4))[0]
     assert counts.min() > 25
 
 
@@ -69,11 +78,11 @@ def test_free_atoms_lie_around_a_fixed_core(rng):
     core = np.array([[x, y, z] for x in range(2) for y in range(2) for z in range(2)])
     given = LENGTH * np.concatenate([core + 20.0, np.zeros((7, 3))]).T
     free = np.repeat([[False] * 8 + [True] * 7], 3, axis=0)
-    starts = region_starts(given, free, 30, rng, length=LENGTH)
-    distances = nearest(starts, None)[8:]
+    found = starts(given, free, 30, rng)
+    distances = nearest(found, None)[8:]
     assert distances.min() > 0.8 - 1e-9
     assert distances.max() < 1.5 + 1e-9
-    offset = starts[:, 8:] / LENGTH - 20.5
+    offset = found[:, 8:] / LENGTH - 20.5
     # On all sides.
     assert np.all(np.abs(offset.mean(axis=(1, 2))) < 0.3)
 
@@ -82,27 +91,25 @@ def test_without_a_vacuum_the_free_atoms_are_anywhere_in_the_cell(rng):
     cell = LENGTH * 4 * np.eye(3)
     given = LENGTH * np.array([[0.0, 0, 0], [2, 2, 0], [2, 0, 2], [0, 2, 2], [1, 1, 1]])
     free = np.repeat([[False] * 4 + [True]], 3, axis=0)
-    starts = region_starts(given.T, free, 200, rng, length=LENGTH, cell=cell)
-    fractions = np.mod(starts[:, 4] / (4 * LENGTH), 1)
+    found = starts(given.T, free, 200, rng, cell)
+    fractions = np.mod(found[:, 4] / (4 * LENGTH), 1)
     for along in fractions:
         counts = np.histogram(along, bins=2, range=(0, 1))[0]
         assert counts.min() > 60
-    assert nearest(starts, cell)[4].min() > 0.8
+    assert nearest(found, cell)[4].min() > 0.8
 
 
 def test_atoms_that_may_only_slide_keep_their_place(rng):
     given, free = slab()
     free[2, 53] = False
-    starts = region_starts(given, free, 5, rng, length=LENGTH, cell=CELL)
-    assert np.all(starts[:, 53] == given[:, 53, None])
-    assert np.all(np.any(starts[:, 48:53] != given[:, 48:53, None], axis=0))
+    found = starts(given, free, 5, rng, CELL)
+    assert np.all(found[:, 53] == given[:, 53, None])
+    assert np.all(np.any(found[:, 48:53] != given[:, 48:53, None], axis=0))
 
 
 def test_a_seed_gives_its_starts_again_and_another_gives_others():
     given, free = slab()
-    draw = lambda seed: region_starts(
-        given, free, 4, np.random.default_rng(seed), length=LENGTH, cell=CELL
-    )
+    draw = lambda seed: starts(given, free, 4, np.random.default_rng(seed), CELL)
     np.testing.assert_array_equal(draw(1), draw(1))
     assert not np.any(draw(1)[:, 48:] == draw(2)[:, 48:])
 
@@ -110,6 +117,38 @@ def test_a_seed_gives_its_starts_again_and_another_gives_others():
 def test_fixed_atoms_are_needed(rng):
     given, free = slab()
     with pytest.raises(InputError, match="no atom is fixed"):
-        region_starts(given, free | True, 2, rng, length=LENGTH, cell=CELL)
-    none = region_starts(given, free & False, 2, rng, length=LENGTH, cell=CELL)
+        starts(given, free | True, 2, rng, CELL)
+    none = starts(given, free & False, 2, rng, CELL)
     np.testing.assert_array_equal(none[..., 1], given)
+
+
+def test_vacant_sites_are_sought_on_the_side_of_the_atoms_only():
+    """All the way up to what belongs to the other side of the slab."""
+    given, free = slab()
+    region = derived_region(given, free.all(axis=0), length=LENGTH, cell=CELL)
+    assert region.whole is not None
+    heights = LENGTH * np.array([[-0.8, 0.7, 1.5, 7.5, 8.2]])
+    inside = region.whole.contains(np.stack([heights, heights, heights])[:, 0].T)
+    np.testing.assert_array_equal(inside, [False, False, True, True, False])
+    np.testing.assert_allclose(region.normal, [0, 0, 1], atol=1e-12)
+
+
+def test_a_box_is_repeated_by_the_lattice():
+    """A skewed box through the border of the cell, and images of a point."""
+    cell = np.array([[4.0, 0, 0], [1.0, 4, 0], [0, 0, 6]])
+    box = Box(np.array([3.0, 3.0, 1.0]), np.array([[2.0, 0, 0], [1, 2, 0], [0, 0, 1]]),
+              cell)  # fmt: skip
+    inside = box.points(np.array([[0.1, 0.9, 0.5], [0.9, 0.1, 0.2]]))
+    outside = np.array([[2.0, 2.0, 1.5], [3.5, 3.5, 2.5]])
+    for turns in ([0, 0, 0], [1, -2, 3], [-1, 1, 0]):
+        shift = np.array(turns) @ cell
+        assert np.all(box.contains(inside + shift))
+        assert not np.any(box.contains(outside + shift))
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.zeros((3, 3)), np.eye(3)[[0, 1, 1]], np.full((3, 3), np.nan)]
+)
+def test_a_region_without_volume_is_refused(vectors):
+    with pytest.raises(InputError, match="the region has no volume"):
+        Box(np.zeros(3), vectors)

@@ -203,7 +203,10 @@ class BasinHopping:
     def reseeds(self, system: System) -> bool:
         """Whether new stages of this system start from random structures."""
         return (
-            self.restarts is not None and self.restarts.reseed and system.free is None
+            self.restarts is not None
+            and self.restarts.reseed
+            and system.free is None
+            and all(system.periodic)
         )
 
     def _room_for_atoms(

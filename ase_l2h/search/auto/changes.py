@@ -10,7 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ase_l2h.search.auto.exchange import random_exchanges
-from ase_l2h.search.auto.fingerprint import BOND
+from ase_l2h.search.auto.fingerprint import BOND, nearest_images
 from ase_l2h.search.auto.sites import vacant_sites
 from ase_l2h.search.problem import Problem
 
@@ -46,8 +46,10 @@ def melted(
     """The atoms on one side displaced at random, far enough to lose their order."""
     count = positions.shape[2]
     height = _heights(positions, _directions(rng, count))
+    height[~problem.placed] = -np.inf
     place = np.argsort(np.argsort(-height, axis=0), axis=0)
-    chosen = place < np.maximum(2, rng.uniform(*MELT, size=count) * len(height))
+    free = int(problem.placed.sum())
+    chosen = place < np.maximum(2, rng.uniform(*MELT, size=count) * free)
     step = rng.normal(scale=MELT_STEP * problem.length, size=positions.shape)
     return problem.with_fixed(positions + np.where(chosen, step, 0.0))
 
@@ -83,12 +85,14 @@ def _heights(positions: np.ndarray, directions: np.ndarray) -> np.ndarray:
 def _looseness(
     positions: np.ndarray, problem: Problem, noise: np.ndarray
 ) -> np.ndarray:
-    """Neighbours of each atom and some noise ``(n, batch)``; inf of fixed atoms."""
+    """Neighbours of each atom and some noise ``(n, batch)``; inf of those that stay."""
     apart = positions[:, :, None] - positions[:, None, :]
+    if problem.regional and problem.cell is not None:
+        apart = nearest_images(apart, problem.cell)
     reach = BOND * problem.length
     near = np.sum(np.sum(apart * apart, axis=0) < reach * reach, axis=1)
     loose = near + noise
-    loose[~problem.movable] = np.inf
+    loose[~problem.placed] = np.inf
     return loose
 
 
@@ -100,7 +104,7 @@ def moved_outside(
     loose = _looseness(positions, problem, rng.uniform(size=(n, count)))
     rank = np.argsort(np.argsort(loose, axis=0), axis=0)
     moves = rank < rng.integers(1, MOVED + 1, size=count)
-    moves &= problem.movable[:, None]
+    moves &= problem.placed[:, None]
     centre = positions.mean(axis=1, keepdims=True)
     radius = np.sqrt(np.max(np.sum((positions - centre) ** 2, axis=0), axis=0))
     direction = _directions(rng, n, count)
@@ -114,8 +118,10 @@ def shuffled(
     """Some loosely bound atoms at vacant sites drawn at random."""
     n, count = positions.shape[1:]
     loose = _looseness(positions, problem, rng.uniform(0, CHANCE, size=(n, count)))
-    most = min(1 + n // SHUFFLED, int(problem.movable.sum()))
-    sites = vacant_sites(positions, problem.length, problem.cell)
+    free = int(problem.placed.sum())
+    most = min(1 + free // SHUFFLED, free)
+    barred = problem.elsewhere if problem.regional else None
+    sites = vacant_sites(positions, problem.length, problem.cell, barred)
     changed = np.array(positions)
     for k in range(count):
         own = np.flatnonzero(sites.owners == k)

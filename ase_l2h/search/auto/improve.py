@@ -132,7 +132,8 @@ def site_descent(evaluator: Evaluator, start: Relaxed) -> Relaxed:
             movers=MOVERS,
             sites=SITES,
             cell=problem.cell,
-            free=problem.free,
+            mobile=problem.placed,
+            barred=problem.elsewhere if problem.regional else None,
         )
         return Proposals(moves.positions, moves.owners)
 

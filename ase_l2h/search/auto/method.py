@@ -206,7 +206,7 @@ class Auto:
         }
         if self.patience is not None:
             quiet = charged - state["fall"]
-            least = self.least * problem.n_atoms
+            least = self.least * int(problem.placed.sum())
             if quiet >= max(least, self.patience * state["fall"]):
                 return self._begun_anew(state, problem)
         return state

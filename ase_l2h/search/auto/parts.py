@@ -107,13 +107,18 @@ def parts_for(
     impossible = set(without)
     if problem.cell is not None or problem.free is not None or problem.n_atoms < 4:
         impossible.add("fragments")
-    if problem.free is not None or problem.n_atoms < 4:
+    if problem.regional or problem.n_atoms < 4:
         impossible.add("symmetric")
     if not learned:
         impossible |= LEARNED
-    movable = int(problem.movable.sum())
-    if movable < 4:
-        impossible |= {"melts", "twists", "moves", "shuffles"}
+    if problem.regional:
+        # A few atoms are relaxed for a fraction of what a learned start takes.
+        impossible.add("learned-starts")
+    placed = int(problem.placed.sum())
+    if placed < 4:
+        impossible |= {"melts", "twists", "moves"}
+    if placed < (1 if problem.free is not None else 4):
+        impossible.add("shuffles")
     if problem.cell is not None:
         # A crystal has no outside, and nothing to turn against itself.
         impossible |= {"twists", "moves"}

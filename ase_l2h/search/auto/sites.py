@@ -49,7 +49,10 @@ class SiteMoves(NamedTuple):
 
 
 def vacant_sites(
-    positions: np.ndarray, length: float, cell: np.ndarray | None = None
+    positions: np.ndarray,
+    length: float,
+    cell: np.ndarray | None = None,
+    barred: triples.Barred | None = None,
 ) -> VacantSites:
     """Places at the distance of a bond from three atoms, with room for another.
 
@@ -62,11 +65,16 @@ def vacant_sites(
     cell
         Lattice vectors as rows; None for clusters. Exact where every height of the cell
         exceeds 4.5 bond lengths: otherwise an atom may be two neighbours of a site.
+    barred
+        Which places ``(3, k)`` are none for an atom; all may be taken when None.
     """
     points, box = _in_bonds(positions, length, cell)
-    found = None if box is not None else compiled.best_sites(points)
+    closed = _in_bond_lengths(barred, length)
+    found = None
+    if box is None and closed is None:
+        found = compiled.best_sites(points)
     if found is None:
-        found = triples.best_sites(points, box)
+        found = triples.best_sites(points, box, closed)
     sites, owners, around = found
     return VacantSites(length * sites, owners, around)
 
@@ -79,7 +87,8 @@ def site_moves(
     movers: int = 4,
     sites: int = 24,
     cell: np.ndarray | None = None,
-    free: np.ndarray | None = None,
+    mobile: np.ndarray | None = None,
+    barred: triples.Barred | None = None,
 ) -> SiteMoves:
     """Every structure with one of its loosest atoms at one of the best vacant sites.
 
@@ -97,13 +106,13 @@ def site_moves(
     sites
         How many sites at most for each of them: those with most atoms around them
         first, then those whose distances to these differ least from a bond.
-    cell
+    cell, barred
         See :func:`vacant_sites`.
-    free
-        Coordinates that may move, ``(3, n)``. Fixed atoms do not move, and carry sites.
+    mobile
+        Atoms that may move, ``(n,)``; all when None. The others carry sites.
     """
     n, batch = positions.shape[1:]
-    mobile = np.ones(n, bool) if free is None else np.all(free, axis=0)
+    mobile = np.ones(n, bool) if mobile is None else mobile
     count = min(movers, int(mobile.sum()))
     points, box = _in_bonds(positions, length, cell)
     tie = np.zeros((batch, n)) if rng is None else rng.random((batch, n))
@@ -113,15 +122,22 @@ def site_moves(
         tie = -np.round(out, 3)
     if count == 0:
         return SiteMoves(np.zeros((3, n, 0)), np.zeros(0, int), np.zeros(0, int))
+    closed = _in_bond_lengths(barred, length)
     found = None
-    if box is None:
+    if box is None and closed is None:
         found = compiled.best_moves(points, tie, mobile, count, sites)
     if found is None:
-        found = triples.best_moves(points, tie, mobile, count, sites, box)
+        found = triples.best_moves(points, tie, mobile, count, sites, box, closed)
     site, owners, moved = found
     changed = np.take(positions, owners, axis=2)
     changed[:, moved, np.arange(len(moved))] = length * site
     return SiteMoves(changed, owners, moved)
+
+
+def _in_bond_lengths(
+    barred: triples.Barred | None, length: float
+) -> triples.Barred | None:
+    return None if barred is None else lambda places: barred(length * places)
 
 
 def _in_bonds(

@@ -6,7 +6,7 @@ What is done without a compiler and in periodic cells, and what the machine code
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ase_l2h.search.auto.fingerprint import BOND, nearest_images
 from ase_l2h.search.auto.voxels import taken_voxels
 
-__all__ = ["best_moves", "best_sites"]
+__all__ = ["Barred", "best_moves", "best_sites"]
 
 # In bond lengths: how far the three atoms that carry a site may lie apart (the diagonal
 # of a square of bonded atoms and some strain), how near an atom makes a site taken, and
@@ -29,6 +29,8 @@ STAY = 0.5
 RECORDS = 5
 # Pairs of atoms that are looked at together: bounds the memory.
 PAIRS = 2**17
+# Of places ``(3, k)`` those where no atom may be put, ``(k,)``.
+Barred = Callable[[np.ndarray], np.ndarray]
 
 
 class _Chunk(NamedTuple):
@@ -63,11 +65,12 @@ class _Records(NamedTuple):
 
 
 def best_sites(
-    points: np.ndarray, cell: np.ndarray | None
+    points: np.ndarray, cell: np.ndarray | None, barred: Barred | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vacant sites ``(3, k)``, their structures and how many atoms are around.
 
-    ``points`` ``(3, b, n)`` and ``cell`` are in bond lengths, as are the sites.
+    ``points`` ``(3, b, n)`` and ``cell`` are in bond lengths, as are the sites;
+    ``barred`` says which of them are no places for an atom.
     """
     empty = np.zeros(0, int)
     parts = [(np.zeros((3, 0)), empty, empty)]
@@ -75,6 +78,8 @@ def best_sites(
         none = np.zeros((chunk.points.shape[1], 0), int)
         found = _records(chunk, none)
         vacant = np.flatnonzero(found.taken == 0)
+        if barred is not None:
+            vacant = vacant[~barred(found.site[:, vacant])]
         site, around = found.site[:, vacant], found.around[vacant]
         best, owner = _distinct(
             site, found.owner[vacant], around, found.strain[vacant], None, chunk.cell
@@ -90,11 +95,13 @@ def best_moves(
     movers: int,
     sites: int,
     cell: np.ndarray | None,
+    barred: Barred | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best sites ``(3, k)`` of the loosest atoms, their structures and the atoms.
 
     ``points`` ``(3, b, n)`` and ``cell`` are in bond lengths, as are the sites; ``tie``
-    ``(b, n)`` decides among atoms with as many neighbours, the lowest first.
+    ``(b, n)`` decides among atoms with as many neighbours, the lowest first; for
+    ``barred`` see :func:`best_sites`.
     """
     empty = np.zeros(0, int)
     parts = [(np.zeros((3, 0)), empty, empty)]
@@ -103,7 +110,7 @@ def best_moves(
         neighbours = np.count_nonzero(chunk.distance < BOND, axis=2)
         neighbours[:, ~mobile] = neighbours.shape[1]
         loose = np.lexsort((own, neighbours), axis=1)[:, :movers]
-        site, place = _moves(chunk, loose, sites)
+        site, place = _moves(chunk, loose, sites, barred)
         parts.append((site, place // movers + first, loose.ravel()[place]))
     return _joined(parts)
 
@@ -255,7 +262,7 @@ def _surroundings(
 
 
 def _moves(
-    chunk: _Chunk, movers: np.ndarray, sites: int
+    chunk: _Chunk, movers: np.ndarray, sites: int, barred: Barred | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best sites of every mover, ``(3, k)``, and which of ``movers`` ``(k,)``."""
     found = _records(chunk, movers)
@@ -268,6 +275,8 @@ def _moves(
     far = np.sqrt(np.sum(way * way, axis=0))
     carried = np.any(found.carriers[:, :, None] == mover, axis=0)
     open_ = ~carried & (found.taken[:, None] == (far < TAKEN)) & (far > STAY)
+    if barred is not None:
+        open_ &= ~barred(found.site)[:, None]
     record, which = np.nonzero(open_)
     distance = far[record, which]
     touching = distance < BOND

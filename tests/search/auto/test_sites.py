@@ -175,14 +175,22 @@ def test_fixed_atoms_carry_sites_and_stay():
     grid = np.array([[x, y, 0.0] for x in range(4) for y in range(4)])
     adatom = np.array([[0.5, 0.5, 0.5**0.5]])
     positions = np.concatenate([grid, adatom]).T
-    free = np.zeros((3, 17), bool)
-    free[:, 16] = True
-    moves = site_moves(positions[..., None], 1.0, free=free)
+    mobile = np.arange(17) == 16
+    moves = site_moves(positions[..., None], 1.0, mobile=mobile)
     assert set(moves.movers.tolist()) == {16}
     # Nine hollows on either side, the atom's own is none.
     assert len(moves.owners) == 17
     assert np.all(np.abs(np.abs(moves.positions[2, 16]) - 0.5**0.5) < 1e-5)
-    assert site_moves(positions[..., None], 1.0, free=free & False).owners.shape == (0,)
+    none = site_moves(positions[..., None], 1.0, mobile=mobile & False)
+    assert none.owners.shape == (0,)
+    below = lambda places: places[2] < 0.5
+    for barred in (None, below):
+        sites = vacant_sites(positions[..., None], 1.0, barred=barred).positions
+        moves = site_moves(positions[..., None], 1.0, mobile=mobile, sites=99,
+                           barred=barred)  # fmt: skip
+        for places in (sites, moves.positions[:, 16]):
+            assert np.any(below(places)) == (barred is None)
+            assert np.any(~below(places))
 
 
 def test_in_a_cell_sites_are_found_across_the_border():
@@ -224,7 +232,7 @@ def test_machine_code_finds_the_same_to_the_bit(n, noise, rng, monkeypatch):
         (vacant_sites, {}),
         (site_moves, {"movers": 1, "sites": 4}),
         (site_moves, {"movers": 4, "sites": 24}),
-        (site_moves, {"free": np.arange(n) > n // 3 + np.zeros((3, 1))}),
+        (site_moves, {"mobile": np.arange(n) > n // 3}),
     ):
         found = function(2.7 * positions, 2.7, **options)
         expected = without_machine_code(
