@@ -16,8 +16,8 @@ from jaxtyping import Array
 
 from ase_l2h.ase_adapter.problem import (
     PosedProblem,
-    check_measured,
     fingerprint_of,
+    first_measured,
     pose,
 )
 from ase_l2h.errors import RunError
@@ -100,9 +100,8 @@ class PlacedAtoms:
             Where kernel and calculator disagree.
         """
         if self.posed.calculator is not None:
-            measured = self.posed.calculator.at(self.posed.coordinates.given)
-            check_measured(measured)
-            return measured.energy
+            calculator, given = self.posed.calculator, self.posed.coordinates.given
+            return first_measured(calculator, given).energy
         self.check()
         return self.measure()
 

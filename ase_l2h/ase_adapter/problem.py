@@ -24,8 +24,8 @@ __all__ = [
     "CountingCalculator",
     "Measured",
     "PosedProblem",
-    "check_measured",
     "fingerprint_of",
+    "first_measured",
     "pose",
     "problem_of",
     "rattled",
@@ -144,6 +144,7 @@ class CountingCalculator:
 
     def __init__(self, atoms: Atoms, coordinates: CentredCoordinates) -> None:
         self.coordinates = coordinates
+        self.symbols = atoms.get_chemical_symbols()
         self.calls = 0
         self.last: Measured | None = None
         self.lowest: Measured | None = None
@@ -263,7 +264,8 @@ def problem_of(
         twice the mean covalent radius, and 3.5 eV / 8.61.
     fmax
         Largest force on an atom of a reported minimum, in the units of the calculator;
-        1e-6 reduced units when None.
+        when None 1e-6 reduced units, or 5e-3 of an unknown calculator (0.0008 eV per
+        angstrom of copper).
     region
         Where the free atoms are sought, see
         :func:`~ase_l2h.ase_adapter.regions.region_of`; what is above the surface of a
@@ -279,26 +281,37 @@ def problem_of(
     )
     if calculator is None:
         return problem
-    measured = calculator.at(coordinates.given)
-    check_measured(measured)
+    measured = first_measured(calculator, coordinates.given)
     grid = ENERGY_GRID * problem.energy_unit
     told = problem.identity | {"energy": round(measured.energy / grid)}
     return dataclasses.replace(problem, identity=told)
 
 
-def check_measured(measured: Measured) -> None:
-    """Refuse a structure that the calculator makes nothing of.
+def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:
+    """What the calculator gives for the structure that a search begins with.
 
     Raises
     ------
     InputError
-        When energy or forces are not finite.
+        When it fails, for example because it does not know an element, or when energy
+        or forces are not finite.
     """
+    try:
+        measured = calculator.at(positions)
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        elements = ", ".join(dict.fromkeys(calculator.symbols))
+        raise InputError(
+            f"the calculator fails for the structure ({type(error).__name__}: "
+            f"{lines[0]}); check that it knows {elements} and gives energies and "
+            "forces, and start from a sensible structure"
+        ) from error
     if not measured.sound:
         raise InputError(
             "the calculator gives no finite energy and forces for the structure; "
             "start from a sensible one"
         )
+    return measured
 
 
 def _identity(atoms: Atoms, potential: Any, system: System) -> dict[str, Any]:

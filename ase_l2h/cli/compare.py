@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.cli.own import Brought, calculator_options, resolve_with
+from ase_l2h.cli.target import Reading
 from ase_l2h.errors import InputError
 from ase_l2h.search.names import METHODS
 
@@ -40,6 +42,7 @@ Examples:
   ase-l2h compare LJ13 LJ38 --out lj
   ase-l2h compare LJ38 --methods learned:lj-fcc,bh --runs 100 --budget 1e6 --out lj38
   ase-l2h compare Ag19Au19 --energy Ag19Au19=-115.4 --methods learned,bh --out agau
+  ase-l2h compare Cu13 --calculator emt --energy Cu13=9.361358 --budget 5000 --out cu
 """
 
 
@@ -85,6 +88,7 @@ class _Count(click.ParamType):
     help="Of the targets: lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the "
     "species suggest.",
 )
+@calculator_options
 @click.option(
     "--runs",
     "--seeds",
@@ -129,7 +133,8 @@ def compare(targets: Sequence[str], as_json: bool, **options: Any) -> None:
     names = [name for name in options["methods"].split(",") if name]
     names += [f"learned:{name}" for name in options["weights"]]
     given = [_energy(text, targets) for text in options["energies"]]
-    problems = [_problem(name, options["potential"]) for name in targets]
+    brought = Brought(options["calculator"], options["calculator_args"])
+    problems = [_problem(name, options["potential"], brought) for name in targets]
     energies = {
         problem.name: energy
         for target, energy in given
@@ -160,11 +165,9 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
         ) from None
 
 
-def _problem(name: str, potential: str | None) -> Problem:
+def _problem(name: str, potential: str | None, brought: Brought) -> Problem:
     """What a TARGET stands for; without the structure that a file holds."""
-    from ase_l2h.cli.target import resolve
-
-    return resolve(name, potential).problem
+    return resolve_with(name, potential, Reading(), brought).problem
 
 
 def _run(

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ase_l2h.cli.common import Interrupted, RunFailure, Verb, split_names
 from ase_l2h.cli.distributed import distributed_options, is_first, join
+from ase_l2h.cli.own import Brought, calculator_options
+from ase_l2h.errors import InputError
+
+if TYPE_CHECKING:
+    from ase_l2h.search.hull.system import HullSystem
 
 __all__ = ["hull"]
 
 # Of `ase_l2h.search.hull`, which would load JAX; a test holds them together.
 POTENTIALS = ("gupta", "lj")
 DEFAULT_BUDGET = 1_000_000
+DEFAULT_CALLS = 2000
 NOTE = "stopping: what was found is kept; once more to give up"
 
 HELP = """Search all compositions of a two-element cluster; draw the hull.
@@ -36,6 +42,7 @@ Examples:
   ase-l2h hull PdPt --n 38 --budget 1000000 --seed 3 --out PdPt38-seed3
   ase-l2h hull AgAu --n 55 --compositions 0,13,28,42,55
   ase-l2h hull CuAg --n 13 --parameters mine.toml
+  ase-l2h hull CuAu --n 13 --calculator emt
   ase-l2h hull AgAu --n 38 --update
   srun ase-l2h hull AgAu --n 38 --distributed
 """
@@ -57,15 +64,14 @@ Examples:
 @click.option(
     "--potential",
     type=click.Choice(POTENTIALS),
-    default="gupta",
-    show_default=True,
-    help="Gupta for metals, or Lennard-Jones pairs (with --parameters FILE).",
+    help="Gupta for metals, or Lennard-Jones pairs (with --parameters FILE).  [gupta]",
 )
 @click.option(
     "--parameters",
     metavar="SET|FILE",
     help="A Gupta set ('ase-l2h info'), or a TOML file with a row per pair.",
 )
+@calculator_options
 @click.option(
     "--without",
     metavar="PARTS",
@@ -75,9 +81,8 @@ Examples:
 @click.option(
     "--budget",
     type=int,
-    default=DEFAULT_BUDGET,
-    show_default=True,
-    help="Charged evaluations per composition.",
+    help=f"Charged evaluations per composition.  [{DEFAULT_BUDGET}, or {DEFAULT_CALLS} "
+    "of a calculator]",
 )
 @click.option(
     "--time",
@@ -106,6 +111,10 @@ def hull(
     distributed: bool,
     coordinator: str | None,
     without: str | None,
+    potential: str | None,
+    parameters: str | None,
+    calculator: str | None,
+    calculator_args: str | None,
     **options: Any,
 ) -> None:
     """Search a hull, see ``HELP``."""
@@ -121,6 +130,10 @@ def hull(
     from ase_l2h.search.hull.search import find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
+    brought = Brought(calculator, calculator_args)
+    searched = joint(lambda: _system(system, n_atoms, potential, parameters, brought))[
+        0
+    ]
     budget = options["budget"]
     unit = " evaluations per composition"
     bar = progress_bar(f"{system}{n_atoms}", budget, unit, first and not quiet)
@@ -134,8 +147,7 @@ def hull(
 
         try:
             result = find_hull(
-                system,
-                n_atoms,
+                searched,
                 compositions=chosen,
                 without=split_names(without),
                 folder=folder,
@@ -164,6 +176,31 @@ def hull(
         raise Interrupted(
             f"interrupted; {what or 'the same command'} continues in {folder}"
         )
+
+
+def _system(
+    name: str,
+    n_atoms: int,
+    potential: str | None,
+    parameters: str | None,
+    brought: Brought,
+) -> HullSystem:
+    """What is searched, and what acts in it."""
+    from ase_l2h.search.hull.system import hull_system
+
+    if brought.calculator is None:
+        return hull_system(
+            name, n_atoms, potential=potential or "gupta", parameters=parameters
+        )
+    if potential is not None or parameters is not None:
+        raise InputError(
+            "--calculator acts on the atoms; leave --potential and --parameters out"
+        )
+    from ase_l2h.ase_adapter.hulls import calculator_hull
+    from ase_l2h.ase_adapter.naming import named_calculator
+
+    named = named_calculator(brought.calculator, brought.arguments)
+    return calculator_hull(name, n_atoms, named)
 
 
 def read_compositions(text: str, n_atoms: int) -> list[int]:

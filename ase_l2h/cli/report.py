@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,7 @@ def record(
         "target": target.name,
         "potential": target.family,
         "parameters": target.parameters,
+        "calculator": _calculator(target),
         "n_atoms": result.problem.n_atoms,
         "energy_unit": target.unit,
         "method": result.method,
@@ -84,6 +86,15 @@ def record(
         found["energies"] = [_number(energy) for energy in starts.energies.tolist()]
         found["evaluations"] = np.asarray(starts.evaluations, int).tolist()
     return found
+
+
+def _calculator(target: SearchTarget) -> dict[str, Any] | None:
+    """Name and arguments of a calculator."""
+    named = target.calculator
+    if named is None:
+        return None
+    arguments = json.loads(named.arguments) if named.arguments else {}
+    return {"name": named.name, "arguments": arguments}
 
 
 def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any]:

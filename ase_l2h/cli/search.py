@@ -17,6 +17,7 @@ from ase_l2h.cli.common import (
     split_names,
 )
 from ase_l2h.cli.help import Count, GroupedVerb, Real
+from ase_l2h.cli.own import Brought, calculator_options, resolve_with
 from ase_l2h.search.names import DEFAULT_METHOD, METHODS, PARTS
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = ["search"]
 NOTE = "stopping: what was found is being relaxed; once more to give up"
 # Of the library, which would load JAX; a test holds the two together.
 DEFAULT_EVALUATIONS = 2_000_000
+DEFAULT_CALLS = 10_000
 MOST = 10_000_000
 FILE = click.Path(path_type=Path)
 
@@ -38,6 +40,9 @@ TARGET is a formula or a structure file in any format of ASE; an existing file g
 first, and FILE@INDEX chooses one of its structures. LJ38 is a Lennard-Jones cluster in
 reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are cubes of
 silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
+
+--calculator takes any ASE calculator instead, for any formula; every evaluation is then
+one call of it.
 
 Every method begins with what a file holds, then goes on with random structures of the
 same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay: on
@@ -51,12 +56,17 @@ Examples:
   ase-l2h search LJ75 --searches 8 --target-energy -397.4923 --plot lj75.png
   ase-l2h search Ag19Au19 --max-seconds 60 -o best.extxyz
   ase-l2h search cluster.xyz --potential lj --sigma 3.4 --epsilon 0.0104
+  ase-l2h search Cu38 --calculator emt
+  ase-l2h search Au8 --calculator tblite --calculator-args '{"method": "GFN2-xTB"}'
   ase-l2h search LJ13 --method learned --starts 150 --json > lj13.json
 """
 
 GROUPS = {
     "What is searched": (
         "potential",
+        "parameters",
+        "calculator",
+        "calculator_args",
         "sigma",
         "epsilon",
         "cutoff",
@@ -94,6 +104,12 @@ GROUPS = {
     help="lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the species suggest. "
     "'ase-l2h info' lists the sets.",
 )
+@click.option(
+    "--parameters",
+    metavar="SET|FILE",
+    help="A Gupta set, or a TOML file with a row for each pair of gupta or lj.",
+)
+@calculator_options
 @click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
 @click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
 @click.option(
@@ -145,7 +161,8 @@ GROUPS = {
 @click.option(
     "--evaluations",
     type=Count(10**12),
-    help=f"Of each search, at most.  [{DEFAULT_EVALUATIONS} if nothing else ends it]",
+    help=f"Of each search, at most.  [{DEFAULT_EVALUATIONS} if nothing else ends it, "
+    f"{DEFAULT_CALLS} of a calculator]",
 )
 @click.option(
     "--settled",
@@ -184,7 +201,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
     from ase_l2h.cli.structure_files import find_file
-    from ase_l2h.cli.target import Reading, parse_region, resolve
+    from ase_l2h.cli.target import Reading, parse_region
     from ase_l2h.search.multistart import start_table
 
     reading = Reading(
@@ -196,7 +213,10 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         index=options["index"],
         form=options["file_format"],
     )
-    resolved = resolve(target, options["potential"], reading)
+    brought = Brought(
+        options["calculator"], options["calculator_args"], options["parameters"]
+    )
+    resolved = resolve_with(target, options["potential"], reading, brought)
     wanted = _outputs(resolved, options)
     file = find_file(target)
     check_outputs(wanted, None if file is None else Path(file[0]))
@@ -276,7 +296,8 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
         each, options["max_seconds"], options["target_energy"], options["settled"]
     )
     if each is None and options["max_seconds"] is None and options["starts"] is None:
-        each = DEFAULT_EVALUATIONS
+        calls = target.problem.measure is not None
+        each = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS
     total = None if each is None else each * options["searches"]
     bar = progress_bar(target.name, total, " evaluations", not options["quiet"])
     lock = threading.Lock()

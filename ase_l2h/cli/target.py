@@ -30,6 +30,7 @@ from ase_l2h.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ase_l2h.ase_adapter.naming import CalculatorName
     from ase_l2h.search.problem import Problem
 
 __all__ = ["Reading", "SearchTarget", "parse_region", "resolve"]
@@ -59,6 +60,8 @@ class SearchTarget:
         Name of the energy unit.
     notes
         What the user should be told before the search begins.
+    calculator
+        What makes the calculator that acts, where one was named.
     """
 
     name: str
@@ -69,6 +72,7 @@ class SearchTarget:
     origin: np.ndarray
     unit: str
     notes: tuple[str, ...] = ()
+    calculator: CalculatorName | None = None
 
     def structure(self, positions: np.ndarray, energy: float, **facts: Any) -> Atoms:
         """A result as Atoms: positions ``(n, 3)``, energy, and ``facts`` in info."""

@@ -8,7 +8,7 @@ the search goes on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -31,9 +31,6 @@ MOST_FAILURES = 20
 # How far from a failed call's structure the next is tried, in bond lengths.
 NEARBY = 1e-3
 
-# Positions of several structures to energy and gradient of each.
-MeasureMany = Callable[[Sequence[np.ndarray]], Iterable[tuple[float, np.ndarray]]]
-
 
 @jax.jit
 def _begin(
@@ -53,14 +50,7 @@ def _step(
 
 
 class CalculatorEngine:
-    """Requests on the calculator of a problem.
-
-    Parameters
-    ----------
-    problem
-        Its ``measure`` is called once for every evaluation.
-    measure_many
-        Calls several at once, in their order; one after the other when None.
+    """Requests on calculators: ``measure`` of a problem, once for every evaluation.
 
     Attributes
     ----------
@@ -72,11 +62,7 @@ class CalculatorEngine:
     launch = 1.0
     backend = "calculator"
 
-    def __init__(
-        self, problem: Problem, measure_many: MeasureMany | None = None
-    ) -> None:
-        self.problem = problem
-        self.measure_many = measure_many
+    def __init__(self) -> None:
         self.calls = self.failures = 0
         self._in_a_row = 0
 
@@ -108,7 +94,9 @@ class CalculatorEngine:
         if request.species is not None:
             raise RunError("a calculator is not asked for other atoms than its own")
         count = request.positions.shape[2]
-        energies, _, _ = self._measured(request.positions, np.arange(count), 0)
+        energies, _, _ = self._measured(
+            request.problem, request.positions, np.arange(count), 0
+        )
         return energies
 
     def _advance(self, request: Advance) -> SearchState:
@@ -118,7 +106,7 @@ class CalculatorEngine:
             if active.size == 0:
                 break
             energies, gradients, repeated = self._measured(
-                np.asarray(state.positions), active, request.spare
+                request.problem, np.asarray(state.positions), active, request.spare
             )
             with jax.enable_x64(True):
                 state = jax.tree.map(
@@ -135,7 +123,11 @@ class CalculatorEngine:
         return state
 
     def _measured(
-        self, positions: np.ndarray, which: np.ndarray, spare: int | float
+        self,
+        problem: Problem,
+        positions: np.ndarray,
+        which: np.ndarray,
+        spare: int | float,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies and gradients; ``+inf`` and zero where a call failed.
 
@@ -147,31 +139,29 @@ class CalculatorEngine:
         repeated = np.zeros(positions.shape[2], np.int32)
         places = [positions[..., b] for b in which]
         failed = []
-        for b, result in zip(which, self._called(places), strict=True):
+        for b, result in zip(which, self._called(problem, places), strict=True):
             if self._sound(result, positions.shape[:2]):
                 energies[b], gradients[..., b] = result
             else:
                 failed.append(b)
         failed = failed[: int(min(spare, len(failed)))]
-        nearby = [self._nearby(positions[..., b]) for b in failed]
-        for b, result in zip(failed, self._called(nearby), strict=True):
+        nearby = [self._nearby(problem, positions[..., b]) for b in failed]
+        for b, result in zip(failed, self._called(problem, nearby), strict=True):
             repeated[b] = 1
             if self._sound(result, positions.shape[:2]):
                 energies[b], gradients[..., b] = result
         return energies, gradients, repeated
 
-    def _called(self, places: Sequence[np.ndarray]) -> Iterable[Any]:
+    def _called(self, problem: Problem, places: Sequence[np.ndarray]) -> Iterable[Any]:
         self.calls += len(places)
-        if self.measure_many is not None:
-            return self.measure_many(places)
-        return (self._one(place) for place in places)
+        return (self._one(problem, place) for place in places)
 
-    def _nearby(self, place: np.ndarray) -> np.ndarray:
+    def _nearby(self, problem: Problem, place: np.ndarray) -> np.ndarray:
         """A thousandth of a bond away; the same for the same place."""
         seed = np.frombuffer(np.ascontiguousarray(place).tobytes(), np.uint32)
         noise = np.random.default_rng(seed).normal(size=place.shape)
-        moved = place + NEARBY * self.problem.length * noise
-        return self.problem.with_fixed(moved[..., None])[..., 0]
+        moved = place + NEARBY * problem.length * noise
+        return problem.with_fixed(moved[..., None])[..., 0]
 
     def _sound(self, result: Any, shape: tuple[int, ...]) -> bool:
         """Whether a call succeeded; too many failures in a row end the search."""
@@ -189,10 +179,10 @@ class CalculatorEngine:
             )
         return False
 
-    def _one(self, place: np.ndarray) -> Any:
-        assert self.problem.measure is not None
+    def _one(self, problem: Problem, place: np.ndarray) -> Any:
+        assert problem.measure is not None
         try:
-            return self.problem.measure(place)
+            return problem.measure(place)
         except Exception as error:
             return error
 

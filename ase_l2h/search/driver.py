@@ -54,7 +54,7 @@ def engine_for(problem: Problem, backend: str = "auto", device: Any = None) -> E
             f"a calculator is called one structure at a time, so the backend "
             f"'{backend}' cannot run it; leave the backend out"
         )
-    return CalculatorEngine(problem)
+    return CalculatorEngine()
 
 
 def start_run(

@@ -91,8 +91,10 @@ class Evaluator:
         self._interrupted, self._on_charge = interrupted, on_charge
         self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
         self._loose = _relaxing(LOOSE_FMAX * problem.force_unit)
+        # The last digits of an energy take as many calls again.
+        last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
         tight = problem.fmax
-        self.fmax = QUENCH_FMAX * problem.force_unit if tight is None else tight
+        self.fmax = last * problem.force_unit if tight is None else tight
         self._tight = _relaxing(self.fmax)
 
     @property

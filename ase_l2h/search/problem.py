@@ -57,7 +57,7 @@ class Problem:
         One calculator call: positions ``(3, n)`` to energy and gradient ``(3, n)``.
     fmax
         Largest force on an atom of a reported minimum, in the units of the problem;
-        None for 1e-6 reduced units, which single calls cannot afford.
+        None for 1e-6 reduced units, or 5e-3 where each evaluation is a call.
     region
         Where atoms are placed anew, and where vacant sites are looked for; derived from
         the fixed atoms when None. Free atoms that lie elsewhere begin where they are.

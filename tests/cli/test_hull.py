@@ -479,4 +479,5 @@ def test_what_a_crash_leaves_behind_is_cleared(run, outcome, copy):
 def test_choices_and_defaults_are_those_of_the_library():
     assert module.POTENTIALS == POTENTIALS
     assert module.DEFAULT_BUDGET == searching.DEFAULT_BUDGET
+    assert module.DEFAULT_CALLS == searching.DEFAULT_CALLS
     assert math.isfinite(module.DEFAULT_BUDGET)

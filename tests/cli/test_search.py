@@ -228,6 +228,7 @@ def test_a_folder_goes_on_to_the_end_without_the_break(run, tmp_path):
 
 def test_the_command_line_and_the_library_agree():
     assert command.DEFAULT_EVALUATIONS == driver.DEFAULT_EVALUATIONS
+    assert command.DEFAULT_CALLS == driver.DEFAULT_CALLS
     (option,) = [p for p in cli.commands["search"].params if p.name == "method"]
     assert tuple(option.type.choices) == tuple(METHODS)
 

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.search.auto.exchange import can_turn
-from ase_l2h.search.auto.turning import turned_into
+from ase_l2h.search.auto.turning import turned_at_random, turned_into
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 from ase_l2h.starts.fragments import fragments
 from ase_l2h.starts.symmetric import symmetric_starts
 
 __all__ = ["fragment_structures", "symmetric_structures", "visiting"]
+
+# Structures of other compositions that come to a calculator in a round.
+CALLED_VISITORS = 1
 
 
 def fragment_structures(
@@ -54,8 +57,15 @@ def visiting(
     ``(k,)`` and the bond ``lengths`` ``(k,)`` of where they come from.
     """
     problem = evaluator.problem
-    if not visitors["energies"].size or not can_turn(problem):
+    if not visitors["energies"].size:
         return np.zeros((3, problem.n_atoms, 0))
+    if not can_turn(problem):
+        # Nobody tells what turning an atom costs, and every visitor costs calls.
+        few = rng.permutation(visitors["energies"].size)[:CALLED_VISITORS]
+        turned = turned_at_random(
+            problem, visitors["positions"][..., few], visitors["species"][:, few], rng
+        )
+        return turned * (problem.length / visitors["lengths"][few])
     turned = turned_into(
         evaluator,
         visitors["positions"],

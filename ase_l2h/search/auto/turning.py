@@ -10,8 +10,9 @@ import numpy as np
 
 from ase_l2h.search.auto.exchange import flip_energies
 from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.problem import Problem
 
-__all__ = ["transmuted", "turned_into"]
+__all__ = ["transmuted", "turned_at_random", "turned_into"]
 
 # Random part of the cost of turning an atom, over the spread of these costs.
 NOISE = 0.3
@@ -48,6 +49,19 @@ def turned_into(
         evaluator, positions, species, energies, elements, wanted, movable
     )
     order = transmuted(costs, species, target, rng, movable)
+    return np.take_along_axis(positions, order[None], axis=1)
+
+
+def turned_at_random(
+    problem: Problem,
+    positions: np.ndarray,
+    species: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """As :func:`turned_into`, whichever atoms it may be: no energy is asked for."""
+    target = problem.species
+    costs = rng.random((len(target), len(np.unique(target)), positions.shape[2]))
+    order = transmuted(costs, species, target, rng, problem.movable)
     return np.take_along_axis(positions, order[None], axis=1)
 
 

@@ -18,7 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_l2h._internal.processes import joint
 from ase_l2h.search.auto.improve import SAME
 from ase_l2h.search.auto.method import Auto, make_auto
-from ase_l2h.search.engine import KernelEngine
+from ase_l2h.search.driver import engine_for
 from ase_l2h.search.hull.folder import HullFolder
 from ase_l2h.search.hull.neighbours import visitors_of
 from ase_l2h.search.hull.settings import HullResult, HullSettings
@@ -59,7 +59,7 @@ class HullSearch:
     update
         Add ``settings.budget`` to that of the search in the folder.
     backend
-        See :class:`~ase_l2h.search.engine.KernelEngine`.
+        See :func:`~ase_l2h.search.driver.engine_for`.
     interrupted
         Asked before every evaluation whether to stop.
 
@@ -82,7 +82,7 @@ class HullSearch:
     ) -> None:
         self.system, self.weights = system, weights
         # What cannot run is refused before there is a folder.
-        self.engine = KernelEngine(system.potential, backend)
+        self.engine = engine_for(system.problem(settings.compositions[-1]), backend)
         self.method: Auto = make_auto(
             system.problem(settings.compositions[-1]),
             weights,
@@ -128,14 +128,12 @@ class HullSearch:
         """What a folder and a search must have in common."""
         chosen = dataclasses.asdict(settings)
         del chosen["budget"], chosen["patience"]
-        potential = self.system.potential
-        leaves = [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(potential)]
         return {
             "kind": "hull",
             "system": self.system.name,
             "n": self.system.n_atoms,
             "parameters": self.system.parameters,
-            "potential": [type(potential).__name__, leaves],
+            "potential": self.system.told(),
             "weights": None if self.weights is None else self.weights.name,
             "weights_sha256": None if self.weights is None else self.weights.sha256,
             **json.loads(json.dumps(chosen)),

@@ -20,7 +20,14 @@ from ase_l2h._internal.processes import joint
 from ase_l2h.errors import InputError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
 from ase_l2h.search.hull.rounds import HullSearch
-from ase_l2h.search.hull.settings import DEFAULT_BUDGET, HullResult, HullSettings
+from ase_l2h.search.hull.settings import (
+    CALLED_WIDTH,
+    DEFAULT_BUDGET,
+    DEFAULT_CALLS,
+    WIDTH,
+    HullResult,
+    HullSettings,
+)
 from ase_l2h.search.hull.system import HullSystem, hull_system
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.names import LEARNED
@@ -38,7 +45,7 @@ def find_hull(
     parameters: str | Path | None = None,
     without: Sequence[str] = (),
     weights: str | None = None,
-    budget: int = DEFAULT_BUDGET,
+    budget: int | None = None,
     max_seconds: float | None = None,
     seed: int = 0,
     folder: str | Path | None = None,
@@ -53,7 +60,8 @@ def find_hull(
     ----------
     system
         Two chemical symbols such as ``"AgAu"``, or what
-        :func:`~ase_l2h.search.hull.system.hull_system` made of them.
+        :func:`~ase_l2h.search.hull.system.hull_system` made of them, or
+        :func:`~ase_l2h.ase_adapter.hulls.calculator_hull` with a calculator.
     n_atoms
         Atoms per cluster.
     compositions
@@ -65,7 +73,8 @@ def find_hull(
     weights
         The learned optimizer's, several joined by ``+``; a portfolio when None.
     budget
-        Charged evaluations per composition. Never exceeded.
+        Charged evaluations per composition, never exceeded; 1,000,000 when None, or
+        2000 calls of a calculator.
     max_seconds
         Stop then. How far a search gets depends on the machine.
     seed
@@ -140,7 +149,7 @@ def _prepared(
     parameters: str | Path | None,
     without: Sequence[str],
     weights: str | None,
-    budget: int,
+    budget: int | None,
     seed: int,
 ) -> tuple[HullSystem, HullSettings, Weights | None]:
     if isinstance(system, str):
@@ -149,11 +158,14 @@ def _prepared(
         system = hull_system(
             system, n_atoms, potential=potential, parameters=parameters
         )
+    calls = system.potential is None
+    usual = DEFAULT_CALLS if calls else DEFAULT_BUDGET
     settings = HullSettings(
         compositions=system.species_counts(compositions),
         without=tuple(without),
-        budget=budget,
+        budget=usual if budget is None else budget,
         seed=seed,
+        width=CALLED_WIDTH if calls else WIDTH,
     )
     if set(settings.without) >= LEARNED:
         if weights is not None:

@@ -14,9 +14,12 @@ from ase_l2h.search.limits import checked_seed
 
 __all__ = ["DEFAULT_BUDGET", "HullResult", "HullSettings"]
 
+# Evaluations of a composition; and where each is a call of a calculator.
 DEFAULT_BUDGET = 1_000_000
-# Structures of a composition in a round: the compositions share the lanes.
-WIDTH = 16
+DEFAULT_CALLS = 2000
+# Structures of a composition in a round: the compositions share the lanes. Where each
+# evaluation is a call, what was found has to show sooner.
+WIDTH, CALLED_WIDTH = 16, 2
 # Rounds without a lower energy anywhere after which a search is settled.
 PATIENCE = 15
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
+from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
-from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
-from ase_l2h.potentials.gupta import Gupta
+from ase_l2h.potentials.elements import by_atomic_number
+from ase_l2h.potentials.pair_files import potential_from_file
 from ase_l2h.potentials.parameters import (
     GUPTA_SETS,
     gupta_set,
@@ -26,12 +27,10 @@ from ase_l2h.search.engine import composition_system
 from ase_l2h.search.problem import Problem
 from ase_l2h.targets import DEFAULT_SETS, MAX_ATOMS
 
-__all__ = ["POTENTIALS", "HullSystem", "hull_system"]
+__all__ = ["POTENTIALS", "HullSystem", "hull_system", "pair_of"]
 
 POTENTIALS = ("gupta", "lj")
 _PAIR = re.compile(r"([A-Z][a-z]?)([A-Z][a-z]?)")
-# Without a cut-off a cluster sees all pairs; binary Lennard-Jones needs a number.
-FAR = 1e3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,25 +46,41 @@ class HullSystem:
     symbols
         First and second element.
     potential
-        Whose species are the two elements, in its own order.
+        Whose species are the two elements, in its own order; None where ``pose`` says
+        what acts.
     parameters
-        Name of the parameter set, or the file's.
+        Name of the parameter set, the file's, or the calculator's.
     unit
         Of the energies.
+    pose
+        From chemical symbols to the problem of a cluster of them, with a calculator:
+        its species are then numbered by atomic number.
     """
 
     name: str
     n_atoms: int
     symbols: tuple[str, str]
-    potential: Potential
+    potential: Potential | None
     parameters: str
     unit: str
+    pose: Callable[[Sequence[str]], Problem] | None = None
 
     @property
     def order(self) -> tuple[str, str]:
         """The elements as the potential numbers them, species 0 and 1."""
-        first, second = self.potential.symbols  # pyright: ignore[reportAttributeAccessIssue]
+        if self.potential is None:
+            first, second = by_atomic_number(self.symbols)
+        else:
+            first, second = self.potential.symbols  # pyright: ignore[reportAttributeAccessIssue]
         return first, second
+
+    def told(self) -> list[Any]:
+        """What acts, JSON-able: two hulls can be told apart by it."""
+        if self.potential is None:
+            return ["calculator", self.problem(self.n_atoms // 2).identity]
+        leaves = jax.tree.leaves(self.potential)
+        numbers = [np.asarray(leaf).tolist() for leaf in leaves]
+        return [type(self.potential).__name__, numbers]
 
     def ones(self, n_first: int) -> int:
         """Atoms of species 1 where there are ``n_first`` of the first element."""
@@ -130,25 +145,15 @@ def hull_system(
     InputError
         For anything that is no such system; one sentence says what to do.
     """
-    match = _PAIR.fullmatch(name)
-    if match is None or match.group(1) == match.group(2):
-        raise InputError(
-            f"'{name}' is no pair of elements; write two symbols, for example AgAu"
-        )
-    symbols = (match.group(1), match.group(2))
-    if not 3 <= n_atoms <= MAX_ATOMS:
-        raise InputError(
-            f"the clusters have {n_atoms} atoms; a hull takes 3 to {MAX_ATOMS}"
-        )
+    symbols = pair_of(name, n_atoms)
     if potential not in POTENTIALS:
         raise InputError(
             f"no potential named '{potential}' for hulls; choose one of "
             f"{', '.join(POTENTIALS)}"
         )
     if parameters is not None and str(parameters) not in GUPTA_SETS:
-        path = Path(parameters)
-        rows = _read_rows(path, symbols, 5 if potential == "gupta" else 2)
-        chosen, label = _from_rows(rows, symbols, potential), path.name
+        chosen = potential_from_file(parameters, symbols, potential)
+        label = Path(parameters).name
     elif potential == "lj":
         raise InputError(
             "Lennard-Jones pairs have no parameters of their own; give them with "
@@ -167,6 +172,26 @@ def hull_system(
     return HullSystem(name, n_atoms, symbols, chosen, label, unit)
 
 
+def pair_of(name: str, n_atoms: int) -> tuple[str, str]:
+    """The two elements of ``AgAu``, for clusters of so many atoms.
+
+    Raises
+    ------
+    InputError
+        For anything that is no such system.
+    """
+    match = _PAIR.fullmatch(name)
+    if match is None or match.group(1) == match.group(2):
+        raise InputError(
+            f"'{name}' is no pair of elements; write two symbols, for example AgAu"
+        )
+    if not 3 <= n_atoms <= MAX_ATOMS:
+        raise InputError(
+            f"the clusters have {n_atoms} atoms; a hull takes 3 to {MAX_ATOMS}"
+        )
+    return match.group(1), match.group(2)
+
+
 def _set_of(symbols: tuple[str, str]) -> str:
     default = DEFAULT_SETS.get(frozenset(symbols))
     covering = gupta_sets_covering(symbols)
@@ -180,65 +205,19 @@ def _set_of(symbols: tuple[str, str]) -> str:
     return default if default is not None else covering[0]
 
 
-def _read_rows(
-    path: Path, symbols: tuple[str, str], width: int
-) -> dict[frozenset[str], list[float]]:
-    """One row of ``width`` positive numbers for each of the three pairs."""
-    try:
-        content: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"'{path}' is neither a Gupta parameter set nor a file that can be read "
-            f"({error.strerror}); the sets are {', '.join(GUPTA_SETS)}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file: {error}") from error
-    rows = {}
-    for pair in (symbols[:1] * 2, symbols, symbols[1:] * 2):
-        names = {"-".join(pair), "-".join(reversed(pair))}
-        found = [content[name] for name in names if name in content]
-        if len(found) != 1:
-            raise InputError(
-                f"{path} must have one row for {'-'.join(pair)}; write "
-                f'"{"-".join(pair)}" = [{width} numbers]'
-            )
-        row = found[0]
-        sound = isinstance(row, list) and len(row) == width
-        numbers = (int, float)
-        if not sound or not all(
-            isinstance(v, numbers) and not isinstance(v, bool) and 0 < v < float("inf")
-            for v in row
-        ):
-            raise InputError(
-                f"{path}: the row for {'-'.join(pair)} must be {width} positive numbers"
-            )
-        rows[frozenset(pair)] = [float(v) for v in row]
-    return rows
-
-
-def _from_rows(
-    rows: dict[frozenset[str], list[float]], symbols: tuple[str, str], potential: str
-) -> Potential:
-    if potential == "gupta":
-        pairs = {
-            "-".join(sorted(pair) if len(pair) == 2 else [*pair] * 2): tuple(row)
-            for pair, row in rows.items()
-        }
-        return Gupta.from_pairs(pairs)
-    tables = np.array(
-        [[rows[frozenset((a, b))] for b in symbols] for a in symbols], dtype=float
-    )
-    far = np.full((2, 2), FAR) * tables[..., 1].max()
-    return BinaryLennardJones(tables[..., 0], tables[..., 1], far, "truncated", symbols)
-
-
 @lru_cache(maxsize=4096)
 def _problem(system: HullSystem, composition: int) -> Problem:
     species = system.species(composition)
+    name = f"{system.name}{system.n_atoms}-{composition}"
+    if system.pose is not None:
+        posed = system.pose([system.order[int(s)] for s in species])
+        # A pure cluster numbers its element as the others do.
+        numbered = replace(posed.system, species=species)
+        return dataclasses.replace(posed, system=numbered, name=name)
     return Problem(
         system.potential,
         composition_system(system.potential, species),
-        name=f"{system.name}{system.n_atoms}-{composition}",
+        name=name,
         symbols=tuple(system.order[int(s)] for s in species),
         common_force=_softest(system),
     )

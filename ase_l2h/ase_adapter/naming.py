@@ -1,0 +1,150 @@
+"""Calculators by name: ``emt``, or ``MODULE:NAME`` of any class or function."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+from ase.calculators.calculator import get_calculator_class
+
+from ase_l2h.errors import InputError
+
+__all__ = ["CalculatorName", "check_calculator", "named_calculator"]
+
+# Short names of calculators that ASE does not have.
+OTHERS = {"tblite": "tblite.ase:TBLite"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CalculatorName:
+    """What makes a calculator, here or in another process.
+
+    Parameters
+    ----------
+    name
+        A short name of ASE's, ``tblite``, or ``MODULE:NAME``.
+    arguments
+        Keyword arguments as JSON, in alphabetical order; empty where there are none.
+    """
+
+    name: str
+    arguments: str = ""
+
+    def __call__(self) -> Any:
+        """A new calculator.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be imported or made, or gives no energies and forces.
+        """
+        make = _imported(self.name)
+        arguments = json.loads(self.arguments) if self.arguments else {}
+        try:
+            calculator = make(**arguments)
+        except Exception as error:
+            raise InputError(
+                f"the calculator {self.name} cannot be made with "
+                f"{self.arguments or 'no arguments'} ({_said(error)}); check "
+                "--calculator-args"
+            ) from error
+        check_calculator(calculator, self.name)
+        return calculator
+
+
+def named_calculator(name: str, arguments: str | None = None) -> CalculatorName:
+    """The calculator of a name, with keyword arguments as a JSON object.
+
+    Raises
+    ------
+    InputError
+        For arguments that are no JSON object, and for a name that has no calculator.
+    """
+    values: Any = {}
+    if arguments is not None:
+        try:
+            values = json.loads(arguments)
+        except ValueError as error:
+            raise InputError(
+                f"--calculator-args is no JSON ({error}); write for example "
+                '\'{"method": "GFN2-xTB"}\''
+            ) from error
+    if not isinstance(values, dict):
+        raise InputError(
+            f"--calculator-args is {arguments}; give a JSON object of keyword "
+            'arguments, for example \'{"method": "GFN2-xTB"}\''
+        )
+    _imported(name)
+    return CalculatorName(name, json.dumps(values, sort_keys=True) if values else "")
+
+
+def check_calculator(calculator: Any, name: str) -> None:
+    """Refuse what is no calculator, or one that gives no energies or no forces.
+
+    Raises
+    ------
+    InputError
+        Saying which.
+    """
+    if not all(
+        callable(getattr(calculator, method, None))
+        for method in ("get_potential_energy", "get_forces")
+    ):
+        raise InputError(
+            f"{name} makes a {type(calculator).__name__}, which is no ASE calculator; "
+            "name a class or a function that returns one"
+        )
+    known = list(getattr(calculator, "implemented_properties", None) or ())
+    missing = [p for p in ("energy", "forces") if known and p not in known]
+    if missing:
+        raise InputError(
+            f"the calculator {name} gives no {' and no '.join(missing)} (it gives "
+            f"{', '.join(known)}); a search needs energies and forces"
+        )
+
+
+def _imported(name: str) -> Any:
+    """The class or function of a name."""
+    module, colon, attribute = OTHERS.get(name, name).partition(":")
+    if not colon:
+        return _of_ase(name)
+    if not module or not attribute:
+        raise InputError(f"--calculator is '{name}'; write MODULE:NAME")
+    here = os.getcwd()
+    if here not in sys.path:
+        # A module beside the user, as for `python -m`; other processes see it, too.
+        sys.path.append(here)
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:
+        remedy = "install it" if name in OTHERS else "check the name, or install it"
+        raise InputError(
+            f"the calculator {name} cannot be imported ({_said(error)}); {remedy}"
+        ) from error
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if not callable(found):
+        raise InputError(
+            f"the module {module} has no class or function '{attribute}'; check the "
+            "name after the colon"
+        )
+    return found
+
+
+def _of_ase(name: str) -> Any:
+    try:
+        return get_calculator_class(name)
+    except Exception as error:
+        raise InputError(
+            f"ASE has no calculator '{name[:40]}' ({_said(error)}); give one of its "
+            "short names such as emt, or MODULE:NAME"
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"

@@ -1,0 +1,233 @@
+"""TARGET with what acts on its atoms brought along: a calculator, or rows of pairs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from ase_l2h.cli.structure_files import (
+    check_alike,
+    check_atoms,
+    find_file,
+    read_frames,
+    searchable,
+)
+from ase_l2h.cli.target import Reading, SearchTarget, resolve
+from ase_l2h.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["Brought", "calculator_options", "resolve_with"]
+
+PAIR_FAMILIES = ("gupta", "lj")
+
+
+def calculator_options(command: Any) -> Any:
+    """The options that name a calculator."""
+    for option in (
+        click.option(
+            "--calculator-args", metavar="JSON", help="Its keyword arguments."
+        ),
+        click.option(
+            "--calculator",
+            metavar="NAME",
+            help="Any ASE calculator: a short name of ASE's such as emt, tblite, or "
+            "MODULE:NAME of a class or function that returns one.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@dataclasses.dataclass(frozen=True)
+class Brought:
+    """What the user brings to act between the atoms.
+
+    Parameters
+    ----------
+    calculator, arguments
+        ``--calculator`` and ``--calculator-args``.
+    parameters
+        ``--parameters``: a Gupta set, or a TOML file with one row for each pair.
+    """
+
+    calculator: str | None = None
+    arguments: str | None = None
+    parameters: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.calculator is None and self.arguments is not None:
+            raise InputError(
+                "--calculator-args are arguments of a calculator; name it with "
+                "--calculator"
+            )
+        if self.calculator is not None and self.parameters is not None:
+            raise InputError(
+                "--parameters are those of pair potentials, and --calculator acts "
+                "already; leave one out"
+            )
+
+
+def resolve_with(
+    target: str, potential: str | None, reading: Reading, brought: Brought
+) -> SearchTarget:
+    """As :func:`~ase_l2h.cli.target.resolve`, with what the user brings along.
+
+    Raises
+    ------
+    InputError
+        For anything that cannot be searched; the sentence says what to do.
+    """
+    if brought == Brought():
+        return resolve(target, potential, reading)
+    if brought.calculator is not None:
+        if potential is not None:
+            raise InputError(
+                "--potential and --calculator both act on the atoms; leave one out"
+            )
+        return _with_calculator(target, reading, brought)
+    return _with_parameters(target, potential, reading, str(brought.parameters))
+
+
+def _with_calculator(target: str, reading: Reading, brought: Brought) -> SearchTarget:
+    from ase_l2h.ase_adapter.composition import composition_problem
+    from ase_l2h.ase_adapter.naming import named_calculator
+    from ase_l2h.ase_adapter.problem import problem_of
+
+    assert brought.calculator is not None
+    _refuse_units(reading, "--calculator")
+    named = named_calculator(brought.calculator, brought.arguments)
+    images, note = _images(target, reading)
+    if images is None:
+        atoms = _formula(target)
+        problem = composition_problem(atoms.get_chemical_symbols(), named())
+    else:
+        atoms = images[0]
+        posed = atoms.copy()
+        posed.calc = named()
+        problem = problem_of(posed, region=reading.region)
+        problem = dataclasses.replace(problem, given=_given(images))
+    told = {"name": named.name, "arguments": named.arguments}
+    identity = {**problem.identity, "named": told}
+    problem = dataclasses.replace(problem, name=target, identity=identity)
+    return SearchTarget(
+        name=target,
+        family=named.name,
+        parameters=named.arguments or None,
+        problem=problem,
+        template=atoms,
+        origin=atoms.positions.mean(axis=0),
+        unit="eV",
+        notes=() if note is None else (note,),
+        calculator=named,
+    )
+
+
+def _with_parameters(
+    target: str, potential: str | None, reading: Reading, parameters: str
+) -> SearchTarget:
+    from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.potentials.pair_files import potential_from_file
+    from ase_l2h.potentials.parameters import GUPTA_SETS
+    from ase_l2h.search.problem import Problem
+
+    family, colon, _ = (potential or "gupta").partition(":")
+    if family not in PAIR_FAMILIES or colon:
+        raise InputError(
+            f"--parameters gives rows of pairs, and --potential is '{potential}'; "
+            "write --potential gupta or --potential lj"
+        )
+    if parameters in GUPTA_SETS and family == "gupta":
+        return resolve(target, f"gupta:{parameters}", reading)
+    _refuse_units(reading, "--parameters")
+    images, note = _images(target, reading)
+    atoms = _formula(target) if images is None else images[0]
+    if atoms.pbc.any():
+        raise InputError(
+            "pairs from a file have no cut-off, which a periodic cell needs; --no-pbc "
+            "searches the atoms as a free cluster"
+        )
+    acting = potential_from_file(parameters, atoms.get_chemical_symbols(), family)
+    restricted, system, _ = system_of(atoms, acting, check=images is not None)
+    problem = Problem(
+        restricted,
+        system,
+        given=np.zeros((3, len(atoms), 0)) if images is None else _given(images),
+        name=target,
+        symbols=tuple(atoms.get_chemical_symbols()),
+    )
+    return SearchTarget(
+        name=target,
+        family=family,
+        parameters=Path(parameters).name,
+        problem=problem,
+        template=atoms,
+        origin=atoms.positions.mean(axis=0),
+        unit="eV" if family == "gupta" else "epsilon",
+        notes=() if note is None else (note,),
+    )
+
+
+def _refuse_units(reading: Reading, option: str) -> None:
+    if reading.sigma is not None or reading.epsilon is not None:
+        raise InputError(
+            f"--sigma and --epsilon are those of --potential lj; leave out them or "
+            f"{option}"
+        )
+    if reading.cutoff is not None:
+        raise InputError(f"--cutoff and {option} do not go together; leave one out")
+
+
+def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | None]:
+    """The structures of a file and what should be said; None of a formula."""
+    from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.targets import MAX_ATOMS
+
+    file = find_file(target)
+    if file is None:
+        if "/" in target or Path(target).suffix:
+            raise InputError(f"there is no structure file '{target}'; check the path")
+        if reading != Reading():
+            raise InputError(
+                "--region, --no-pbc, --index and --format are for structure files; "
+                f"'{target}' is a formula"
+            )
+        return None, None
+    path, own = file
+    if own is not None and reading.index is not None:
+        raise InputError(f"'{target}' and --index both choose; leave one out")
+    index = reading.index if own is None else own
+    frames, note = read_frames(path, index, reading.form, MAX_ATOMS)
+    images = [searchable(atoms, reading.periodic) for atoms in frames]
+    check_atoms(images[0], MAX_ATOMS)
+    for k, other in enumerate(images[1:], start=1):
+        check_alike(images[0], other, k)
+        system_of(other)
+    return images, note
+
+
+def _given(images: list[Atoms]) -> np.ndarray:
+    """Positions ``(3, n, m)`` about the middle of the first."""
+    origin = images[0].positions.mean(axis=0)
+    return np.stack([(atoms.positions - origin).T for atoms in images], axis=-1)
+
+
+def _formula(target: str) -> Atoms:
+    """A free cluster of a formula, its atoms on a lattice."""
+    from ase.data import atomic_numbers
+
+    from ase_l2h.ase_adapter.composition import lattice_of
+    from ase_l2h.targets import parse_formula
+
+    symbols = parse_formula(target)
+    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
+    if unknown:
+        raise InputError(
+            f"'{target}' is neither a file nor a formula: {unknown[0]} is no element"
+        )
+    return lattice_of(symbols)

@@ -1,0 +1,61 @@
+"""Calculators that tests name on the command line, and that misbehave."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+__all__ = ["Counting", "StressOnly", "Stretched", "number", "scaled"]
+
+
+class Counting(EMT):
+    """EMT that counts its calls, all of them together."""
+
+    calls: ClassVar[int] = 0
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        type(self).calls += 1
+        super().calculate(*arguments, **keywords)
+
+
+class Stretched(Calculator):
+    """EMT in other units of energy."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__(scale=scale)
+
+    def calculate(
+        self,
+        atoms: Any = None,
+        properties: Any = None,
+        system_changes: Any = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        inner = self.atoms.copy()
+        inner.calc = EMT()
+        scale = self.parameters["scale"]
+        self.results = {
+            "energy": scale * inner.get_potential_energy(),
+            "forces": scale * np.asarray(inner.get_forces()),
+        }
+
+
+class StressOnly(Calculator):
+    """What no search can use."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "stress"]
+
+
+def scaled(scale: float = 1.0) -> Stretched:
+    """A function that returns a calculator."""
+    return Stretched(scale)
+
+
+def number() -> int:
+    """No calculator at all."""
+    return 3
