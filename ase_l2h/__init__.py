@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StillingerWeber,
         potential_of,
     )
+    from ase_l2h.ase_adapter.cells import relax_cell
     from ase_l2h.ase_adapter.optimizer import Learn2Hop
     from ase_l2h.ase_adapter.problem import problem_of
     from ase_l2h.comparison.running import compare
@@ -59,6 +60,7 @@ __all__ = [
     "make_system",
     "potential_of",
     "problem_of",
+    "relax_cell",
     "search",
 ]
 
@@ -80,6 +82,7 @@ _HOME = {
     "make_system": "system",
     "potential_of": "ase_adapter.calculators",
     "problem_of": "ase_adapter.problem",
+    "relax_cell": "ase_adapter.cells",
 }
 # Not a function here: importing a submodule binds its name in this package, which would
 # replace a function of the same name behind the user's back.

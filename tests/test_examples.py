@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("search", "surfaces")
+PAGES = ("search", "surfaces", "crystals")
 TEXT = "".join((DOCS / f"{page}.md").read_text() for page in PAGES)
 EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 # Published: the truncated octahedron and the icosahedron of Lennard-Jones (Wales and
@@ -22,6 +22,7 @@ LOWEST = {
     "morse": (-42.439863, 1e-5),
     "LJ13": (-44.326801, 1e-5),
     "fcc100": (9.1778, 1e-3),
+    "diamond": (-4.3366, 1e-4),
 }
 
 

@@ -61,26 +61,27 @@ class SearchLog:
             f"{problem.energy_unit:.4g}"
         )
         logger.info("%s", note)
-        self._say(note)
+        self.say(note)
 
     def falls(self) -> None:
         """A line for every fall of the lowest relaxed energy since the last call."""
         spent = self.session.charged_evaluations
         for charged, energy in self.session.found.falls(spent):
-            self._say(f"minimum at {energy:.6f} after {charged:,} evaluations")
+            self.say(f"minimum at {energy:.6f} after {charged:,} evaluations")
 
     def summary(self, method: str, backend: str, ended: str | None) -> None:
         """What was found, what it cost, and why it ended."""
         found = self.session.found
         count = len(found.minima)
-        self._say(
+        self.say(
             f"{count} {'minimum' if count == 1 else 'minima'}, lowest "
             f"{found.best.energy:.6f}, {self.session.charged_evaluations:,} "
             f"evaluations, method {method}, backend {backend}, ended by {ended}"
         )
         run = self.session.run
         if run is not None and run.confidence.attempts:
-            self._say(f"how sure: {run.confidence}")
+            self.say(f"how sure: {run.confidence}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line with a sentence."""
         self.write(f"{self.name}: {text}\n")

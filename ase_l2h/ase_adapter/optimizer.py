@@ -18,6 +18,7 @@ from ase.optimize.optimize import DEFAULT_MAX_STEPS, Dynamics, Optimizer
 from ase.parallel import world
 
 from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
+from ase_l2h.ase_adapter.cells import CellStage
 from ase_l2h.ase_adapter.choice import checked_time, choose_limits, choose_method
 from ase_l2h.ase_adapter.log import SearchLog
 from ase_l2h.ase_adapter.placement import PlacedAtoms
@@ -61,8 +62,9 @@ class Learn2Hop(Optimizer):
     Parameters
     ----------
     atoms
-        Structure with a calculator, periodic in any directions; fixed atoms stay.
-        ASE's wrapper of Atoms is accepted too, for ``ase.optimize.basin.BasinHopping``.
+        Structure with a calculator, periodic in any directions; fixed atoms stay. Of a
+        ``FrechetCellFilter`` the cell is relaxed once a search by :meth:`run` has ended
+        (:func:`~ase_l2h.ase_adapter.cells.relax_cell`); ``minima`` have the cell given.
     method
         One of :data:`ase_l2h.search.names.METHODS`, or a
         :class:`~ase_l2h.search.method.Method`. By default ``"auto"``, and ``"learned"``
@@ -112,12 +114,6 @@ class Learn2Hop(Optimizer):
         one sentence says what to do, and nothing has been touched.
     ase.optimize.optimize.RestartError
         For a restart folder that is damaged or belongs to another search.
-
-    Examples
-    --------
-    >>> search = Learn2Hop(atoms, evaluations=100_000, seed=0)  # doctest: +SKIP
-    >>> search.run(fmax=0.01)  # doctest: +SKIP
-    True
     """
 
     def __init__(
@@ -148,7 +144,9 @@ class Learn2Hop(Optimizer):
         **kwargs: Any,
     ) -> None:
         # Everything is checked before the base class removes an old trajectory.
-        placed = PlacedAtoms(structure_of(atoms), length_scale, energy_scale, region)
+        self._cell = CellStage.of(atoms)
+        atoms = structure_of(atoms, filters=True)
+        placed = PlacedAtoms(atoms, length_scale, energy_scale, region)
         self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
         self.comm = kwargs.get("comm", world)
@@ -223,14 +221,13 @@ class Learn2Hop(Optimizer):
 
     @property
     def minima(self) -> list[tuple[float, Atoms]]:
-        """Distinct relaxed minima of all runs as ``(energy, Atoms)``, lowest first.
+        """Distinct relaxed minima of all runs as ``(energy, Atoms)``, lowest first."""
+        found = self._session.found.minima
+        return [(s.energy, as_minimum(self._template, *s)) for s in found]
 
-        Mirror images and permutations of like atoms are the same minimum.
-        """
-        template = self._session.placed.atoms
-        return [
-            (s.energy, as_minimum(template, *s)) for s in self._session.found.minima
-        ]
+    @property
+    def _template(self) -> Atoms:
+        return self._session.placed.atoms if self._cell is None else self._cell.template
 
     def get_minimum(self) -> tuple[float, Atoms]:
         """The best structure so far, ``(energy, Atoms)``.
@@ -240,7 +237,7 @@ class Learn2Hop(Optimizer):
         if self._session.run is None:
             self._begin()
         best = self._session.found.best
-        return best.energy, as_minimum(self._session.placed.atoms, *best)
+        return best.energy, as_minimum(self._template, *best)
 
     # Running.
 
@@ -252,12 +249,15 @@ class Learn2Hop(Optimizer):
         fmax
             Largest force on an atom at the end, in the units of the calculator.
         steps
-            Largest number of ASE steps, which are rounds; until the search ends when
-            None.
+            Largest number of ASE steps, which are rounds; None: until the search ends.
         """
+        if self._cell is not None and self._cell.stands:
+            return self._cell.converged
         converged = False
         for last in self.irun(fmax, steps):
             converged = last
+        if self._cell is not None and self._ended not in (None, *CUT_SHORT):
+            converged = self._cell.relax(self.fmax, self._log.say)
         return converged
 
     def irun(

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.filters import UnitCellFilter
 
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.convert import system_of
@@ -40,16 +41,20 @@ ENERGY_GRID = 1e-3
 RATTLE = 1e-3
 
 
-def structure_of(atoms: Any) -> Atoms:
+def structure_of(atoms: Any, filters: bool = False) -> Atoms:
     """The Atoms that an optimizer or a search has been given.
+
+    With ``filters`` also those inside of a filter of ASE that lets the cell relax.
 
     Raises
     ------
     InputTypeError
-        For filters, NEBs and anything else that is not just Atoms.
+        For NEBs and anything else that is not just Atoms.
     """
     if isinstance(atoms, Atoms):
         return atoms
+    if filters and isinstance(atoms, UnitCellFilter):
+        return atoms.atoms
     make = getattr(atoms, "__ase_optimizable__", None)
     inner = getattr(make() if callable(make) else None, "atoms", None)
     if isinstance(inner, Atoms):
@@ -58,7 +63,7 @@ def structure_of(atoms: Any) -> Atoms:
     if isinstance(getattr(atoms, "atoms", None), Atoms):
         raise InputTypeError(
             f"a search moves atoms only, so the filter {kind} cannot be used; pass the "
-            "Atoms it wraps, and relax the cell afterwards"
+            "Atoms it wraps, and relax the cell afterwards (ase_l2h.relax_cell)"
         )
     raise InputTypeError(
         f"a search looks for minima of one ase.Atoms object, not of a {kind}; "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.cli.cells import rows_of
 from ase_l2h.cli.target import SearchTarget
 from ase_l2h.report.statistics import wilson_interval
 from ase_l2h.search.multistart import StartTable
@@ -152,6 +153,8 @@ def _rate(result: SearchResult) -> float | None:
 def table(found: dict[str, Any]) -> str:
     """The record as a person reads it."""
     rows = [*_energies(found), ("how sure", found["how_sure"])]
+    if "relaxed_cell" in found:
+        rows += rows_of(found["relaxed_cell"], found["energy_unit"])
     rows.append(("ended", _ended(found)))
     charged = f"{found['charged_evaluations']:,}"
     if found["evaluations_per_second"] is not None:

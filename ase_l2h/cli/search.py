@@ -21,7 +21,7 @@ from ase_l2h.cli.own import Brought, calculator_options, resolve_with
 from ase_l2h.search.names import DEFAULT_METHOD, METHODS, PARTS
 
 if TYPE_CHECKING:
-    from ase_l2h.cli.outputs import Output, Writer
+    from ase_l2h.cli.outputs import Output
     from ase_l2h.cli.target import SearchTarget
     from ase_l2h.search.result import SearchResult
 
@@ -87,6 +87,7 @@ GROUPS = {
     ),
     "How long": ("evaluations", "settled", "max_seconds", "target_energy", "folder"),
     "On what": ("backend", "device"),
+    "Afterwards": ("relax_cell", "pressure"),
     "Results": ("output", "minima", "plot", "as_json", "quiet"),
 }
 
@@ -185,6 +186,8 @@ GROUPS = {
     help="native (compiled by your C++ compiler), scan (JAX) or cuda.",
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [JAX's]")
+@click.option("--relax-cell", is_flag=True, help="Relax the cell of the best, too.")
+@click.option("--pressure", type=Real(), help="On that cell: GPa (eV potentials).")
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
 @click.option(
@@ -197,9 +200,11 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
     """Search one target, see ``HELP``."""
     _check_method(options)
 
+    from ase_l2h.cli.cells import check_cell, relaxed_best
     from ase_l2h.cli.info import versions
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
+    from ase_l2h.cli.results import outputs_of, writer_of
     from ase_l2h.cli.structure_files import find_file
     from ase_l2h.cli.target import Reading, parse_region
     from ase_l2h.search.multistart import start_table
@@ -217,7 +222,8 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         options["calculator"], options["calculator_args"], options["parameters"]
     )
     resolved = resolve_with(target, options["potential"], reading, brought)
-    wanted = _outputs(resolved, options)
+    check_cell(resolved, options["relax_cell"], options["pressure"])
+    wanted = outputs_of(resolved, options)
     file = find_file(target)
     check_outputs(wanted, None if file is None else Path(file[0]))
     if not options["quiet"]:
@@ -233,10 +239,14 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         wall=elapsed(ctx),
         versions=versions(),
     )
-    trouble = []
+    trouble, best = [], None
     if result.minima:
+        if options["relax_cell"]:
+            best, told = relaxed_best(resolved, result, options["pressure"])
+            found["relaxed_cell"] = told
+        writers = [writer_of(o, resolved, result, found, best) for o in wanted]
         trouble = write_outputs(
-            [(o.option, o.path, _writer(o, resolved, result, found)) for o in wanted]
+            [(o.option, o.path, w) for o, w in zip(wanted, writers, strict=True)]
         )
     found["wall_seconds"] = round(elapsed(ctx)[0], 3)
     click.echo(json.dumps(found, allow_nan=False) if as_json else table(found))
@@ -333,66 +343,3 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             on_charge=charged,
             on_round=after_round,
         )
-
-
-def _outputs(target: SearchTarget, options: dict[str, Any]) -> list[Output]:
-    """The files asked for, with a trial structure of the right composition."""
-    from ase_l2h.cli.outputs import Output, structures_output
-
-    trial = target.structure(target.template.positions, 0.0, first=0, count=1)
-    wanted = []
-    if options["output"] is not None:
-        wanted.append(structures_output("-o", options["output"], [trial]))
-    if options["minima"] is not None:
-        wanted.append(structures_output("--minima", options["minima"], [trial] * 2))
-    if options["plot"] is not None:
-        from ase_l2h.report.figures import picture_format
-
-        form = picture_format(options["plot"])
-        trial_picture = lambda path: path.write_bytes(form.encode())
-        wanted.append(Output("--plot", options["plot"], trial_picture))
-    return wanted
-
-
-def _writer(
-    output: Output, target: SearchTarget, result: SearchResult, found: dict[str, Any]
-) -> Writer:
-    from ase_l2h.cli.outputs import write_structures
-
-    if output.option == "--plot":
-        return _plotter(output.path, target, result, found)
-    best_only = output.option == "-o"
-    images = [
-        target.structure(
-            minimum.positions,
-            minimum.energy,
-            count=minimum.count,
-            first=minimum.first,
-            target=target.name,
-            method=result.method,
-            seed=result.seed,
-        )
-        for minimum in (result.minima[:1] if best_only else result.minima)
-    ]
-    return write_structures(images, output.path)
-
-
-def _plotter(
-    path: Path, target: SearchTarget, result: SearchResult, found: dict[str, Any]
-) -> Writer:
-    from ase_l2h.report.figures import picture_format, save_figure
-    from ase_l2h.report.search_figure import search_figure
-
-    minima, count = result.minima, len(result.searches)
-    searches = "" if count == 1 else f", {count} searches"
-    figure = search_figure(
-        title=f"{target.name}, {result.method}{searches}",
-        courses=[(trace.course, trace.charged) for trace in result.searches],
-        minima=[(minimum.energy, minimum.count) for minimum in minima],
-        reference=found["reference_energy"],
-        tolerance=found["hit_tolerance"],
-        unit=target.unit,
-        scale=target.problem.energy_unit,
-        structure=lambda k: target.structure(minima[k].positions, minima[k].energy),
-    )
-    return lambda to: save_figure(figure, to, picture_format(path))

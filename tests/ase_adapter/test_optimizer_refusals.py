@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixBondLength, Hookean
-from ase.filters import FrechetCellFilter, UnitCellFilter
+from ase.filters import FrechetCellFilter, StrainFilter
 from ase.mep import NEB
 from ase.parallel import world
 
@@ -101,6 +101,11 @@ STRUCTURES = {
         ValueError,
         "switch off periodicity",
     ),
+    "filter of a surface": (
+        lambda: FrechetCellFilter(argon()),
+        ValueError,
+        "a cell relaxes where all three directions are periodic",
+    ),
     "flat cell": (
         lambda: squeezed([[5, 0, 0], [0, 5, 0], [5, 5, 0]]),
         ValueError,
@@ -127,11 +132,10 @@ STRUCTURES = {
         "nothing can move",
     ),
     "cell filter": (
-        lambda: FrechetCellFilter(silicon()),
+        lambda: StrainFilter(silicon()),
         TypeError,
-        "FrechetCellFilter cannot be used; pass the Atoms",
+        "StrainFilter cannot be used; pass the Atoms",
     ),
-    "old filter": (lambda: UnitCellFilter(silicon()), TypeError, "pass the Atoms"),
     "NEB": (chain, TypeError, "not of a NEB; pass Atoms"),
     "text": (lambda: "Ar13", TypeError, "not of a str; pass Atoms"),
     "nothing": (lambda: None, TypeError, "pass Atoms"),

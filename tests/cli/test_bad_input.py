@@ -96,6 +96,8 @@ def test_targets_that_cannot_be_searched(refused, target, said):
         (["--sigma", "2"], "are for structure files"),
         (["--no-pbc"], "are for structure files"),
         (["--cutoff", "6"], "are for structure files"),
+        (["--relax-cell"], "'LJ7' is not periodic in all three"),
+        (["--pressure", "5"], "add --relax-cell"),
         (["--region", "1:2"], "are for structure files"),
         (["--region", "above"], "--region is 'above'; give two heights"),
         (["--frobnicate"], "No such option"),

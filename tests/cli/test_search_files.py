@@ -12,6 +12,7 @@ from ase.build import bulk, fcc100
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.constraints import FixAtoms
 from ase.optimize import BFGS
+from ase.units import GPa
 
 from ase_l2h.cli.structure_files import read_frames
 from ase_l2h.cli.target import Reading, resolve
@@ -221,6 +222,28 @@ def test_a_crystal_relaxes_in_its_cell(run, tmp_path):
     assert np.abs(best.positions - silicon.positions).max() < 1.0
     energy = json.loads(result.stdout)["best_energy"]
     assert energy / 8 == pytest.approx(-4.3365, abs=2e-4)
+
+
+def test_the_cell_of_the_best_relaxes_when_asked(run, tmp_path):
+    """Under pressure, into the file of the best alone."""
+    silicon = bulk("Si", cubic=True)
+    silicon.rattle(0.1, seed=2)
+    path, out, rest = (tmp_path / name for name in ("si.vasp", "best.vasp", "all.xyz"))
+    ase.io.write(path, silicon)
+    few = ("--method", "fire", "--starts", 1, "--steps", 50, "--json")
+    asked = ("--relax-cell", "--pressure", 5, "-o", out, "--minima", rest)
+    found = json.loads(run("search", path, *few, *asked).stdout)
+    told = found["relaxed_cell"]
+    assert told["converged"]
+    assert (told["space_group_before"], told["space_group"]) == ("Fd-3m", "Fd-3m")
+    assert told["energy"] > found["best_energy"]
+    work = 5 * GPa * told["volume"]
+    assert told["enthalpy"] == pytest.approx(told["energy"] + work)
+    assert told["enthalpy"] < found["best_energy"] + 5 * GPa * told["volume_before"]
+    best = ase.io.read(out)
+    assert best.cell.volume == pytest.approx(told["volume"], rel=1e-6)
+    kept = ase.io.read(rest)
+    assert kept.cell.volume == pytest.approx(silicon.cell.volume)
 
 
 def test_formulas_choose_potential_and_set():
