@@ -21,7 +21,7 @@ WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}
 OTHERS = {
     "_internal/records.py",
     "cli/outputs.py",
-    "cli/search.py",
+    "cli/results.py",
     # The hash of compiled code, in a file that then takes its name.
     "rollout/kernels/native.py",
 }
