@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_l2h._internal.files import write_atomically
-from ase_l2h.comparison.encounters import Curve, Estimate
+from ase_l2h.comparison.encounters import Encounters, Estimate
 from ase_l2h.comparison.outcome import Comparison
 from ase_l2h.report.pages import csv_text, markdown_table
 
@@ -135,60 +135,61 @@ def _declared(comparison: Comparison) -> str:
 
 
 def figure(comparison: Comparison) -> Figure:
-    """Success against charged evaluations and against seconds, a row per target."""
+    """Success against charged evaluations and against seconds, a row per target.
+
+    Methods that never met the target have no curve; the panel names them.
+    """
     from ase_l2h.report.figures import LINES, PAIRED, new_figure, tidy_axes
 
     count = len(comparison.targets)
-    picture = new_figure(9.6, 3.3 * count + 0.3)
+    picture = new_figure(12.0, 4.4 * count + 0.2)
     panels = picture.subplots(count, 2, squeeze=False, sharey=True)
     for row, target in zip(panels, comparison.targets, strict=True):
-        for k, name in enumerate(comparison.methods):
-            met = comparison.encounters.get((target, name))
-            if met is None:
-                continue
+        met = {
+            name: comparison.encounters[target, name]
+            for name in comparison.methods
+            if (target, name) in comparison.encounters
+        }
+        drawn = [name for name in met if met[name].hits]
+        for k, name in enumerate(drawn):
             look = {"color": PAIRED[k % len(PAIRED)], "ls": LINES[k % len(LINES)]}
-            curve = met.curve()
-            # Runs that are cut off go on at the level they have reached.
-            end = max(float(met.evaluations.max()), 1.0)
-            rate = max(met.seconds_per_evaluation, 1e-12)
+            rate = max(met[name].seconds_per_evaluation, 1e-12)
             for panel, factor in zip(row, (1.0, rate), strict=True):
-                _draw(panel, curve, end, factor, look, name)
+                _draw(panel, met[name], factor, look, name)
         for panel in row:
             tidy_axes(panel)
             panel.set_xscale("log")
             panel.set_ylim(-0.02, 1.02)
-            panel.set_title(target)
-        row[0].set_ylabel("share of runs with a hit")
-    panels[-1][0].set_xlabel("charged evaluations of a run")
-    panels[-1][1].set_xlabel("seconds of a run, without compilation")
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+            panel.tick_params(labelsize=12)
+        row[0].set_ylabel(f"{target}: share of runs that met it", fontsize=13)
+        row[0].set_xlabel("charged evaluations of a run", fontsize=13)
+        row[1].set_xlabel("seconds of a run, without compilation", fontsize=13)
+        if drawn:
+            row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=12)
+        never = [name for name in met if name not in drawn]
+        if never:
+            said = f"Never met by {', '.join(never)}."
+            row[0].set_title(said, fontsize=12, loc="left", color="dimgrey")
     return picture
 
 
 def _draw(
-    panel: Axes,
-    curve: Curve,
-    end: float,
-    factor: float,
-    look: dict[str, Any],
-    name: str,
+    panel: Axes, met: Encounters, factor: float, look: dict[str, Any], name: str
 ) -> None:
-    if not curve.evaluations.size:
-        panel.plot(np.array([end / 100, end]) * factor, [0, 0], label=name, **look)
-        return
-    first = curve.evaluations[0]
-    # From zero at the first encounter to the end of the longest run.
+    curve = met.curve()
+    # From zero at the first encounter to the end of the longest run: runs that are cut
+    # off go on at the level they have reached.
+    first, end = curve.evaluations[0], float(met.evaluations.max())
     times = np.concatenate([[first], curve.evaluations, [max(end, first)]]) * factor
     joined = lambda values: np.concatenate([[0.0], values, values[-1:]])
-    panel.step(times, joined(curve.share), where="post", lw=1.6, label=name, **look)
+    panel.step(times, joined(curve.share), where="post", lw=2.2, label=name, **look)
     panel.fill_between(
         times,
         joined(curve.low),
         joined(curve.high),
         step="post",
         color=look["color"],
-        alpha=0.15,
+        alpha=0.12,
         lw=0,
     )
 

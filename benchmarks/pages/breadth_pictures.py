@@ -16,7 +16,7 @@ __all__ = ["by_size", "ratios"]
 
 def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
     """Evaluations of the default over those of the cheapest other method."""
-    figure = new_figure(7.5, 0.26 * len(rows) + 1.2)
+    figure = new_figure(9.0, 0.3 * len(rows) + 1.2)
     axes = figure.subplots()
     for place, (_, side, ratio) in enumerate(rows):
         test = side == "test"
@@ -40,16 +40,18 @@ def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_xlabel(
-        "evaluations of auto over those of the target's cheapest other method"
+        "evaluations of auto over those of the target's cheapest other method",
+        fontsize=13,
     )
-    axes.legend(loc="upper left", frameon=False)
+    axes.tick_params(labelsize=12)
+    axes.legend(loc="upper left", frameon=False, fontsize=12)
     tidy_axes(axes)
     return figure
 
 
 def by_size(means: Mapping[int, Encounters]) -> Figure:
     """Mean evaluations to the first encounter, by number of atoms."""
-    figure = new_figure(7.5, 4.0)
+    figure = new_figure(9.0, 4.8)
     axes = figure.subplots()
     met = {n: runs for n, runs in means.items() if runs.hits}
     whole = [n for n, runs in met.items() if runs.hits == runs.found.size]
@@ -65,8 +67,22 @@ def by_size(means: Mapping[int, Encounters]) -> Figure:
         if sizes:
             axes.plot(sizes, heights, marker, color=colour, markersize=5, label=label)
     axes.set_yscale("log")
-    axes.set_xlabel("number of Lennard-Jones atoms")
-    axes.set_ylabel("mean evaluations to the first encounter")
-    axes.legend(loc="upper left", frameon=False)
+    axes.set_xlabel("number of Lennard-Jones atoms", fontsize=13)
+    axes.set_ylabel("mean evaluations to the lowest\npublished minimum", fontsize=13)
+    axes.tick_params(labelsize=12)
+    axes.legend(loc="upper left", frameon=False, fontsize=12)
     tidy_axes(axes)
+    # Sizes whose lowest minimum is no icosahedron, which most searches miss.
+    for n in (38, 75, 98, 102):
+        if n in met:
+            at = (n, met[n].mean.value)
+            axes.annotate(
+                f"LJ{n}",
+                at,
+                (0, -26),
+                textcoords="offset points",
+                ha="center",
+                fontsize=11,
+                arrowprops={"arrowstyle": "-", "color": GREY},
+            )
     return figure

@@ -194,7 +194,7 @@ def picture(rows: Sequence[Row]) -> Figure:
     targets = list(dict.fromkeys(row["target"] for row in rows))
     series = _series(rows)
     names = {"default": "default weights", "best": "best single weights"} | NAMES
-    figure = new_figure(9, 4)
+    figure = new_figure(12.0, 5.2)
     axes = figure.subplots()
     width = 0.8 / len(series)
     for k, (name, chosen) in enumerate(series.items()):
@@ -211,9 +211,11 @@ def picture(rows: Sequence[Row]) -> Figure:
             label=names[name],
             error_kw={"lw": 0.8},
         )
-    axes.set_xticks(range(len(targets)), targets, rotation=30)
-    axes.set_ylabel("share of starts that reach the lowest minimum")
+    axes.set_xticks(range(len(targets)), targets, rotation=30, fontsize=12)
+    axes.set_ylabel("share of starts that reach\nthe lowest minimum", fontsize=13)
     axes.set_ylim(0, 1.02)
-    axes.legend(frameon=False)
+    axes.tick_params(axis="y", labelsize=12)
+    # Above the bars, which reach the top.
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=12)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
