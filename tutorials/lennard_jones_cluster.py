@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
-from ase.visualize.plot import plot_atoms
 
 from ase_l2h import Learn2Hop, LennardJones
+from ase_l2h.report.figures import draw_structure
 
 rng = np.random.default_rng(2)
 grid = 1.1 * np.argwhere(np.ones((3, 3, 3)))[:19]
@@ -45,16 +45,12 @@ print(f"distinct minima: {len(search.minima)}")
 
 # %%
 energies = [energy for energy, _ in search.minima]
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5), layout="constrained")
-left.hlines(energies, 0, 1, color="#0072B2", lw=1)
-left.axhline(local.get_potential_energy(), color="#E69F00", ls="--", label="L-BFGS")
-left.set_xticks([])
-left.set_ylabel("energy / epsilon")
-left.set_title("minima found by one search")
-left.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.9))
-plot_atoms(atoms, right, radii=0.5, rotation="20x,30y,0z")
-right.set_axis_off()
-right.set_title(f"the best, {energies[0]:.4f}")
+figure, panels = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
+for panel, found, name in zip(
+    panels, (local, atoms), ("L-BFGS", "Learn2Hop"), strict=True
+):
+    draw_structure(panel, found)
+    panel.set_title(f"{name}: {found.get_potential_energy():.3f}", fontsize=15)
 figure.savefig("lennard_jones_cluster.png", dpi=120)
 
 # %%

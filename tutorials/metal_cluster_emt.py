@@ -11,9 +11,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.optimize import LBFGS
-from ase.visualize.plot import plot_atoms
 
 from ase_l2h import Learn2Hop
+from ase_l2h.report.figures import draw_structure
 
 rng = np.random.default_rng(0)
 grid = 2.55 * np.argwhere(np.ones((3, 3, 2)))[:13]
@@ -39,15 +39,14 @@ print(f"Learn2Hop: {atoms.get_potential_energy():.4f} eV")
 print(f"calculator calls: {search.charged_evaluations}")
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
 left.plot(trace, color="#0072B2", label="Learn2Hop, best so far")
 left.axhline(local.get_potential_energy(), color="#E69F00", ls="--", label="L-BFGS")
-left.set_xlabel("ASE step")
-left.set_ylabel("energy / eV")
-left.legend(frameon=False)
-plot_atoms(atoms, right, radii=0.9, rotation="10x,20y,0z")
-right.set_axis_off()
-right.set_title(f"Cu13, {atoms.get_potential_energy():.3f} eV")
+left.set_xlabel("ASE step", fontsize=13)
+left.set_ylabel("energy (eV)", fontsize=13)
+left.legend(frameon=False, fontsize=12)
+draw_structure(right, atoms)
+right.set_title(f"Cu13, {atoms.get_potential_energy():.3f} eV", fontsize=15)
 figure.savefig("metal_cluster_emt.png", dpi=120)
 
 # %%

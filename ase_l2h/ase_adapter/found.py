@@ -92,7 +92,7 @@ class FoundStructures:
 
     @property
     def best(self) -> Structure:
-        """The lowest structure of all: given, relaxed or passed on the way."""
+        """The lowest of all structures, given, relaxed or passed on the way."""
         relaxed, passed = self.lowest_relaxed(), self.lowest_passed()
         known = [self.given] if passed is None else [self.given, passed]
         lowest = min(known, key=lambda s: s.energy)

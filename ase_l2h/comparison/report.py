@@ -1,4 +1,4 @@
-"""Tables and pictures of compared methods, see :class:`Comparison`."""
+"""Tables and pictures of compared methods, see ``Comparison``."""
 
 from __future__ import annotations
 

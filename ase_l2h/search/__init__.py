@@ -1,4 +1,4 @@
-"""Search methods; the package itself is callable, see :func:`__call__` below.
+"""Search methods; the package itself is callable.
 
     import ase_l2h
     result = ase_l2h.search("LJ38")

@@ -1,7 +1,7 @@
 """The only door to energies: every evaluation of a search is charged here.
 
 A method is written for one search and asks an :class:`Evaluator`. What is asked becomes
-a :class:`Request`, which an engine (:mod:`ase_l2h.search.engine`) carries out, alone or
+a ``Request``, which an engine (:mod:`ase_l2h.search.engine`) carries out, alone or
 together with those of other searches. Charges are exact and stay within the limit.
 """
 
@@ -108,7 +108,7 @@ class Evaluator:
         return self._limit - self._reserve - self.ledger.charged
 
     def check(self, state: SearchState | None = None, needed: int = 1) -> None:
-        """Raise :class:`Stopped` where the search has to end.
+        """Raise ``Stopped`` where the search has to end.
 
         That is also where fewer than ``needed`` evaluations are left.
         """
@@ -274,7 +274,7 @@ class Evaluator:
     def polish(self, positions: np.ndarray) -> Relaxed:
         """Relax ``(3, n, batch)`` to the last digits, in double precision.
 
-        The best is remembered; raises :class:`Stopped` where it meets the target.
+        The best is remembered; raises ``Stopped`` where it meets the target.
         """
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)

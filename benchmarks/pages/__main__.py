@@ -13,7 +13,7 @@ from importlib import import_module
 # Modules of this folder, each with a function ``write``.
 PAGES = (
     *("results", "cards", "frame", "estimators", "hulls", "speed"),
-    *("comparison", "breadth", "paper", "action", "surfaces"),
+    *("comparison", "breadth", "paper", "action", "scheme", "surfaces"),
 )
 
 

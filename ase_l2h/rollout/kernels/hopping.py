@@ -133,7 +133,7 @@ def initial(
 ) -> HoppingState:
     """Chains before their first evaluation; ``memory`` is that of the quench's rule.
 
-    As :meth:`BasinHopping.init_with_keys` has them.
+    As ``BasinHopping.init_with_keys`` has them.
     """
     batch, dtype = positions.shape[2:], positions.dtype
 

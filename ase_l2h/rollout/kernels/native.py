@@ -291,7 +291,7 @@ def advance(
     optimizer, potential, system, state, n_steps
         See :func:`ase_l2h.rollout.trajectories.advance`; leaves may be JAX arrays.
     function
-        What :func:`load` gives; compiled here when None.
+        What ``load`` gives; compiled here when None.
     threads
         As many as there are processors when None.
 

@@ -111,12 +111,12 @@ class FeatureSet:
 
     @property
     def n_step(self) -> int:
-        """Inputs that all atoms share: the step sines and the size."""
+        """Number of inputs that all atoms share, which are step sines and size."""
         return len(STEP_PERIODS) * self.step + self.singular
 
     @property
     def n_inputs(self) -> int:
-        """Width of the first layer: 78 with everything on and one species."""
+        """Width of the first layer, 78 with everything on and one species."""
         paired = 2 * (self.n_coordinate + self.n_radial)
         return paired + self.n_species + self.n_step
 

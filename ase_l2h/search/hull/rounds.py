@@ -158,7 +158,7 @@ class HullSearch:
 
     @property
     def finished(self) -> str | None:
-        """Why there is nothing left to do: ``"budget"``, ``"settled"`` or None."""
+        """Why nothing is left to do, ``"budget"`` or ``"settled"``, or None."""
         if self.rounds == 0:
             return None
         if all(entry["stopped"] is not None for entry in self.known.values()):
