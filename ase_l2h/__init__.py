@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ase_l2h.ase_adapter.cells import relax_cell
     from ase_l2h.ase_adapter.optimizer import Learn2Hop
     from ase_l2h.ase_adapter.problem import problem_of
+    from ase_l2h.ase_adapter.recipes import search_atoms
     from ase_l2h.comparison.running import compare
     from ase_l2h.errors import InputError
     from ase_l2h.search.hull.search import find_hull
@@ -62,6 +63,7 @@ __all__ = [
     "problem_of",
     "relax_cell",
     "search",
+    "search_atoms",
 ]
 
 _HOME = {
@@ -83,6 +85,7 @@ _HOME = {
     "potential_of": "ase_adapter.calculators",
     "problem_of": "ase_adapter.problem",
     "relax_cell": "ase_adapter.cells",
+    "search_atoms": "ase_adapter.recipes",
 }
 # Not a function here: importing a submodule binds its name in this package, which would
 # replace a function of the same name behind the user's back.

@@ -190,7 +190,7 @@ def make_system(
     atom_scales: np.ndarray | None = None,
     feature_cutoff: float = 2.5,
 ) -> System:
-    """Build a :class:`System`, with the image lists of a periodic cell.
+    """Build a ``System``, with the image lists of a periodic cell.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def make_system(
     free
         Mask ``(3, n)`` of movable coordinates; None when all may move.
     length_scale, energy_scale, atom_scales
-        Units of the rules and of each atom, see :class:`System`.
+        Units of the rules and of each atom, see ``System``.
     feature_cutoff
         Range of the radial features in units of ``length_scale``.
 

@@ -151,7 +151,7 @@ class BiLipschitzMap:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Least and most that distances are stretched, certified: ``(mu, nu)``."""
+        """Certified least and most that distances are stretched, ``(mu, nu)``."""
         mu = math.prod(layer.mu for layer in self.layers)
         return mu, math.prod(layer.nu for layer in self.layers)
 
