@@ -15,14 +15,14 @@ from ase_l2h.report.figures import save_figure
 from ase_l2h.report.pages import markdown_table, replace_block, write_page
 from benchmarks import paths
 from benchmarks.hits import breadth, comparison, settled, sizes
-from benchmarks.pages import breadth_pictures
+from benchmarks.pages import breadth_pictures, peers
 
 __all__ = ["write"]
 
 Line = dict[str, Any]
 
 
-# Targets of README's table.
+# Targets of the first table.
 SHOWN = ("LJ38", "LJ75", "Au55", "Ag19Au19", "Si64")
 
 
@@ -58,17 +58,22 @@ def write() -> None:
         "The shares of the parts of `auto`, and its few numbers, were chosen on "
         f"{breadth.DEVELOPED_ON}. Nothing was chosen on the side 'test'.",
         "",
+        "## At a glance",
+        "",
+        summary(rows),
+        "",
         *_breadth(rows),
         *_ablations(),
         *_sizes(),
         *_settled(),
     ]
     write_page(paths.DOCS / "auto.md", lines)
-    replace_block(paths.README, "wins", summary(rows))
+    means = {row.target: row.mean for row in rows}
+    replace_block(paths.README, "peers", peers.readme_table(means))
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """README's table: the default beside the plain methods, on a few targets."""
+    """The default beside the plain methods, on a few targets."""
     lines = {
         (line["target"], line["method"]): encounters(line)
         for line in read_lines(breadth.RECORDS)
@@ -88,8 +93,7 @@ def summary(rows: Sequence[Row]) -> str:
     return (
         f"{markdown_table(header, table)}\n\n"
         f"Over {len(rows)} targets `auto` needs {ratios} times the evaluations of each "
-        "target's cheapest other method in the geometric mean ([all targets](docs/"
-        "auto.md))."
+        "target's cheapest other method in the geometric mean."
     )
 
 

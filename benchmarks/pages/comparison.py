@@ -1,4 +1,4 @@
-"""``docs/comparison.md`` and its pictures, and the verdicts of README.md."""
+"""``docs/comparison.md`` and its pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ase_l2h.comparison.outcome import Comparison
 from ase_l2h.comparison.protocol import known_minimum
 from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
-from ase_l2h.report.pages import replace_block, write_page
+from ase_l2h.report.pages import write_page
 from ase_l2h.search.problem import HIT, Problem
 from benchmarks import paths
 from benchmarks.hits import comparison
@@ -24,7 +24,7 @@ Runs = dict[str, Encounters]
 
 
 def write() -> None:
-    """The page, its pictures and README's sentences: what has been run to its end."""
+    """The page and its pictures: what has been run to its end."""
     sections = [_section(name) for name in comparison.TARGETS]
     sections = [section for section in sections if section is not None]
     verdicts = [section.verdict for section in sections]
@@ -42,7 +42,6 @@ def write() -> None:
         *(line for section in sections for line in section.lines),
         *peers.section(),
     ]
-    replace_block(paths.README, "peers", "\n".join(peers.verdicts()))
     write_page(paths.DOCS / "comparison.md", page)
 
 

@@ -22,7 +22,13 @@ def pages(benchmark_module):
 def test_the_comparison_page_has_the_record_of_peers(pages):
     peers = pages("peers")
     assert "\n".join(peers.section()).rstrip() in (DOCS / "comparison.md").read_text()
-    assert "\n".join(peers.verdicts()) in (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_the_readme_is_that_of_the_records(pages):
+    rows = pages("breadth").compared()
+    table = pages("peers").readme_table({row.target: row.mean for row in rows})
+    assert table in (ROOT / "README.md").read_text()
+    assert table.count("\n|") == 6
 
 
 @pytest.mark.parametrize("section", ["aims", "native", "waiting", "gpu"])
