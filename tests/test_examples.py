@@ -80,7 +80,8 @@ def commands(page: Path) -> list[list[str]]:
     """Words of every call of the program in a block of shell commands."""
     lines = "".join(blocks(page, "bash")).replace("\\\n", " ").splitlines()
     calls = (line.partition("ase-l2h ")[2] for line in lines if "ase-l2h " in line)
-    return [shlex.split(call.partition(">")[0], comments=True) for call in calls]
+    calls = (shlex.split(call.partition(">")[0], comments=True) for call in calls)
+    return [words for words in calls if words]
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,8 @@ def test_the_version_is_that_of_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert ase_l2h.__version__ == project["version"]
     assert project["version"] in run_python(str(SCRIPT), "--version").stdout
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {project['version']}\n" in citation
 
 
 def test_importing_every_module_changes_nothing(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -294,10 +293,8 @@ def _conclude(
 
 def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
     """The search with its progress bar and signals."""
-    import threading
-
-    from ase_l2h._internal.progress import progress_bar
     from ase_l2h._internal.stopping import stop_on_signals
+    from ase_l2h.cli.watching import Watching
     from ase_l2h.search import driver
     from ase_l2h.search.limits import Limits
 
@@ -309,21 +306,8 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
         calls = target.problem.measure is not None
         each = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS
     total = None if each is None else each * options["searches"]
-    bar = progress_bar(target.name, total, " evaluations", not options["quiet"])
-    lock = threading.Lock()
-
-    def charged(count: int) -> None:
-        # Several searches are several threads.
-        with lock:
-            bar.update(count)
-
-    def after_round(run: Any) -> None:
-        if math.isfinite(run.energy):
-            bar.set_postfix_str(f"best {run.energy:.6f} {target.unit}", refresh=False)
-        # More than was counted here where a folder goes on.
-        charged(run.charged - int(bar.n))
-
-    with bar, stop_on_signals(NOTE) as stop:
+    watching = Watching(target, options["method"], total, not options["quiet"])
+    with watching, stop_on_signals(NOTE) as stop:
         return driver.search_problem(
             target.problem,
             method=options["method"],
@@ -340,6 +324,6 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             folder=options["folder"],
             stop_together=False,
             interrupted=lambda: stop.requested,
-            on_charge=charged,
-            on_round=after_round,
+            on_charge=watching.charged,
+            on_round=watching.after_round,
         )
