@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from ase_l2h._internal.jax_start import start_jax
 from ase_l2h._internal.pytree import pytree_dataclass, replace, static_field
 from ase_l2h.errors import InputError
 
@@ -214,8 +215,12 @@ def make_system(
     ------
     InputError
         For no atoms, species that are no indices, a mask of another shape, scales that
-        are not positive, a cell without a finite cutoff, or an impossible cell.
+        are not positive, a cell without a finite cutoff, or an impossible cell, and
+        when JAX does not start.
+    RunError
+        In a process forked from one that has used JAX.
     """
+    start_jax()
     kinds = np.asarray(species)
     if kinds.ndim == 0 or kinds.size == 0:
         raise InputError("a system needs at least one atom; species is empty")

@@ -9,7 +9,10 @@ import numpy as np
 
 from ase_l2h.errors import InputError, InputTypeError
 
-__all__ = ["checked_count", "checked_number", "checked_seed"]
+__all__ = ["check_reach", "checked_count", "checked_number", "checked_seed"]
+
+# Of a bond: the coarsest spacing of coordinates that forces can still be relaxed with.
+SPACING = 1e-7
 
 
 def checked_count(name: str, value: Any, most: int, least: int = 1) -> int:
@@ -38,9 +41,26 @@ def checked_number(name: str, value: Any) -> float | None:
     """
     if value is None:
         return None
-    if not isinstance(value, int | float | np.number) or math.isnan(value):
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or math.isnan(value):
         raise InputError(f"{name} is {value!r}; give a number")
     return float(value)
+
+
+def check_reach(positions: np.ndarray, length: float) -> None:
+    """Refuse finite positions so far away that digits of the distances are lost.
+
+    Raises
+    ------
+    InputError
+        Where double precision is coarser there than 1e-7 of a bond's ``length``.
+    """
+    reach = float(np.max(np.abs(positions), initial=0.0))
+    if np.spacing(reach) > SPACING * length:
+        raise InputError(
+            f"the atoms lie up to {reach:.3g} from the origin, where double precision "
+            "cannot tell their distances; move the structure to the origin first"
+        )
 
 
 def checked_seed(rng: Any, comm: Any) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.files import check_name, read_regular, write_atomically
 from ase_l2h.errors import InputError, RunError
 
 __all__ = [
@@ -59,9 +59,15 @@ class Checkpoint:
     identity
         What is run and everything that its result depends on, JSON-able. What may
         change from one part of the run to the next belongs into the metadata.
+
+    Raises
+    ------
+    InputError
+        When no folder can have that name.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
+        check_name("the folder", folder)
         self.folder = Path(folder)
         self.identity: dict[str, Any] = json.loads(_text({**FORMAT, **identity}))
         # How many lines of progress belong to what is kept, and whether the file has
@@ -110,13 +116,13 @@ class Checkpoint:
             return None
         if names <= {RUN, PROGRESS}:
             return None
-        self._compare((folder / RUN).read_bytes())
+        self._compare(read_regular(folder / RUN))
         if STATE not in names:
             raise InputError(
                 f"{folder} holds a run, but its {STATE} is missing; choose another "
                 "folder"
             )
-        return (folder / STATE).read_bytes()
+        return read_regular(folder / STATE)
 
     def _compare(self, content: bytes) -> None:
         try:
@@ -277,7 +283,7 @@ class Checkpoint:
 
     def _kept_lines(self, strict: bool = False) -> list[bytes]:
         path = self.folder / PROGRESS
-        found = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        found = read_regular(path).splitlines(keepends=True) if path.exists() else []
         # A killed run may have left half a line.
         kept = [line for line in found[: self._count] if line.endswith(b"\n")]
         if strict and len(kept) < self._count:
@@ -290,7 +296,7 @@ class Checkpoint:
             self._claim()
         if not self._tidy:
             kept = self._kept_lines()
-            if path.exists() and b"".join(kept) != path.read_bytes():
+            if path.exists() and b"".join(kept) != read_regular(path):
                 write_atomically(path, b"".join(kept))
             self._count, self._tidy = len(kept), True
         if not lines and not (synchronise and path.exists()):

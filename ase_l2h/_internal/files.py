@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+from ase_l2h.errors import InputError
+
+__all__ = ["check_name", "read_regular", "write_atomically"]
+
+
+def check_name(what: str, path: str | os.PathLike[str]) -> None:
+    """Refuse a name that no file and no folder can have.
+
+    Raises
+    ------
+    InputError
+        With ``what`` it was meant for.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{what} cannot be {os.fspath(path)[:40]!r} ({reason}); give another name"
+        ) from error
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file: from anything else they may never come, or end.
+
+    Raises
+    ------
+    OSError
+        For everything that cannot be read.
+    """
+    # Without a writer, opening a pipe would wait for one.
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(number, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is no regular file")
+        return stream.read()
 
 
 def write_atomically(path: Path, content: bytes, *, shared: bool = False) -> None:

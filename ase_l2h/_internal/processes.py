@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ase_l2h._internal.jax_start import start_jax
 from ase_l2h.errors import InputError
 
 __all__ = ["gathered", "is_first_process", "joint", "local_devices"]
@@ -39,6 +40,7 @@ def local_devices(count: int) -> list[Device]:
     InputError
         When there are fewer.
     """
+    start_jax()
     present = jax.local_devices()
     if not 1 <= count <= len(present):
         raise InputError(

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.files import read_regular, write_atomically
 from ase_l2h._internal.machine import provenance
 from ase_l2h.errors import InputError
 
@@ -56,7 +56,7 @@ def read_lines(path: Path) -> Lines:
     if not path.exists():
         return []
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
         # A killed run may have left half a line.
         whole = text[: text.rfind("\n") + 1]
         lines = [json.loads(line) for line in whole.splitlines()]
@@ -98,7 +98,7 @@ class Records:
         self.path = path
         self.lines = read_lines(path)
         if path.exists():
-            content = path.read_bytes()
+            content = read_regular(path)
             whole = content[: content.rfind(b"\n") + 1]
             if whole != content:
                 write_atomically(path, whole)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_l2h._internal.arguments import checked_count, checked_number
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.driver import limited
 from ase_l2h.search.limits import MOST_EVALUATIONS, Limits
 from ase_l2h.search.method import Method
@@ -122,6 +122,10 @@ def choose_method(
     if n_starts is not None:
         n_starts = checked_count("n_starts", n_starts, 1_000_000)
     if method is not None and not isinstance(method, str):
+        if not isinstance(method, Method):
+            raise InputTypeError(
+                f"method is a {type(method).__name__}; give a name or a Method"
+            )
         if (
             weights is not None
             or horizon is not None

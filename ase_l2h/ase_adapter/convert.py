@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
+from ase_l2h._internal.arguments import check_reach, checked_number
 from ase_l2h.ase_adapter.constraints import free_mask
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.potentials.base import Potential
@@ -196,6 +197,7 @@ def system_of(
         atom_scales=_atom_scales(potential, species),
     )
     if check:
+        check_reach(positions, length)
         check_distances(atoms, CLOSEST_APPROACH * length)
     return potential, system, positions
 
@@ -219,8 +221,8 @@ def _scales(
         ("length_scale", length, own_length),
         ("energy_scale", energy, own_energy),
     ):
-        value = float(own if given is None else given)
-        if not (np.isfinite(value) and value > 0):
+        value = checked_number(name, own if given is None else given)
+        if value is None or not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} is {value}; it must be a positive number")
         chosen.append(value)
     return chosen[0], chosen[1]

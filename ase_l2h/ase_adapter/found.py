@@ -133,23 +133,13 @@ class FoundStructures:
         known = [Structure(self.placed.kernel_energy(p), p) for p in outside]
         return min(known, key=lambda s: s.energy) if known else None
 
-    def falls(self, charged: int) -> list[tuple[int, float]]:
-        """Falls of the lowest relaxed energy since the last call: charge, energy.
-
-        ``charged`` is what has been charged by now, when the last may have been found
-        besides the run.
-        """
-        searches = [] if self.run is None else self.run.searches
-        course = sorted(point for s in searches for point in s.present.course)
-        lowest = self.lowest_relaxed()
-        if lowest is not None:
-            course.append((charged, lowest.energy))
-        falls = []
-        for count, energy in course:
-            if energy < self._told - self.significant:
-                falls.append((count, energy))
-                self._told = energy
-        return falls
+    def fallen(self) -> float | None:
+        """The lowest energy, None where it has not fallen since the last call."""
+        energy = self.best.energy
+        if not energy < self._told - self.significant:
+            return None
+        self._told = energy
+        return energy
 
     def keep(self, energy: float, positions: np.ndarray) -> Structure:
         """Remember a relaxed structure at ``(3, n)`` of the search."""

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class SearchLog:
-    """Columns of every step, falls of the lowest energy, and a summary.
+    """A line of columns for every fall of the lowest energy, and a summary.
 
     Parameters
     ----------
@@ -40,8 +40,10 @@ class SearchLog:
         )
 
     def step(self, number: int, energy: float, fmax: float) -> None:
-        """One line of the columns."""
-        best = self.session.found.best.energy
+        """One line of the columns where the lowest energy has fallen since the last."""
+        best = self.session.found.fallen()
+        if best is None:
+            return
         self.write(
             f"{self.name}:  {number:3d} {time.strftime('%H:%M:%S')} {energy:15.6f} "
             f"{fmax:15.6f} {best:15.6f} {self.session.charged_evaluations:12d}\n"
@@ -62,12 +64,6 @@ class SearchLog:
         )
         logger.info("%s", note)
         self.say(note)
-
-    def falls(self) -> None:
-        """A line for every fall of the lowest relaxed energy since the last call."""
-        spent = self.session.charged_evaluations
-        for charged, energy in self.session.found.falls(spent):
-            self.say(f"minimum at {energy:.6f} after {charged:,} evaluations")
 
     def summary(self, method: str, backend: str, ended: str | None) -> None:
         """What was found, what it cost, and why it ended."""

@@ -42,8 +42,9 @@ FMAX = 0.05
 class Learn2Hop(Optimizer):
     """Global optimization of atoms, then relaxation to ``fmax``.
 
-    A run advances a search method in rounds; one is an ASE step, with a line in the log
-    and a call of the observers. The best of all is relaxed and put into ``atoms``.
+    A run advances a search method in rounds; one is an ASE step, with a call of the
+    observers, and a line in the log where the lowest energy has fallen. The best of all
+    is relaxed and put into ``atoms``.
 
     * With a calculator that
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
@@ -336,7 +337,6 @@ class Learn2Hop(Optimizer):
             session.show()
         else:
             self._settle(self._ended)
-        self._log.falls()
         self._save(self.nsteps + 1)
 
     def _settle(self, reason: str) -> None:
@@ -359,7 +359,7 @@ class Learn2Hop(Optimizer):
     # Records.
 
     def log(self, gradient: np.ndarray) -> None:
-        """ASE's line (step, time, energy, fmax), the lowest energy, the evaluations."""
+        """A line, with ASE's columns first, where the lowest energy has fallen."""
         fmax = self.optimizable.gradient_norm(gradient)
         if self.nsteps == 0:
             self._log.header()

@@ -15,6 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import RestartError
 
 from ase_l2h._internal.checkpoint import Checkpoint
+from ase_l2h._internal.files import check_name
 from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.stored import from_arrays, to_arrays
@@ -74,21 +75,9 @@ def checked_path(name: str, path: Any) -> None:
         raise InputTypeError(
             f"{name} is a {type(path).__name__}; give a file name, an open file or None"
         )
-    _check_name(name, path)
+    check_name(name, path)
     if Path(path).is_dir():
-        raise InputError(f"{name} is {path}, which is a folder; give a file name")
-
-
-def _check_name(name: str, path: str | os.PathLike[str]) -> None:
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(
-            f"{name} cannot be {str(path)[:40]!r} ({reason}); give another name"
-        ) from error
+        raise InputError(f"{name} is '{path}', which is a folder; give a file name")
 
 
 class SearchFolder:
@@ -118,7 +107,9 @@ class SearchFolder:
             raise InputTypeError(
                 f"restart is a {type(folder).__name__}; give the name of a folder"
             )
-        _check_name("restart", folder)
+        check_name("restart", folder)
+        if not os.fspath(folder):
+            raise InputError("restart is empty; give the name of a folder")
         self.folder, self.session, self.comm = Path(folder), session, comm
         if not self.folder.absolute().parent.is_dir():
             raise InputError(

@@ -17,6 +17,7 @@ from ase_l2h.ase_adapter.placement import PlacedAtoms
 from ase_l2h.ase_adapter.problem import ENERGY_GRID, Measured, rattled
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.quench import QUENCH_FMAX
+from ase_l2h.search.checking import affordable, fitting
 from ase_l2h.search.curvature import descend_saddles
 from ase_l2h.search.driver import engine_for
 from ase_l2h.search.evaluator import Evaluator
@@ -24,6 +25,7 @@ from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import Method, SearchRun
 from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.requests import Relaxed
 
 __all__ = ["SearchSession"]
 
@@ -179,7 +181,7 @@ class SearchSession:
         relaxed, given = found.lowest_relaxed(), found.given
         if relaxed is None or given.energy < relaxed.energy:
             self._relax(given.positions, fmax)
-        self._leave_saddle(fmax)
+        self._leave_saddles(fmax)
         best = found.best
         placed.place(best.positions)
         if not placed.converged(fmax):
@@ -222,13 +224,10 @@ class SearchSession:
         if left < 1:
             yield None
             return
-        engine = self.run.engine
-        evaluator = Evaluator(
+        evaluator = self.run.evaluator_beside(
             self._at(fmax),
-            lambda request: engine.execute([request])[0],
-            limit=None if math.isinf(left) else int(left),
-            launch=engine.launch,
-            ledger=Ledger(seen_positions=positions),
+            None if math.isinf(left) else int(left),
+            Ledger(seen_positions=positions),
         )
         try:
             yield evaluator
@@ -248,39 +247,45 @@ class SearchSession:
             return None
         return self.found.keep(ledger.energy, ledger.positions)
 
-    def _leave_saddle(self, fmax: float) -> None:
-        """Go on from the lowest structure where it is no minimum.
+    def _leave_saddles(self, fmax: float) -> None:
+        """Go on from what is no minimum, lowest first, as far as that is affordable.
 
-        Nor need it be relaxed: near saddle points relaxations last for ever.
+        The lowest of all need not be relaxed: near saddle points relaxations last for
+        ever.
         """
-        found, lowest = self.found, self.found.best
-        if lowest.energy in found.checked:
+        found, problem = self.found, self._problem
+        known = {s.energy: s for s in [found.best, *found.minima]}
+        pending = [s for energy, s in sorted(known.items())]
+        pending = pending[: affordable(problem, self.charged_evaluations)]
+        pending = [s for s in pending if s.energy not in found.checked]
+        if not pending:
             return
-        inside = self.placed.posed.coordinates.inside(lowest.positions)
-        with self._aside(fmax, inside) as evaluator:
-            if evaluator is None:
+        coordinates = self.placed.posed.coordinates
+        inside = np.stack([coordinates.inside(s.positions) for s in pending], axis=-1)
+        with self._aside(fmax, inside[..., 0]) as evaluator:
+            count = 0 if evaluator is None else fitting(evaluator, len(pending))
+            if evaluator is None or count == 0:
                 return
             try:
-                below = descend_saddles(evaluator, inside[..., None])
+                below = descend_saddles(evaluator, inside[..., :count])
             except Stopped:
                 return
-        found.checked.add(lowest.energy)
-        energy = float(below.energy[0])
-        if not energy < lowest.energy - found.significant:
-            return
-        logger.info(
-            "the lowest structure was a saddle point at %.10g; %.10g lies below it",
-            lowest.energy,
-            energy,
-        )
-        found.forget_saddle(lowest.energy)
-        found.checked.add(energy)
+        for k, structure in enumerate(pending[:count]):
+            found.checked.add(structure.energy)
+            if below.energy[k] < structure.energy - found.significant:
+                self._leave(structure.energy, below.take(slice(k, k + 1)), fmax)
+
+    def _leave(self, energy: float, below: Relaxed, fmax: float) -> None:
+        """What had this energy was a saddle point; one structure lies ``below``."""
+        found, lower = self.found, float(below.energy[0])
+        logger.info("a saddle point at %.10g; %.10g lies below it", energy, lower)
+        found.forget_saddle(energy)
+        found.checked.add(lower)
+        positions = below.positions[..., 0]
         if below.converged[0]:
-            found.keep(energy, below.positions[..., 0])
+            found.keep(lower, positions)
         else:
-            self._relax(
-                self.placed.posed.coordinates.outside(below.positions[..., 0]), fmax
-            )
+            self._relax(self.placed.posed.coordinates.outside(positions), fmax)
 
     def state(self) -> dict[str, Any]:
         """Everything that :meth:`resume` needs: arrays, numbers, lists and dicts."""

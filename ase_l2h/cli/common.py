@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ase_l2h._internal.jax_start import environment_fault
 from ase_l2h._internal.stopping import INTERRUPTED, interrupt_on_signals, signalled
 from ase_l2h.cli.compilation import use_compilation_cache
 from ase_l2h.errors import InputError, RunError
@@ -139,10 +140,22 @@ def _translate(error: Exception) -> NoReturn:
         # What the interrupt broke off, in the middle of an import for example, may
         # fail with anything.
         raise Interrupted(f"interrupted ({type(error).__name__}: {lines[0]})")
+    fault = environment_fault() if _names_jax(error) else None
+    if fault is not None:
+        raise BadInput(fault) from error
     raise RunFailure(
         f"the run failed with {type(error).__name__}: {lines[0]} (--traceback shows "
         "where)"
     ) from error
+
+
+def _names_jax(error: Exception) -> bool:
+    """Whether JAX itself has raised something."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    last = "" if trace is None else trace.tb_frame.f_globals.get("__name__", "")
+    return last.partition(".")[0] in ("jax", "jaxlib")
 
 
 def process_age() -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -104,13 +105,19 @@ def _machine() -> str:
 def _prune(folder: Path) -> None:
     """Remove the files not used for longest where there are more than a folder holds.
 
-    And those of other users, who could write here once: compiled code is run unseen.
+    And those of other users, who could write here once, and those that others can
+    write: compiled code is run unseen.
 
     Another process may do the same: a file that is gone already is no trouble.
     """
     if hasattr(os, "geteuid"):
+        # Nobody else gets at a file in a folder of this user alone.
+        closed = folder.stat().st_mode & (stat.S_IXGRP | stat.S_IXOTH) == 0
         for entry in os.scandir(folder):
-            if entry.stat(follow_symlinks=False).st_uid not in (os.geteuid(), 0):
+            status = entry.stat(follow_symlinks=False)
+            foreign = status.st_uid not in (os.geteuid(), 0)
+            open_to = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+            if foreign or (open_to and not closed):
                 Path(entry.path).unlink(missing_ok=True)
     found = sorted(_files(folder))
     excess = sum(size for _, size, _ in found) - MAX_BYTES

@@ -160,7 +160,8 @@ def hull(
     if not result.structures:
         if result.ended == "interrupted":
             raise Interrupted("interrupted before the first round ended")
-        raise RunFailure("no structure was found; raise the budget")
+        more = "allow more time" if result.ended == "time" else "raise the budget"
+        raise RunFailure(f"no structure was relaxed; {more}")
     try:
         record, _ = joint(lambda: write_hull(result, folder) if first else None)
     except OSError as error:

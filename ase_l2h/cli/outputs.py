@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ase_l2h._internal.files import check_name
 from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def check_outputs(outputs: list[Output], source: Path | None) -> None:
     """
     taken = {} if source is None else {source.resolve(): "the structure file"}
     for output in outputs:
+        check_name(output.option, output.path)
         place = output.path.resolve()
         if place in taken:
             raise InputError(

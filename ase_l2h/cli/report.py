@@ -130,6 +130,7 @@ def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any
                 "count": minimum.count,
                 "first": minimum.first,
                 "relaxed": minimum.relaxed,
+                "checked": minimum.checked,
             }
             for minimum in result.minima
         ],

@@ -51,6 +51,7 @@ def writer_of(
             minimum.energy,
             count=minimum.count,
             first=minimum.first,
+            checked=minimum.checked,
             target=target.name,
             method=result.method,
             seed=result.seed,

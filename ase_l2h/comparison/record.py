@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ase_l2h._internal.files import check_name
 from ase_l2h._internal.records import Lines, Records
 from ase_l2h.errors import InputError, RunError
 
@@ -41,6 +42,7 @@ class ComparisonRecord:
         self._lines: Lines = []
         if folder is None:
             return
+        check_name("the folder", folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder} is a file; choose another folder")
         path = folder / RECORD

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h._internal.files import read_regular
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
@@ -72,7 +73,7 @@ def _read_rows(
 ) -> dict[frozenset[str], list[float]]:
     """One row of ``width`` positive numbers for each pair."""
     try:
-        content: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        content: Any = tomllib.loads(read_regular(path).decode())
     except OSError as error:
         raise InputError(
             f"'{path}' is neither a Gupta parameter set nor a file that can be read "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h._internal.files import read_regular
 from ase_l2h.errors import InputError
 from ase_l2h.report.statistics import running_mean
 
@@ -223,7 +224,7 @@ def read_record(path: Path) -> list[dict[str, Any]]:
         When there is no record, or it is empty or damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular(path).decode().splitlines()
         rows = [json.loads(line) for line in lines]
         for row in rows:
             _ = row["update"], row["loss"], dict(row["hits"])

@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from ase_l2h.errors import InputError
+from ase_l2h._internal.jax_start import start_jax
+from ase_l2h.errors import InputError, InputTypeError
 
 __all__ = ["Device", "resolve_device", "resolve_devices"]
 
@@ -21,17 +22,25 @@ def resolve_device(device: str | Device | None) -> Device:
     Raises
     ------
     InputError
-        When JAX has no such device here.
+        When JAX has no such device here, or does not start.
+    RunError
+        In a process forked from one that has used JAX.
     """
+    start_jax()
     if isinstance(device, jax.Device):
         return device
+    if device is not None and not isinstance(device, str):
+        raise InputTypeError(
+            f"device is a {type(device).__name__}; give cpu, gpu or a JAX device"
+        )
     try:
         # Of several processes, each has its own.
         return jax.local_devices(backend=device)[0]
     except RuntimeError as error:
         found = ", ".join(sorted({d.platform for d in jax.devices()}))
         raise InputError(
-            f"JAX finds no '{device}' device here; use {found}, or install JAX for it"
+            f"JAX finds no '{device:.40}' device here; use {found}, or install JAX for "
+            "it"
         ) from error
 
 

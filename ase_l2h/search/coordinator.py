@@ -9,20 +9,31 @@ a time, so nothing depends on the scheduling of threads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
+
 from ase_l2h.search.engine import Engine
 from ase_l2h.search.ledger import Stopped
-from ase_l2h.search.requests import Request, Submit
+from ase_l2h.search.requests import Advance, Request, Submit
 
 __all__ = ["side_by_side"]
 
 Task = Callable[[Submit], Any]
+# Why all is to end, None as long as it is not.
+StopReason = Callable[[], str | None]
+# Work carried out between two looks at that, in launches of the engine.
+LAUNCHES = 4
+# Seconds after the end was asked for in which what has been found is still relaxed.
+GRACE = 5.0
 
 
-def side_by_side(engine: Engine, tasks: Sequence[Task]) -> list[Any]:
+def side_by_side(
+    engine: Engine, tasks: Sequence[Task], stop: StopReason = lambda: None
+) -> list[Any]:
     """What each task returns, or the exception that it raised.
 
     Parameters
@@ -31,6 +42,10 @@ def side_by_side(engine: Engine, tasks: Sequence[Task]) -> list[Any]:
         Carries out the requests.
     tasks
         Each is called with the function that carries out its requests.
+    stop
+        Why all is to end. Tasks ask themselves, between two requests; those of many
+        together may take minutes. So what waits for its turn when ``"interrupted"`` is
+        answered with ``Stopped``, and everything is five seconds after any reason.
 
     Raises
     ------
@@ -39,7 +54,7 @@ def side_by_side(engine: Engine, tasks: Sequence[Task]) -> list[Any]:
     """
     if len(tasks) == 1:
         return [_attempt(tasks[0], lambda request: engine.execute([request])[0])]
-    return _Coordinator(engine, tasks).run()
+    return _Coordinator(engine, tasks, stop).run()
 
 
 def _attempt(task: Task, submit: Submit) -> Any:
@@ -49,11 +64,24 @@ def _attempt(task: Task, submit: Submit) -> Any:
         return error
 
 
+def _work(request: Request) -> float:
+    """Structures times ``n^2`` times steps, the unit of an engine's ``launch``."""
+    if isinstance(request, Advance):
+        count = int(np.count_nonzero(request.state.active)) * request.n_steps
+    else:
+        count = request.positions.shape[2]
+    return float(count) * request.problem.n_atoms**2
+
+
 class _Coordinator:
     """Each task waits at a queue of its own: nobody is woken for somebody else."""
 
-    def __init__(self, engine: Engine, tasks: Sequence[Task]) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, tasks: Sequence[Task], stop: StopReason) -> None:
+        self.engine, self._stop = engine, stop
+        # When the last relaxations began, and who asks for something since the end was
+        # asked for.
+        self._since: float | None = None
+        self._later: set[int] = set()
         # Numbers of tasks with what they ask for, or with how they ended.
         self.inbox: SimpleQueue[tuple[int, Request | None, Any]] = SimpleQueue()
         self.answers: list[SimpleQueue[Any]] = [SimpleQueue() for _ in tasks]
@@ -71,6 +99,9 @@ class _Coordinator:
     def _submit(self, k: int, request: Request) -> Any:
         self.inbox.put((k, request, None))
         answer = self.answers[k].get()
+        if isinstance(answer, Stopped) and isinstance(request, Advance):
+            # Its lowest point is remembered.
+            raise Stopped(answer.reason, request.state)
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -80,7 +111,11 @@ class _Coordinator:
         try:
             # One at a time: threads that compute at once wait for the interpreter, and
             # for each other, longer than they work.
-            for thread in self.threads:
+            for k, thread in enumerate(self.threads):
+                refused = self._refusal(k)
+                if refused is not None:
+                    self.outcomes[k] = refused
+                    continue
                 thread.start()
                 self.started += 1
                 self._receive(waiting)
@@ -99,24 +134,57 @@ class _Coordinator:
             self.ended += 1
         else:
             waiting[k] = request
+            if self._stop() is not None:
+                self._later.add(k)
+
+    def _refusal(self, k: int) -> Stopped | None:
+        """What a task is told instead of an answer; None where it gets one."""
+        reason = self._stop()
+        if reason is None:
+            return None
+        if reason == "interrupted" and k not in self._later:
+            return Stopped(reason)
+        # What is asked for since relaxes what was found.
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return Stopped(reason) if now > self._since + GRACE else None
+
+    def _parts(self, waiting: Mapping[int, Request]) -> Iterator[list[int]]:
+        """Who waits, in the order of the searches, in parts of bounded work."""
+        most, part, work = LAUNCHES * self.engine.launch, [], 0.0
+        for k in sorted(waiting):
+            own = _work(waiting[k])
+            if part and work + own > most:
+                yield part
+                part, work = [], 0.0
+            part.append(k)
+            work += own
+        if part:
+            yield part
 
     def _answered(self, waiting: dict[int, Request]) -> dict[int, Request]:
         """Carry out what is waited for; what the tasks ask for then."""
-        # In the order of the searches.
-        members = sorted(waiting)
-        try:
-            answers = self.engine.execute([waiting[k] for k in members])
-        except Exception as error:
-            answers = [error] * len(members)
         following: dict[int, Request] = {}
-        for k, answer in zip(members, answers, strict=True):
-            del waiting[k]
-            self.answers[k].put(answer)
+        for part in list(self._parts(waiting)):
+            answers: list[Any] = [self._refusal(k) for k in part]
+            going = [k for k, refused in zip(part, answers, strict=True) if not refused]
             try:
-                self._receive(following)
+                asked = [waiting[k] for k in going]
+                results = self.engine.execute(asked) if asked else []
+            except Exception as error:
+                results = [error] * len(going)
             except BaseException:
                 waiting |= following
                 raise
+            told = dict(zip(going, results, strict=True))
+            for k, refused in zip(part, answers, strict=True):
+                del waiting[k]
+                self.answers[k].put(refused or told[k])
+                try:
+                    self._receive(following)
+                except BaseException:
+                    waiting |= following
+                    raise
         return following
 
     def _cancel(self, waiting: dict[int, Request]) -> None:

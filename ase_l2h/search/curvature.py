@@ -14,9 +14,10 @@ import numpy as np
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rules import GradientDescent
 from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Relaxed
 
-__all__ = ["GAIN", "descend_saddles", "lowest_curvatures"]
+__all__ = ["GAIN", "check_cost", "descend_saddles", "lowest_curvatures"]
 
 # Steps of Lanczos, which are gradients; a calculator's are dear.
 STEPS, CALCULATOR_STEPS = 30, 15
@@ -33,6 +34,13 @@ DESCENTS = 3
 # Energy scales that a descent has to gain.
 GAIN = 1e-6
 SEED = 20210721
+
+
+def check_cost(problem: Problem) -> int:
+    """Evaluations at most that tell of one structure whether it is a saddle point."""
+    most = STEPS if problem.measure is None else CALCULATOR_STEPS
+    # Two more for where it stands.
+    return 2 + min(most, 3 * problem.n_atoms)
 
 
 def descend_saddles(evaluator: Evaluator, positions: np.ndarray) -> Relaxed:
@@ -125,10 +133,11 @@ def lowest_curvatures(
         moved = positions + _spread(basis[k], evaluator) * step
         _, gradient = _gradients(evaluator, moved)
         product = _packed(gradient - origin, evaluator) / step
-        product = _without(product, frames)
         diagonal.append(np.sum(basis[k] * product, axis=0))
-        # Twice: once loses what rounding brings back.
+        # Twice: once loses what rounding brings back. The motions as well, or they grow
+        # from rounding until they hide what is low.
         for _ in range(2):
+            product = _without(product, frames)
             for other in basis:
                 product = product - other * np.sum(other * product, axis=0)
         beside.append(np.linalg.norm(product, axis=0))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ase_l2h._internal.checkpoint import Checkpoint
-from ase_l2h.errors import InputError
+from ase_l2h._internal.jax_start import start_jax
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.calls import CalculatorEngine
-from ase_l2h.search.curvature import GAIN, descend_saddles
+from ase_l2h.search.checking import checked_minima
 from ase_l2h.search.engine import Engine, KernelEngine
-from ase_l2h.search.evaluator import Evaluator
-from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method, SearchRun, run
 from ase_l2h.search.names import DEFAULT_METHOD
@@ -46,7 +44,10 @@ def engine_for(problem: Problem, backend: str = "auto", device: Any = None) -> E
     ------
     InputError
         For an unknown backend or device, and for a backend asked of a calculator.
+    RunError
+        In a process forked from one that has used JAX.
     """
+    start_jax()
     if problem.measure is None:
         return KernelEngine(problem.potential, backend, device)
     if backend not in ("auto", "calculator"):
@@ -161,6 +162,10 @@ def search_problem(
             width=width,
             without=without,
         )
+    elif not isinstance(method, Method):
+        raise InputTypeError(
+            f"method is a {type(method).__name__}; give a name or a Method"
+        )
     elif without:
         raise InputError(
             f"the method '{method.name}' is complete; leave out without, or give its "
@@ -198,39 +203,19 @@ def search_problem(
         save = keep
 
     run(progress, save=save, on_round=on_round)
-    if progress.stopped not in ("target", "interrupted"):
-        _leave_saddle(progress)
-    return progress.result(seed=seed)
+    return _checked(progress, progress.result(seed=seed))
 
 
-def _leave_saddle(progress: SearchRun) -> None:
-    """Go down from the lowest structure where it is a saddle point.
-
-    As far as its search has evaluations left; about 30 where it is a minimum. What was
-    kept in a folder knows nothing of it: whoever goes on there comes here again.
-    """
-    search = min(progress.searches, key=lambda search: search.present.energy)
-    ledger, spent = search.present, progress.limits.evaluations
-    if not ledger.relaxed or ledger.positions is None:
-        return
-    evaluator = Evaluator(
-        search.problem,
-        lambda request: progress.engine.execute([request])[0],
-        launch=progress.engine.launch,
-        limit=None if spent is None else spent - ledger.charged,
-        on_charge=progress.on_charge,
-        interrupted=progress.interrupted,
-    )
-    energy = ledger.energy
-    with contextlib.suppress(Stopped):
-        descend_saddles(evaluator, ledger.positions[..., None])
-    ledger.charged += evaluator.charged
-    below = evaluator.ledger
-    gain = GAIN * search.problem.energy_unit
-    if below.relaxed and below.energy < energy - gain:
-        ledger.energy, ledger.positions = below.energy, below.positions
-        ledger.course.append((ledger.charged, below.energy))
-        progress.saddles.append(energy)
+def _checked(progress: SearchRun, result: SearchResult) -> SearchResult:
+    """The result without its saddle points, as far as evaluations were left."""
+    if result.stopped in ("target", "interrupted"):
+        return result
+    try:
+        minima = checked_minima(progress, result.minima)
+    except KeyboardInterrupt:
+        return dataclasses.replace(result, stopped="interrupted")
+    # With what that was charged, and what lies below the lowest.
+    return dataclasses.replace(progress.result(seed=result.seed), minima=minima)
 
 
 def limited(

@@ -21,7 +21,7 @@ from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.requests import Submit
 from ase_l2h.search.result import SearchResult, Trace, result_of
 
-__all__ = ["Found", "Method", "SearchRun", "State", "run"]
+__all__ = ["Found", "Method", "Search", "SearchRun", "State", "run"]
 
 # Nested dicts and lists of arrays, numbers, strings and rollout states.
 State = dict[str, Any]
@@ -80,7 +80,7 @@ class Method(Protocol):
 
 
 @dataclasses.dataclass
-class _Search:
+class Search:
     """One search on its way: ``stopped`` says why it has ended, None until then."""
 
     problem: Problem
@@ -140,13 +140,11 @@ class SearchRun:
         self.stop_together = stop_together
         self.interrupted, self.on_charge = interrupted, on_charge
         self.searches = [
-            _Search(problem, method.init(problem, seed))
+            Search(problem, method.init(problem, seed))
             for problem, seed in zip(problems, seeds, strict=True)
         ]
         self.seconds = 0.0
         self.rounds = 0
-        # Energies of what was held for a minimum and is none.
-        self.saddles: list[float] = []
         self._deadline = math.inf
 
     @property
@@ -190,7 +188,7 @@ class SearchRun:
         going = [search for search in self.searches if search.stopped is None]
         tasks = [lambda submit, s=search: self._round(s, submit) for search in going]
         try:
-            outcomes = side_by_side(self.engine, tasks)
+            outcomes = side_by_side(self.engine, tasks, self._stop_reason)
         except KeyboardInterrupt:
             outcomes = [Stopped("interrupted")] * len(going)
         for search, outcome in zip(going, outcomes, strict=True):
@@ -204,7 +202,12 @@ class SearchRun:
             self._end_all("settled")
         self.seconds += time.monotonic() - begun
 
-    def _round(self, search: _Search, submit: Submit) -> State:
+    def _stop_reason(self) -> str | None:
+        if self.interrupted():
+            return "interrupted"
+        return "time" if time.monotonic() > self._deadline else None
+
+    def _round(self, search: Search, submit: Submit) -> State:
         """A round on a copy of the ledger: what is cut short leaves it as it was."""
         tail = dataclasses.replace(search.ledger, course=list(search.ledger.course))
         search.tail = tail
@@ -226,7 +229,7 @@ class SearchRun:
                 raise Stopped("target") from stop
             raise
 
-    def _conclude(self, search: _Search, outcome: Any) -> None:
+    def _conclude(self, search: Search, outcome: Any) -> None:
         if isinstance(outcome, Stopped):
             search.stopped = outcome.reason
         elif isinstance(outcome, Exception):
@@ -238,17 +241,45 @@ class SearchRun:
             if self.method.finished(outcome):
                 search.stopped = "done"
 
+    def interrupt(self) -> None:
+        """End all searches that have not ended, as Ctrl-C does."""
+        self._end_all("interrupted")
+
     def _end_all(self, reason: str) -> None:
         for search in self.searches:
             if search.stopped is None:
                 search.stopped = reason
+
+    def evaluator_beside(
+        self, problem: Problem, limit: int | None, ledger: Ledger | None = None
+    ) -> Evaluator:
+        """An evaluator on the same engine that no search knows of.
+
+        Parameters
+        ----------
+        problem
+            One that the engine can run.
+        limit
+            Evaluations that it may spend; None without a limit.
+        ledger
+            Of what it goes on from.
+        """
+        return Evaluator(
+            problem,
+            lambda request: self.engine.execute([request])[0],
+            limit=limit,
+            interrupted=self.interrupted,
+            on_charge=self.on_charge,
+            launch=self.engine.launch,
+            ledger=ledger,
+        )
 
     def result(self, **facts: Any) -> SearchResult:
         """What has been found, with ``facts`` about where it comes from."""
         traces, found = [], []
         for k, search in enumerate(self.searches):
             ledger = search.present
-            minima = self._without_saddles(search)
+            minima = self.method.minima(search.state)
             found.append((k, ledger, minima))
             traces.append(
                 Trace(
@@ -274,16 +305,6 @@ class SearchRun:
             states=[search.state for search in self.searches],
             **facts,
         )
-
-    def _without_saddles(self, search: _Search) -> Found:
-        """What a search has found, but for what is known to be no minimum."""
-        minima = self.method.minima(search.state)
-        if not self.saddles:
-            return minima
-        near = HIT * search.problem.energy_unit
-        apart = np.abs(minima.energies[:, None] - np.array(self.saddles))
-        sound = np.all(apart > near, axis=1)
-        return Found(minima.energies[sound], minima.positions[..., sound])
 
     def stored(self) -> State:
         """Everything that :meth:`restore` needs.
@@ -358,15 +379,18 @@ def run(
     limit = search.limits.seconds
     begun = time.monotonic()
     kept = begun
-    while search.stopped is None:
-        seconds = math.inf if limit is None else limit - (time.monotonic() - begun)
-        search.advance(seconds)
-        if on_round is not None:
-            on_round(search)
-        now = time.monotonic()
-        if save is not None and now - kept > CHECKPOINT_SECONDS:
-            save(search)
-            kept = time.monotonic()
+    try:
+        while search.stopped is None:
+            seconds = math.inf if limit is None else limit - (time.monotonic() - begun)
+            search.advance(seconds)
+            if on_round is not None:
+                on_round(search)
+            now = time.monotonic()
+            if save is not None and now - kept > CHECKPOINT_SECONDS:
+                save(search)
+                kept = time.monotonic()
+    except KeyboardInterrupt:
+        search.interrupt()
     if save is not None:
         save(search)
     return search

@@ -32,6 +32,9 @@ class Minimum:
         The first search, or start, that did.
     relaxed
         False where a search ended before its best structure could be relaxed.
+    checked
+        Whether its curvature has been looked at and it is no saddle point; False where
+        no evaluations were left for that.
     """
 
     energy: float
@@ -39,6 +42,7 @@ class Minimum:
     count: int = 1
     first: int = 0
     relaxed: bool = True
+    checked: bool = False
 
 
 def distinct_minima(

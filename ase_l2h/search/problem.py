@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ase_l2h._internal.arguments import check_reach
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.jax_md import FunctionPotential
@@ -102,6 +103,7 @@ class Problem:
             )
         if not np.all(np.isfinite(given)):
             raise InputError("a given structure contains non-finite positions")
+        check_reach(given, self.length)
         if self.system.free is not None:
             _check_fixed(given, np.asarray(self.system.free))
         if self.system.recentred:

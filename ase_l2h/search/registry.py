@@ -20,7 +20,7 @@ from ase_l2h.rules import Adam, Fire, GradientDescent
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.method import Method
 from ase_l2h.search.multistart import Multistart
-from ase_l2h.search.names import LEARNED, METHODS, WITH_WEIGHTS
+from ase_l2h.search.names import METHODS, WITH_WEIGHTS
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
 from ase_l2h.weights.load import Weights, load_weights
@@ -200,11 +200,6 @@ def _auto(
             "the method 'auto' takes no steps or starts; give it evaluations"
         )
     options: dict[str, Any] = {"without": checked_parts(without)}
-    if weights is not None and set(options["without"]) >= LEARNED:
-        raise InputError(
-            "weights are given, and both learned parts are left out; leave the weights "
-            "out, too"
-        )
     if problem.measure is not None:
         # Calls are dear: one structure at a time, and shorter attempts.
         width = 1 if width is None else width

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ase_l2h._internal.files import read_regular
 from ase_l2h.errors import InputError
 from ase_l2h.training.es import SHAPINGS
 
@@ -212,7 +213,9 @@ def read_config(path: Path) -> TrainingConfig:
         When the file is no TOML, or has unknown or impossible entries.
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(read_regular(path).decode())
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}); check it") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a TOML file: {error}") from error
     known = {f.name: str(f.type) for f in dataclasses.fields(TrainingConfig)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -195,7 +196,7 @@ def released(name: str) -> WeightFile:
     entry = known["weights"].get(name)
     if entry is None:
         raise InputError(
-            f"no weights named '{name}'; choose one of "
+            f"no weights named '{name:.80}'; choose one of "
             f"{', '.join(sorted(known['weights']))}, or give the path of a "
             ".safetensors file"
         )
@@ -220,7 +221,9 @@ def find_weight_file(name: str | Path) -> WeightFile:
         return own
     known = {DEFAULT_WEIGHTS, *manifest()["weights"]}
     # A file that happens to be called like a name does not hide it.
-    return own if str(name) not in known and path.is_file() else released(str(name))
+    # Unlike a path's own question, this one has an answer for names no file can have.
+    file = str(name) not in known and os.path.isfile(path)
+    return own if file else released(str(name))
 
 
 class Header(NamedTuple):

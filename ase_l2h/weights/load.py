@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from ase_l2h._internal.files import write_atomically
+from ase_l2h._internal.jax_start import start_jax
 from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.rules.learned import RULES
@@ -134,21 +136,37 @@ def load_weights(name: str | Path | None = None) -> Weights:
     InputError
         For an unknown name, for one that has to be downloaded first, and for a file
         that cannot be read, is truncated, tampered with, pickled or too large, or
-        whose arrays do not have the names, shapes and type of its architecture.
+        whose arrays do not have the names, shapes and type of its architecture, and
+        when JAX does not start.
+    RunError
+        In a process forked from one that has used JAX.
     """
     chosen = DEFAULT_WEIGHTS if name is None else name
-    if str(chosen) == DEFAULT_WEIGHTS:
-        chosen = manifest()["default"]
-    path = Path(chosen)
+    if not isinstance(chosen, str | Path):
+        raise InputTypeError(
+            f"weights are a {type(chosen).__name__}; give a name, a path, or several "
+            f"joined by {PORTFOLIO}"
+        )
     # The path of a file may hold the sign, too.
-    own = path.suffix == ".safetensors" and path.is_file()
-    if PORTFOLIO in str(chosen) and not own:
-        return _portfolio([load_weights(part) for part in str(chosen).split(PORTFOLIO)])
-    file = find_weight_file(chosen)
+    own = str(chosen).endswith(".safetensors") and os.path.isfile(chosen)
+    parts = [chosen] if own else _members(str(chosen))
+    start_jax()
+    if len(parts) > 1:
+        return _portfolio([load_weights(part) for part in parts])
+    file = find_weight_file(parts[0])
     content = file.read()
     rule, metadata = _parse(content, file.path)
     sha256 = hashlib.sha256(content).hexdigest()
     return Weights(file.name, rule, sha256, metadata)
+
+
+def _members(name: str) -> list[str]:
+    """The names that one is made of; the default may be several itself."""
+    parts = []
+    for part in name.split(PORTFOLIO):
+        whole = manifest()["default"] if part == DEFAULT_WEIGHTS else part
+        parts += whole.split(PORTFOLIO)
+    return parts
 
 
 def _portfolio(members: list[Weights]) -> Weights:

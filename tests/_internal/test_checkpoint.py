@@ -126,7 +126,7 @@ def test_what_is_no_folder_of_a_run_is_refused(tmp_path):
         Checkpoint(file, IDENTITY).load()
     with pytest.raises(InputError, match="is not empty and holds no run"):
         Checkpoint(foreign, IDENTITY).load()
-    with pytest.raises(InputError, match=r"cannot be read .*; choose another"):
+    with pytest.raises(InputError, match=r"cannot be .* too long\); give another"):
         Checkpoint(tmp_path / ("n" * 300), IDENTITY).load()
     assert {p.name for p in tmp_path.iterdir()} == {"file", "foreign"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.records import checked_path
 from ase_l2h.search.hopping import Hopping
+from ase_l2h.search.problem import Problem
 from ase_l2h.weights.load import load_weights
 
 
@@ -221,6 +223,14 @@ ARGUMENTS = {
     "target NaN": ({"target_energy": float("nan")}, ValueError, "give a number"),
     "backend": ({"backend": "magic"}, ValueError, "no backend named 'magic'"),
     "device": ({"device": "abacus"}, ValueError, "no 'abacus' device"),
+    "no device": ({"device": 0}, TypeError, "device is a int; give cpu, gpu or"),
+    "devices": ({"device": ["cpu"]}, TypeError, "device is a list; give cpu, gpu or"),
+    "long weights": ({"weights": "w" * 5000}, ValueError, "no weights named 'www"),
+    "weights 3": ({"weights": 3}, TypeError, "weights are a int; give a name, a path"),
+    "method 3": ({"method": 3}, TypeError, "method is a int; give a name or a Method"),
+    "parts 3": ({"without": 3}, ValueError, "without is 3; give a list of names"),
+    "length of words": ({"length_scale": "long"}, ValueError, "is 'long'; give a numb"),
+    "no name": ({"restart": ""}, ValueError, "restart is empty; give the name of a f"),
     "length": ({"length_scale": 0.0}, ValueError, "length_scale is 0.0"),
     "energy": ({"energy_scale": -1.0}, ValueError, "energy_scale is -1.0"),
     "seed": ({"rng": -1}, ValueError, "give a seed from 0"),
@@ -265,8 +275,8 @@ def test_negative_steps():
         Learn2Hop(argon(), logfile=None).run(steps=-1)
 
 
-@pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan")])
-def test_forces_that_nothing_meets(fmax: float):
+@pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan"), None, True, [0.1]])
+def test_forces_that_nothing_meets(fmax):
     with pytest.raises(ValueError, match=r"fmax is .*; give a"):
         Learn2Hop(argon(), logfile=None).run(fmax=fmax)
 
@@ -276,6 +286,25 @@ def test_a_backend_for_an_unknown_calculator():
     atoms.calc = EMT()
     with pytest.raises(ValueError, match="'scan' cannot run it; leave the backend out"):
         Learn2Hop(atoms, backend="scan", logfile=None)
+
+
+@pytest.mark.parametrize("shift", [1e12, 1e300])
+@pytest.mark.parametrize("calculator", [LennardJones, EMT])
+def test_atoms_where_double_precision_is_coarse(shift, calculator):
+    atoms = Atoms("Cu4", 2.5 * np.eye(4, 3), calculator=calculator())
+    atoms.positions += shift
+    with pytest.raises(ValueError, match=r"from the origin.*move the structure"):
+        Learn2Hop(atoms, logfile=None)
+    known = Problem.of("LJ4")
+    with pytest.raises(ValueError, match=r"from the origin.*move the structure"):
+        dataclasses.replace(known, given=atoms.positions.T)
+
+
+def test_atoms_a_million_bonds_away_are_searched():
+    atoms = argon()
+    atoms.positions += 1e6
+    Learn2Hop(atoms, method="fire", seed=0, logfile=None).run(fmax=0.01)
+    assert np.linalg.norm(atoms.get_forces(), axis=1).max() < 0.01
 
 
 def test_a_structure_spoilt_after_the_constructor():

@@ -38,6 +38,14 @@ def hexagon(distance: float) -> np.ndarray:
     return distance * flat[..., None]
 
 
+def icosahedron() -> np.ndarray:
+    """Thirteen atoms, ``(3, 13, 1)``."""
+    golden = (1 + np.sqrt(5)) / 2
+    corners = [(0.0, a, b * golden) for a in (-1, 1) for b in (-1, 1)]
+    places = [np.roll(c, k) for c in corners for k in range(3)]
+    return 0.57 * np.array([np.zeros(3), *places]).T[..., None]
+
+
 def hessian(problem: Problem, positions: np.ndarray) -> np.ndarray:
     """Second derivatives in reduced units, ``(3 n, 3 n)``, by automatic ones."""
     with jax.enable_x64(True):
@@ -60,6 +68,17 @@ def test_the_lowest_curvature_is_that_of_the_hessian():
         quotient = mode @ hessian(problem, positions[..., 0]) @ mode
         assert quotient == pytest.approx(values[0], rel=1e-3, abs=1e-2)
         assert cost == 3 * 7 - 6 + 1 <= STEPS
+
+
+def test_rotations_do_not_grow_from_rounding():
+    """In the icosahedron, whose many equal curvatures end a Lanczos space early."""
+    problem = Problem.of("LJ13")
+    evaluator = evaluator_of(problem)
+    relaxed = evaluator.polish(icosahedron())
+    values, _, _ = lowest_curvatures(evaluator, relaxed.positions)
+    expected = np.linalg.eigvalsh(hessian(problem, relaxed.positions[..., 0]))[6]
+    assert expected == pytest.approx(53.74, abs=0.01)
+    assert values[0] == pytest.approx(expected, abs=0.1)
 
 
 def test_a_chain_of_three_becomes_a_triangle_and_every_gradient_is_charged():

@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from ase_l2h._internal.pytree import replace
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.rules import Adam
 from ase_l2h.rules.learned import (
     Adam4pRule,
@@ -352,3 +353,25 @@ def test_a_portfolio_is_several_weights_taken_in_turn():
     assert [float(rule.time_scale) for rule in longer] == [50, 50]
     with pytest.raises(ValueError, match="no weights named 'nonsense'"):
         load_weights("universal+nonsense")
+
+
+@pytest.mark.parametrize("other", ["lj", "default"])
+def test_the_default_can_be_part_of_a_portfolio(other):
+    """It may be several itself."""
+    whole, more = load_weights("default"), load_weights(other)
+    both = load_weights(f"default+{other}")
+    assert both.name == f"{whole.name}+{more.name}"
+    assert both.sha256 == f"{whole.sha256}+{more.sha256}"
+    assert len(both.rule) == len(both.name.split("+"))
+
+
+@pytest.mark.parametrize("name", ["w" * 5000, "", "+", "lj+", "null\0byte"])
+def test_names_of_no_weights_and_no_file(name):
+    with pytest.raises(InputError, match=r"no weights named .*choose one") as caught:
+        load_weights(name)
+    assert len(str(caught.value)) < 600
+
+
+def test_what_is_no_name_of_weights():
+    with pytest.raises(InputTypeError, match="weights are a list; give a name"):
+        load_weights(["lj"])  # type: ignore[arg-type]

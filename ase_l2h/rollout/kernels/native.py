@@ -29,6 +29,7 @@ import numpy as np
 from ase_l2h._internal.cache import cache_folder
 from ase_l2h._internal.private import written_by_others
 from ase_l2h._internal.remembered import Remembered
+from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
@@ -63,10 +64,32 @@ FLAGS = (
 
 
 def compiler_command() -> list[str]:
-    """The C++ compiler with the arguments of ``CXX``; empty where there is none."""
-    words = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    """The C++ compiler with the arguments of ``CXX``; empty where there is none.
+
+    Raises
+    ------
+    InputError
+        When ``CXX`` is no command line.
+    """
+    chosen = os.environ.get("CXX", "")
+    try:
+        words = shlex.split(chosen) or ["c++"]
+    except ValueError as error:
+        raise InputError(
+            f"the variable CXX is {chosen!r}, no command line ({error}); correct it"
+        ) from error
     program = shutil.which(words[0])
-    return [] if program is None else [program, *words[1:]]
+    if program is not None:
+        return [program, *words[1:]]
+    if chosen.strip():
+        _say_missing(words[0])
+    return []
+
+
+@lru_cache(maxsize=8)
+def _say_missing(program: str) -> None:
+    """Once: without a word, a misspelt name would only be slow."""
+    LOGGER.warning("no machine code: there is no program '%s', named in CXX", program)
 
 
 def compiler() -> str | None:

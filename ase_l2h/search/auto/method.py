@@ -24,13 +24,12 @@ import numpy as np
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation
 from ase_l2h.search.auto.improve import ROUGH, SAME, exchange_descent, site_descent
-from ase_l2h.search.auto.parts import Part, parts_for
+from ase_l2h.search.auto.parts import Part, parts_for, uses_weights
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.multistart import refused_species
-from ase_l2h.search.names import LEARNED
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Relaxed, joined, random_keys
 from ase_l2h.search.starting import random_structures
@@ -91,7 +90,10 @@ class Auto:
     name: str = "auto"
 
     def refuse(self, problem: Problem) -> str | None:
-        """Weights that tell species apart know a fixed number of them."""
+        """Weights know a number of species, and something must make structures."""
+        if not any(part.kind == "source" for part in self._parts(problem)):
+            left_out = ", ".join(self.without)
+            return f"has nothing to begin from here without {left_out}; keep 'uniform'"
         return refused_species(self._rules(), problem)
 
     def _rules(self) -> tuple[Any, ...]:
@@ -379,9 +381,7 @@ def make_auto(problem: Problem, weights: Weights | None = None, **options: Any) 
         Of :class:`Auto`.
     """
     without = options.get("without", ())
-    if set(without) >= LEARNED:
-        weights = None
-    elif weights is None:
+    if uses_weights(without, weights is not None) and weights is None:
         one = problem.n_species == 1
         weights = load_weights(ONE_ELEMENT if one else SEVERAL_ELEMENTS)
     return Auto(weights, **options)

@@ -8,7 +8,7 @@ chosen on development targets (docs/comparison.md).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from ase_l2h.search.names import LEARNED
 from ase_l2h.search.names import PARTS as PART_NAMES
 from ase_l2h.search.problem import Problem
 
-__all__ = ["PARTS", "Part", "checked_parts", "parts_for"]
+__all__ = ["PARTS", "Part", "checked_parts", "parts_for", "uses_weights"]
 
 Kind = Literal["source", "improver"]
 Change = Callable[[np.ndarray, Problem, np.random.Generator], np.ndarray]
@@ -75,8 +75,8 @@ def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
     InputError
         For a name that is none, and where no source would be left.
     """
-    if isinstance(without, str):
-        raise InputError(f"without is '{without}'; give a list of names of parts")
+    if isinstance(without, str) or not isinstance(without, Iterable):
+        raise InputError(f"without is {without!r}; give a list of names of parts")
     for name in without:
         if name not in PART_NAMES:
             raise InputError(
@@ -90,10 +90,27 @@ def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(set(without)))
 
 
+def uses_weights(without: Sequence[str], given: bool) -> bool:
+    """Whether a learned part is left.
+
+    Raises
+    ------
+    InputError
+        Where none is, and weights are ``given``.
+    """
+    left = not set(without) >= LEARNED
+    if given and not left:
+        raise InputError(
+            "weights are given, and both learned parts are left out; leave the weights "
+            "out, too"
+        )
+    return left
+
+
 def parts_for(
     problem: Problem, without: Sequence[str], learned: bool
 ) -> tuple[Part, ...]:
-    """What can be done with a problem, the rest left out.
+    """What can be done with a problem, the rest left out; perhaps without a source.
 
     Parameters
     ----------
@@ -126,8 +143,4 @@ def parts_for(
         impossible.add("twists")
     if len(np.unique(problem.species[problem.movable])) < 2:
         impossible.add("swaps")
-    left = tuple(part for part in PARTS if part.name not in impossible)
-    if not any(part.kind == "source" for part in left):
-        # What is left out cannot be had here at all, or the last one goes back in.
-        left = (PARTS[0], *left)
-    return left
+    return tuple(part for part in PARTS if part.name not in impossible)

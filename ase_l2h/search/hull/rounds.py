@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_l2h._internal.processes import joint
 from ase_l2h.search.auto.improve import SAME
 from ase_l2h.search.auto.method import Auto, make_auto
+from ase_l2h.search.checking import check_lowest
 from ase_l2h.search.driver import engine_for
 from ase_l2h.search.hull.folder import HullFolder
 from ase_l2h.search.hull.neighbours import visitors_of
@@ -203,6 +204,24 @@ class HullSearch:
         self._introduce()
         joint(lambda: self._save(fallen))
         return fallen
+
+    def leave_saddles(self) -> None:
+        """Go down from lowest structures that are saddle points, within the budget.
+
+        What the folder keeps knows nothing of it: who goes on comes here again.
+        """
+        entries, messages = joint(self._left_saddles, self.folder.packed_entries)
+        self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
+
+    def _left_saddles(self) -> dict[int, dict[str, Any]]:
+        entries: dict[int, dict[str, Any]] = {}
+        if self.run is None:
+            return entries
+        for m, search in zip(self.own, self.run.searches, strict=True):
+            check_lowest(self.run, search)
+            ledger = dataclasses.asdict(search.present)
+            entries[m] = self.known[m] | {"ledger": ledger, "tail": None}
+        return entries
 
     def _round(self, seconds: float) -> dict[int, dict[str, Any]]:
         """A round of this process's compositions; what there is of them then."""

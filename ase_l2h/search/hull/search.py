@@ -19,6 +19,7 @@ from typing import Any
 from ase_l2h._internal.processes import joint
 from ase_l2h.errors import InputError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
+from ase_l2h.search.auto.parts import uses_weights
 from ase_l2h.search.hull.rounds import HullSearch
 from ase_l2h.search.hull.settings import (
     CALLED_WIDTH,
@@ -30,7 +31,6 @@ from ase_l2h.search.hull.settings import (
 )
 from ase_l2h.search.hull.system import HullSystem, hull_system
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.names import LEARNED
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["find_hull"]
@@ -74,7 +74,8 @@ def find_hull(
         The learned optimizer's, several joined by ``+``; a portfolio when None.
     budget
         Charged evaluations per composition, never exceeded; 1,000,000 when None, or
-        2000 calls of a calculator.
+        2000 calls of a calculator. What is left in the end pays for
+        a look at the curvature of each lowest structure, some 30.
     max_seconds
         Stop then. How far a search gets depends on the machine.
     seed
@@ -136,6 +137,8 @@ def find_hull(
             stops = {entry["stopped"] for entry in search.known.values()}
             ended = next((s for s in ("interrupted", "time") if s in stops), None)
             ended = ended or search.finished
+        if ended not in ("interrupted", "time"):
+            search.leave_saddles()
     except KeyboardInterrupt:
         ended = "interrupted"
     return search.result(ended)
@@ -167,11 +170,6 @@ def _prepared(
         seed=seed,
         width=CALLED_WIDTH if calls else WIDTH,
     )
-    if set(settings.without) >= LEARNED:
-        if weights is not None:
-            raise InputError(
-                "both learned parts are left out, and weights are given; leave the "
-                "weights out, too"
-            )
+    if not uses_weights(settings.without, weights is not None):
         return system, settings, None
     return system, settings, load_weights(weights or SEVERAL_ELEMENTS)

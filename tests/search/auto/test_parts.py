@@ -10,8 +10,16 @@ import pytest
 from ase_l2h.errors import InputError
 from ase_l2h.search import names
 from ase_l2h.search.auto.method import make_auto
-from ase_l2h.search.auto.parts import PARTS, checked_parts, parts_for
+from ase_l2h.search.auto.parts import (
+    PARTS,
+    checked_parts,
+    parts_for,
+    uses_weights,
+)
+from ase_l2h.search.driver import search_problem
+from ase_l2h.search.hull.search import find_hull
 from ase_l2h.search.problem import Problem
+from ase_l2h.weights.load import load_weights
 
 ALL = {part.name for part in PARTS}
 SOURCES = ("uniform", "symmetric", "fragments", "learned-starts")
@@ -79,11 +87,28 @@ def test_what_is_left_out_is_left_out():
     assert lacks == {"swaps", "twists", "hopping"}
 
 
-def test_a_problem_keeps_a_source_where_the_others_cannot_be_had():
-    """Crystals have no fragments: random places come back."""
+def test_what_leaves_a_problem_without_a_source_is_refused():
+    """Crystals have no fragments, and nothing else is kept."""
     without = checked_parts(["uniform", "symmetric", "learned-starts"])
-    assert "fragments" not in lacking(Problem.of("LJ7"), without)
-    assert "uniform" not in lacking(Problem.of("Si8"), without)
+    method = make_auto(Problem.of("LJ7"), without=without)
+    assert method.refuse(Problem.of("LJ7")) is None
+    with pytest.raises(InputError, match=r"nothing to begin from here without .*keep"):
+        search_problem(Problem.of("Si8"), without=without)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_weights_without_a_learned_part_are_refused_everywhere(given):
+    without = tuple(names.LEARNED)
+    if not given:
+        assert not uses_weights(without, given)
+        return
+    for search in (
+        lambda: search_problem(Problem.of("LJ7"), without=without, weights="lj"),
+        lambda: find_hull("AgAu", 3, without=without, weights="lj"),
+        lambda: make_auto(Problem.of("LJ7"), load_weights("lj"), without=without),
+    ):
+        with pytest.raises(InputError, match="leave the weights out, too"):
+            search()
 
 
 def test_names_are_put_in_order_and_given_once():
