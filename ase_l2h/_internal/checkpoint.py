@@ -55,23 +55,17 @@ class Checkpoint:
     Parameters
     ----------
     folder
-        Where; it need not exist.
+        Where; it need not exist. A name that none can have is an InputError.
     identity
         What is run and everything that its result depends on, JSON-able. What may
         change from one part of the run to the next belongs into the metadata.
-
-    Raises
-    ------
-    InputError
-        When no folder can have that name.
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
         check_name("the folder", folder)
         self.folder = Path(folder)
         self.identity: dict[str, Any] = json.loads(_text({**FORMAT, **identity}))
-        # How many lines of progress belong to what is kept, and whether the file has
-        # been seen to hold these and no others.
+        # How many lines of progress are kept, and whether the file holds no others.
         self._count = 0
         self._tidy = False
         self._claimed = False
