@@ -47,6 +47,38 @@ def test_a_second_run_compiles_nothing_and_finds_the_same(tmp_path):
     assert one == two
 
 
+@pytest.mark.slow
+def test_damaged_code_is_compiled_anew_and_that_is_said(tmp_path):
+    folder = tmp_path / "compiled"
+    first = run(tmp_path, ASE_L2H_COMPILED=str(folder))
+    kept = sorted(folder.rglob("*-cache"))
+    assert kept
+    for path in kept:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    second = run(tmp_path, ASE_L2H_COMPILED=str(folder))
+    assert second.returncode == 0
+    assert "Error reading persistent compilation cache entry" in second.stderr
+    energies = [json.loads(r.stdout)["energies"] for r in (first, second)]
+    assert energies[0] == energies[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no owners")
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_code_that_others_can_write_is_removed(fresh, mode, tmp_path):
+    """In a folder of this user alone nobody gets at it, whatever its own mode."""
+    fresh.setenv(compilation.COMPILED_VARIABLE, str(tmp_path))
+    folder = compilation.compiled_folder()
+    assert folder is not None
+    folder.mkdir(parents=True)
+    folder.chmod(mode)
+    for name, bits in (("own", 0o644), ("open", 0o666)):
+        (folder / name).touch()
+        (folder / name).chmod(bits)
+    compilation.use_compilation_cache()
+    left = {path.name for path in folder.iterdir()}
+    assert left == ({"own"} if mode == 0o755 else {"own", "open"})
+
+
 def test_a_folder_that_cannot_be_used_is_no_trouble(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
