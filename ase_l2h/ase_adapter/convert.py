@@ -100,20 +100,20 @@ def species_of(
     InputError
         When a species has no parameters.
     """
-    present = by_atomic_number(symbols)
     restrict = getattr(potential, "restricted_to", None)
     if restrict is not None:
         potential = restrict(symbols)
     rows = getattr(potential, "symbols", None)
     if rows is None:
-        rows = present if _tells_species_apart(potential) else None
-    elif missing := [symbol for symbol in present if symbol not in rows]:
+        # Where all are alike they need not be elements.
+        if not _tells_species_apart(potential):
+            return potential, np.zeros(len(symbols), dtype=int)
+        rows = by_atomic_number(symbols)
+    elif missing := [s for s in dict.fromkeys(symbols) if s not in rows]:
         raise InputError(
             f"the {type(potential).__name__} potential has no parameters for "
             f"{', '.join(missing)}; it covers {', '.join(rows)}"
         )
-    if rows is None:
-        return potential, np.zeros(len(symbols), dtype=int)
     return potential, np.array([rows.index(symbol) for symbol in symbols], dtype=int)
 
 

@@ -10,51 +10,28 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize.optimize import RestartError
 
 from ase_l2h._internal.checkpoint import Checkpoint
 from ase_l2h._internal.files import check_name
+from ase_l2h.ase_adapter.lasting import lasting
 from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.stored import from_arrays, to_arrays
 
 __all__ = ["SearchFolder", "as_minimum", "checked_path"]
 
-# Per-atom arrays that are true wherever the atoms are.
-LASTING = ("tags", "masses", "initial_magmoms", "initial_charges")
-# What names of results contain, in files of any program.
-RESULTS = ("energy", "energies", "force", "stress", "virial", *all_properties)
 # Seconds between two states of a search that goes on.
 SAVE_SECONDS = 1.0
 
 
 def as_minimum(template: Atoms, energy: float, positions: np.ndarray) -> Atoms:
-    """A structure with its energy, and of a template what is true of it as well.
+    """A structure ``(n, 3)`` with its energy, and what is true of a template as well.
 
-    Parameters
-    ----------
-    template
-        Supplies species, cell, constraints, tags, masses, initial moments and charges,
-        and its ``info`` except for what is named like a result.
-    energy, positions
-        Of the structure, ``(n, 3)``.
+    See :func:`~ase_l2h.ase_adapter.lasting.lasting`.
     """
-    atoms = Atoms(
-        numbers=template.numbers,
-        positions=positions,
-        cell=template.cell,
-        pbc=template.pbc,
-        celldisp=template.get_celldisp(),
-        constraint=[constraint.copy() for constraint in template.constraints],
-    )
-    for name in LASTING:
-        if name in template.arrays:
-            atoms.set_array(name, template.arrays[name].copy())
-    for name, value in template.info.items():
-        if not any(result in str(name).lower() for result in RESULTS):
-            atoms.info[name] = value
+    atoms = lasting(template, positions)
     atoms.calc = SinglePointCalculator(atoms, energy=energy)
     return atoms
 

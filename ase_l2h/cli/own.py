@@ -194,15 +194,15 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
             raise InputError(f"there is no structure file '{target}'; check the path")
         if reading != Reading():
             raise InputError(
-                "--region, --no-pbc, --index and --format are for structure files; "
-                f"'{target}' is a formula"
+                "--region, --no-pbc, --index, --types and --format are for structure "
+                f"files; '{target}' is a formula"
             )
         return None, None
     path, own = file
     if own is not None and reading.index is not None:
         raise InputError(f"'{target}' and --index both choose; leave one out")
     index = reading.index if own is None else own
-    frames, note = read_frames(path, index, reading.form, MAX_ATOMS)
+    frames, note = read_frames(path, index, reading.form, MAX_ATOMS, reading.types)
     images = [searchable(atoms, reading.periodic) for atoms in frames]
     check_atoms(images[0], MAX_ATOMS)
     for k, other in enumerate(images[1:], start=1):

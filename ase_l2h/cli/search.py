@@ -73,6 +73,7 @@ GROUPS = {
         "region",
         "index",
         "file_format",
+        "types",
     ),
     "How": (
         "method",
@@ -123,6 +124,7 @@ GROUPS = {
 )
 @click.option("--index", metavar="INDEX", help="Structures of a file: 0, -1, 2:5.")
 @click.option("--format", "file_format", metavar="NAME", help="A file's format in ASE.")
+@click.option("--types", metavar="1=Cu,2=Au", help="Elements of LAMMPS's types.")
 @click.option(
     "--method",
     metavar="NAME",
@@ -216,6 +218,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         periodic=options["pbc"],
         index=options["index"],
         form=options["file_format"],
+        types=options["types"],
     )
     brought = Brought(
         options["calculator"], options["calculator_args"], options["parameters"]

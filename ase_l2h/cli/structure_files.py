@@ -47,7 +47,11 @@ def find_file(target: str) -> tuple[str, str | None] | None:
 
 
 def read_frames(
-    path: str, index: str | None, form: str | None, max_atoms: int
+    path: str,
+    index: str | None,
+    form: str | None,
+    max_atoms: int,
+    types: str | None = None,
 ) -> tuple[list[Atoms], str | None]:
     """The structures of a file that are meant, and what should be said about that.
 
@@ -62,6 +66,8 @@ def read_frames(
         Name of ASE's format; by content and name when None.
     max_atoms
         Files that announce larger structures are not read.
+    types
+        Elements of the types that LAMMPS numbers, such as ``"1=Cu,2=Au"``.
 
     Raises
     ------
@@ -69,7 +75,7 @@ def read_frames(
         When ASE cannot read it, there is no such structure, or its atoms are no
         elements.
     """
-    chosen = _parsed(path, index)
+    chosen, elements = _parsed(path, index), _elements(types)
     kind = _format(path, form)
     if kind.name in COUNTED:
         _check_counts(path, kind.name, max_atoms)
@@ -80,6 +86,8 @@ def read_frames(
         raise InputError(f"'{path}' holds {said}; the first is 0, the last is -1")
     for atoms in found:
         atoms.calc = None
+        if elements is not None:
+            _name_types(path, atoms, elements)
         _check_elements(path, kind.name, atoms)
     if index is None and not kind.single and _has_second(path, kind.name):
         return found, (
@@ -196,10 +204,46 @@ def _check_elements(path: str, kind: str, atoms: Atoms) -> None:
         )
     types = atoms.arrays.get("type") if kind.startswith("lammps") else None
     if types is not None and len(atoms) and np.array_equal(types, atoms.numbers):
+        numbered = ",".join(f"{k}=..." for k in np.unique(types))
         raise InputError(
             f"'{path}' numbers the types of its atoms and does not say which elements "
-            "they are; write the column 'element' or masses, or convert it"
+            f"they are; give --types {numbered}"
         )
+
+
+def _elements(types: str | None) -> dict[int, int] | None:
+    """Atomic numbers of types, from ``"1=Cu,2=Au"``."""
+    from ase_l2h.potentials.elements import atomic_number
+
+    if types is None:
+        return None
+    elements = {}
+    for pair in types.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*=\s*([A-Z][a-z]?)\s*", pair)
+        if match is None or int(match[1]) in elements:
+            raise InputError(
+                f"--types is '{types}'; give every type once with its element, such as "
+                "1=Cu,2=Au"
+            )
+        elements[int(match[1])] = atomic_number(match[2])
+    return elements
+
+
+def _name_types(path: str, atoms: Atoms, elements: dict[int, int]) -> None:
+    """Give the atoms the elements of their types."""
+    types = atoms.arrays.get("type")
+    if types is None:
+        raise InputError(
+            f"'{path}' does not number the types of its atoms; leave --types out"
+        )
+    missing = sorted(set(types.tolist()) - set(elements))
+    if missing:
+        raise InputError(
+            f"'{path}' has atoms of type {missing[0]}; name its element in --types, too"
+        )
+    atoms.numbers[:] = [elements[k] for k in types.tolist()]
+    # A type that happens to be its atomic number would look unnamed.
+    atoms.set_array("type", None)
 
 
 def searchable(atoms: Atoms, periodic: bool) -> Atoms:
@@ -210,22 +254,12 @@ def searchable(atoms: Atoms, periodic: bool) -> Atoms:
     InputError
         For constraints that a search cannot keep.
     """
-    from ase import Atoms
-    from ase.calculators.calculator import all_properties
-
     from ase_l2h.ase_adapter.constraints import free_mask
+    from ase_l2h.ase_adapter.lasting import lasting
 
-    stale = {*all_properties, "virial", "occupancy", "spacegroup", "unit_cell"}
-    clean = Atoms(
-        numbers=atoms.numbers,
-        positions=atoms.positions,
-        cell=atoms.cell,
-        pbc=atoms.pbc if periodic else False,
-        tags=atoms.arrays.get("tags"),
-        masses=atoms.arrays.get("masses"),
-        info={key: value for key, value in atoms.info.items() if key not in stale},
-    )
-    clean.set_constraint(atoms.constraints)
+    clean = lasting(atoms)
+    if not periodic:
+        clean.pbc = False
     # What a search cannot keep is refused here.
     free_mask(clean)
     return clean

@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "SearchTarget", "parse_region", "resolve"]
 
-# Atoms of no element are searched as argon.
-NAMELESS = 18
-
 
 @dataclasses.dataclass(frozen=True)
 class SearchTarget:
@@ -106,6 +103,8 @@ class Reading:
     index, form
         Which structures, and in which format, see
         :func:`~ase_l2h.cli.structure_files.read_frames`.
+    types
+        Elements of numbered types.
     """
 
     sigma: float | None = None
@@ -115,6 +114,7 @@ class Reading:
     periodic: bool = True
     index: str | None = None
     form: str | None = None
+    types: str | None = None
 
 
 def parse_region(text: str | None) -> tuple[float, float] | None:
@@ -163,9 +163,9 @@ def resolve(
             raise InputError(f"there is no structure file '{target}'; check the path")
         if reading != Reading():
             raise InputError(
-                "--sigma, --epsilon, --cutoff, --region, --no-pbc, --index and "
-                f"--format are for structure files; '{target}' is a formula with units "
-                "and cell of its own"
+                "--sigma, --epsilon, --cutoff, --region, --no-pbc, --index, --types "
+                f"and --format are for structure files; '{target}' is a formula with "
+                "units and cell of its own"
             )
         return _from_formula(target, family, parameters)
     path, own = file
@@ -230,7 +230,9 @@ def _from_file(
     from ase_l2h.search.problem import Problem
     from ase_l2h.targets import MAX_ATOMS
 
-    frames, note = read_frames(path, reading.index, reading.form, MAX_ATOMS)
+    frames, note = read_frames(
+        path, reading.index, reading.form, MAX_ATOMS, reading.types
+    )
     images = [searchable(atoms, reading.periodic) for atoms in frames]
     template = images[0]
     check_atoms(template, MAX_ATOMS)
@@ -245,11 +247,10 @@ def _from_file(
             f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; give "
             "a --cutoff, or --no-pbc searches the atoms as a free cluster"
         )
-    named = [_named(atoms, family) for atoms in images]
-    potential, system, positions = system_of(named[0], potential)
+    potential, system, positions = system_of(template, potential)
     given = [positions]
-    for k, other in enumerate(named[1:], start=1):
-        check_alike(named[0], other, k)
+    for k, other in enumerate(images[1:], start=1):
+        check_alike(template, other, k)
         given.append(system_of(other, potential)[2])
     # Near the origin, where single precision has the most digits.
     origin = positions.mean(axis=1)
@@ -292,15 +293,6 @@ def _check_units(family: str, reading: Reading) -> None:
             raise InputError(f"--{name} needs --potential lj, not {family}")
         if value is not None and not (value > 0 and np.isfinite(value)):
             raise InputError(f"--{name} is {value}; give a number above 0")
-
-
-def _named(atoms: Atoms, family: str) -> Atoms:
-    """The same atoms; of an element, where plain Lennard-Jones takes them without."""
-    if family != "lj" or np.all(atoms.numbers):
-        return atoms
-    named = atoms.copy()
-    named.numbers[:] = NAMELESS
-    return named
 
 
 def _numbers(reading: Reading) -> str | None:

@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 
+from ase_l2h.ase_adapter.calculators import LennardJones as OwnLennardJones
 from ase_l2h.ase_adapter.convert import (
     species_of,
     system_of,
     to_atoms,
     unknown_units,
 )
+from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -176,3 +179,18 @@ def test_an_atom_too_close_to_its_own_image():
     atoms = Atoms("Ar2", [[0, 0, 0], [1, 1, 0.1]], cell=[2, 2, 0.15], pbc=True)
     with pytest.raises(ValueError, match=r"images of atom . are 0.15 apart"):
         system_of(atoms, LennardJones(rc=1.5))
+
+
+def test_atoms_that_are_all_alike_need_no_element():
+    """ASE's X, of which its own Lennard-Jones says that any species will do."""
+    atoms = Atoms("X3", [[0, 0, 0], [1.1, 0, 0], [0, 1.1, 0]])
+    _, system, _ = system_of(atoms, LennardJones())
+    assert np.asarray(system.species).tolist() == [0, 0, 0]
+    for calculator in (OwnLennardJones(), AseLennardJones(rc=10.0)):
+        atoms.calc = calculator
+        search = Learn2Hop(atoms, method="fire", n_starts=1, seed=0, logfile=None)
+        assert search.run(fmax=1e-4)
+        assert atoms.get_potential_energy() == pytest.approx(-3.0, abs=1e-2)
+        assert atoms.get_chemical_symbols() == ["X"] * 3
+    with pytest.raises(ValueError, match="'X' is not a chemical symbol"):
+        system_of(atoms, gupta_set("AgAu").potential())

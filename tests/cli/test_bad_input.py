@@ -98,6 +98,7 @@ def test_targets_that_cannot_be_searched(refused, target, said):
         (["--cutoff", "6"], "are for structure files"),
         (["--relax-cell"], "'LJ7' is not periodic in all three"),
         (["--pressure", "5"], "add --relax-cell"),
+        (["--types", "1=Cu"], "are for structure files"),
         (["--region", "1:2"], "are for structure files"),
         (["--region", "above"], "--region is 'above'; give two heights"),
         (["--frobnicate"], "No such option"),
@@ -235,7 +236,7 @@ def test_types_are_no_elements(refused, tmp_path):
         "0 9\n0 9\n0 9\nITEM: ATOMS id type x y z\n1 2 1 1 1\n2 2 2 1 1\n"
     )
     sentence = refused("search", path, "--format", "lammps-dump-text")
-    assert "does not say which elements" in sentence
+    assert "give --types 2=..." in sentence
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import ase.io
 import numpy as np
@@ -16,6 +17,7 @@ from ase.units import GPa
 
 from ase_l2h.cli.structure_files import read_frames
 from ase_l2h.cli.target import Reading, resolve
+from ase_l2h.errors import InputError
 from ase_l2h.search.names import METHODS
 
 # Wales and Doye (1997).
@@ -185,16 +187,71 @@ def test_results_carry_nothing_stale(tmp_path, lj7):
     lj7.info.update(energy=-1.0, origin="beamline 7")
     lj7.set_tags(range(7))
     lj7.set_momenta(np.ones((7, 3)))
+    lj7.arrays["place"] = np.array([f"site-{k}" for k in range(7)])
     path = tmp_path / "lj7.extxyz"
     ase.io.write(path, lj7)
     target = resolve(str(path))
     result = target.structure(np.zeros((7, 3)), -16.0, count=2)
-    assert set(result.arrays) == {"numbers", "positions", "tags"}
+    assert set(result.arrays) == {"numbers", "positions", "tags", "place"}
     assert result.info == {"origin": "beamline 7", "count": 2}
     assert result.get_potential_energy() == -16.0
     ase.io.write(tmp_path / "again.extxyz", result)
     again = ase.io.read(tmp_path / "again.extxyz")
     assert again.get_potential_energy() == -16.0
+
+
+def lammps(tmp_path, masses: bool = False) -> dict[str, Atoms]:
+    """Data and dump of the same alloy, whose gold is type 1 and whose copper is 2."""
+    alloy = Atoms("Cu2Au2", [[0, 0, 0], [2.5, 0, 0], [0, 2.5, 0], [2.5, 2.5, 0.3]])
+    alloy.set_cell([9, 9, 9])
+    data, dump = tmp_path / "alloy.data", tmp_path / "alloy.dump"
+    ase.io.write(data, alloy, format="lammps-data", masses=masses)
+    rows = "".join(
+        f"{k + 1} {2 if atom.symbol == 'Cu' else 1} {atom.x} {atom.y} {atom.z}\n"
+        for k, atom in enumerate(alloy)
+    )
+    dump.write_text(
+        "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n4\nITEM: BOX BOUNDS pp pp pp\n"
+        f"0 9\n0 9\n0 9\nITEM: ATOMS id type x y z\n{rows}"
+    )
+    return {"lammps-data": data, "lammps-dump-text": dump}
+
+
+@pytest.mark.parametrize("form", ["lammps-data", "lammps-dump-text"])
+def test_types_get_the_elements_that_are_named(tmp_path, form):
+    reading = Reading(form=form, types="1=Au, 2=Cu", periodic=False)
+    target = resolve(str(lammps(tmp_path)[form]), None, reading)
+    assert target.template.get_chemical_symbols() == ["Cu", "Cu", "Au", "Au"]
+    assert (target.family, target.parameters) == ("gupta", "CuAu")
+    assert np.ptp(target.problem.given[:, :, 0], axis=1).tolist() == [2.5, 2.5, 0.3]
+
+
+def test_masses_tell_elements_too(tmp_path):
+    path = lammps(tmp_path, masses=True)["lammps-data"]
+    target = resolve(str(path), None, Reading(form="lammps-data", periodic=False))
+    assert target.template.get_chemical_symbols() == ["Cu", "Cu", "Au", "Au"]
+
+
+@pytest.mark.parametrize(
+    ("types", "said"),
+    [
+        (None, "give --types 1=...,2=..."),
+        ("1=Cu", "has atoms of type 2; name its element"),
+        ("1=Cu,2", "give every type once"),
+        ("1=Cu,1=Au", "give every type once"),
+        ("1=Cu,2=Zz", "'Zz' is not a chemical symbol"),
+    ],
+)
+def test_types_that_are_not_named_are_refused(tmp_path, types, said):
+    path = lammps(tmp_path)["lammps-data"]
+    with pytest.raises(InputError, match=re.escape(said)):
+        resolve(str(path), None, Reading(form="lammps-data", types=types))
+
+
+def test_files_with_elements_have_no_types(tmp_path, lj7):
+    ase.io.write(tmp_path / "lj7.xyz", lj7)
+    with pytest.raises(InputError, match="does not number the types"):
+        resolve(str(tmp_path / "lj7.xyz"), None, Reading(types="1=Ar"))
 
 
 def test_the_cell_of_a_file_is_kept_or_dropped(tmp_path):
