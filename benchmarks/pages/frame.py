@@ -68,7 +68,7 @@ def _hits(line: dict[str, Any]) -> str:
 
 def picture(lines: Lines) -> Figure:
     """Alignments of the icosahedra, a panel per rule."""
-    figure = new_figure(9, 3.6)
+    figure = new_figure(11, 4.4)
     shown = [pair for pair in pairs(lines) if "alignment" in pair[0]][:2]
     for panel, (plain, turned) in zip(figure.subplots(1, 2), shown, strict=True):
         _draw(panel, plain, turned)
@@ -98,8 +98,8 @@ def _draw(panel: Axes, plain: dict[str, Any], turned: dict[str, Any]) -> None:
         label="random orientation",
         zorder=0,
     )
-    panel.set_title(f"`{plain['weights']}`, {plain['target']}")
+    panel.set_title(f"{plain['weights']}, {plain['target']}", fontsize=14)
     panel.set_xlabel("largest |cos| between a vertex and an axis")
     panel.set_ylabel("density")
     panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False, fontsize=8)
+    panel.legend(frameon=False, fontsize=11)

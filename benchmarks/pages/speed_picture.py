@@ -30,7 +30,7 @@ def picture(records: Records) -> Figure:
     """Evaluations by size and by batch, microseconds of a step by size."""
     from matplotlib.ticker import NullLocator
 
-    figure = new_figure(12, 4.1)
+    figure = new_figure(13, 5.0)
     sizes, batches, steps = panels = figure.subplots(1, 3)
     for family in LINES:
         targets = [FAMILIES[family](n) for n in SIZES]
@@ -58,9 +58,9 @@ def picture(records: Records) -> Figure:
         ncols=6,
         handlelength=3.5,
         frameon=False,
-        fontsize=8,
+        fontsize=11,
     )
-    steps.legend(frameon=False, fontsize=8)
+    steps.legend(frameon=False, fontsize=11)
     return figure
 
 
