@@ -96,7 +96,7 @@ GROUPS = {
     cls=GroupedVerb,
     help=HELP,
     groups=GROUPS,
-    definitions={"Methods": METHODS, "Parts of auto": PARTS},
+    definitions={"Methods": METHODS},
 )
 @click.argument("target")
 @click.option(
@@ -143,7 +143,9 @@ GROUPS = {
 )
 @click.option("--starts", type=Count(MOST), help="End after so many starts or chains.")
 @click.option(
-    "--without", metavar="PARTS", help="Parts of auto to leave out, joined by commas."
+    "--without",
+    metavar="PARTS",
+    help=f"Parts of auto to leave out, joined by commas: {', '.join(PARTS)}.",
 )
 @click.option("--width", type=Count(MOST), help="Starts or chains side by side.  [32]")
 @click.option(
