@@ -40,9 +40,6 @@ first, and FILE@INDEX chooses one of its structures. LJ38 is a Lennard-Jones clu
 reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are cubes of
 silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
 
---calculator takes any ASE calculator instead, for any formula; every evaluation is then
-one call of it.
-
 Every method begins with what a file holds, then goes on with random structures of the
 same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay: on
 a frozen slab the others are sought above it.
@@ -102,8 +99,8 @@ GROUPS = {
 @click.option(
     "--potential",
     metavar="NAME[:SET]",
-    help="lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the species suggest. "
-    "'ase-l2h info' lists the sets.",
+    help="lj, gupta, sw or ka, with a set of 'ase-l2h info'; else what the species "
+    "suggest.",
 )
 @click.option(
     "--parameters",
