@@ -62,8 +62,11 @@ def test_every_start_takes_its_steps_and_a_relaxation(learned, table):
     assert table.positions.shape == (3, 7, STARTS)
     # The relaxation of the last digits takes a few more.
     assert np.all(table.evaluations > STEPS)
-    # The rest tells that the lowest of all is no saddle point.
-    assert 0 < learned.charged_evaluations - np.sum(table.evaluations) <= CHECK
+    # The rest tells that minima are no saddle points.
+    checked = sum(minimum.checked for minimum in learned.minima)
+    rest = learned.charged_evaluations - np.sum(table.evaluations)
+    assert 0 < rest <= checked * CHECK
+    assert rest <= CHECK + 0.03 * np.sum(table.evaluations)
     assert learned.searches[0].charged == learned.charged_evaluations
 
 
