@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any, ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-__all__ = ["Counting", "StressOnly", "Stretched", "number", "scaled"]
+__all__ = ["Counting", "Moody", "Slow", "StressOnly", "Stretched", "number", "scaled"]
 
 
 class Counting(EMT):
@@ -59,3 +61,37 @@ def scaled(scale: float = 1.0) -> Stretched:
 def number() -> int:
     """No calculator at all."""
     return 3
+
+
+class Moody(Counting):
+    """EMT that fails at every 7th call of this process, in one of several ways."""
+
+    calls: ClassVar[int] = 0
+
+    def __init__(self, how: str = "raise", every: int = 7) -> None:
+        super().__init__()
+        self.how, self.every = how, every
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        super().calculate(*arguments, **keywords)
+        if type(self).calls % self.every:
+            return
+        if self.how == "raise":
+            self.reset()
+            raise RuntimeError("not converged")
+        if self.how == "hang":
+            time.sleep(3600)
+        if self.how == "die":
+            os._exit(3)
+        if self.how == "NaN":
+            self.results["energy"] = self.results["free_energy"] = np.nan
+        if self.how == "shape":
+            self.results["forces"] = self.results["forces"][:-1]
+
+
+class Slow(EMT):
+    """EMT that takes its time."""
+
+    def calculate(self, *arguments: Any, **keywords: Any) -> None:
+        time.sleep(0.05)
+        super().calculate(*arguments, **keywords)

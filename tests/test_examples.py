@@ -24,6 +24,7 @@ PRINTED = {
     "start": [LJ38, (-30.92839, 1e-4)],
     "search": [LJ38, (9.3614, 1e-3)],
     "surfaces": [(9.1778, 1e-3)],
+    "calculators": [(9.3614, 1e-3), (2, 0)],
     "crystals": [(-4.3366, 1e-4)],
     "own-function": [(-42.439863, 1e-5)],
     "extending": [LJ13],
@@ -46,6 +47,7 @@ EXAMPLES = {
         zip(blocks(DOCS / f"{name}.md", "python"), numbers, strict=True)
     )
 }
+CONTINUED = "ThreadPoolExecutor"
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

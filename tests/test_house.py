@@ -20,6 +20,7 @@ WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}
 # with -o or --plot is no state.
 OTHERS = {
     "_internal/records.py",
+    "ase_adapter/cache.py",
     "cli/outputs.py",
     "cli/results.py",
     # The hash of compiled code, in a file that then takes its name.

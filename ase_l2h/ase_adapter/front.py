@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ase_l2h.ase_adapter.problem import problem_of, rattled
+from ase_l2h.ase_adapter.calling import Calling
+from ase_l2h.ase_adapter.problem import (
+    problem_of,
+    rattled,
+    structure_of,
+)
 from ase_l2h.errors import InputError
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits, checked_seed
@@ -51,6 +56,8 @@ def search(
         Where the free atoms of Atoms are sought, see
         :func:`~ase_l2h.ase_adapter.regions.region_of`.
     **options
+        Of an unknown calculator ``cache``, ``workers``, ``executor``, ``call_timeout``
+        and ``make_calculator``, see :class:`~ase_l2h.ase_adapter.calling.Calling`; and
         ``weights``, ``without``, ``steps``, ``starts``, ``width``, ``backend``,
         ``device``, ``folder`` and more, see
         :func:`~ase_l2h.search.driver.search_problem`.
@@ -70,21 +77,30 @@ def search(
     --------
     >>> ase_l2h.search("LJ38", limits=Limits(evaluations=10**6))  # doctest: +SKIP
     """
-    return search_problem(
-        _posed(problem, seed, region),
-        method=method,
-        limits=limits,
-        seed=seed,
-        searches=searches,
-        **options,
-    )
-
-
-def _posed(problem: Any, seed: int, region: Any) -> Problem:
+    calling = Calling.taken_from(options)
     if isinstance(problem, Problem | str | Target):
         if region is not None:
             raise InputError(
                 "a region belongs to Atoms; a Problem takes it when it is made"
             )
-        return problem if isinstance(problem, Problem) else Problem.of(problem)
-    return rattled(problem_of(problem, region=region), [checked_seed(seed)])
+        if calling != Calling():
+            raise InputError(
+                "cache, workers, executor, call_timeout and make_calculator belong to "
+                "Atoms with a calculator; leave them out"
+            )
+        posed = problem if isinstance(problem, Problem) else Problem.of(problem)
+        return search_problem(
+            posed, method=method, limits=limits, seed=seed, searches=searches, **options
+        )
+    atoms = structure_of(problem)
+    with calling.opened(atoms.calc) as (kept, calls):
+        posed = problem_of(atoms, region=region, cache=kept)
+        return search_problem(
+            rattled(posed, [checked_seed(seed)]),
+            method=method,
+            limits=limits,
+            seed=seed,
+            searches=searches,
+            calls=calls,
+            **options,
+        )

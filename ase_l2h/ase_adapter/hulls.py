@@ -16,7 +16,12 @@ __all__ = ["calculator_hull"]
 
 
 def calculator_hull(
-    name: str, n_atoms: int, make: Callable[[], Any], **options: Any
+    name: str,
+    n_atoms: int,
+    make: Callable[[], Any],
+    *,
+    calculator: Any = None,
+    **options: Any,
 ) -> HullSystem:
     """The hull of ``CuAu`` with 13 atoms, its energies from a calculator.
 
@@ -29,6 +34,8 @@ def calculator_hull(
     make
         Makes the calculator, for example the class ``EMT``. One serves all
         compositions.
+    calculator
+        What it has made already.
     **options
         Of :func:`~ase_l2h.ase_adapter.problem.problem_of`.
 
@@ -42,7 +49,7 @@ def calculator_hull(
     >>> find_hull(calculator_hull("CuAu", 13, EMT), budget=2000)  # doctest: +SKIP
     """
     symbols = pair_of(name, n_atoms)
-    calculator = make()
+    calculator = make() if calculator is None else calculator
     told: dict[str, Any] = {}
     label = type(calculator).__name__
     if isinstance(make, CalculatorName):

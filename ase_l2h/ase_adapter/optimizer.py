@@ -18,6 +18,7 @@ from ase.optimize.optimize import DEFAULT_MAX_STEPS, Dynamics, Optimizer
 from ase.parallel import world
 
 from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
+from ase_l2h.ase_adapter.calling import Calling
 from ase_l2h.ase_adapter.cells import CellStage
 from ase_l2h.ase_adapter.choice import checked_time, choose_limits, choose_method
 from ase_l2h.ase_adapter.log import SearchLog
@@ -49,16 +50,13 @@ class Learn2Hop(Optimizer):
     * With a calculator that
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
       in a compiled kernel. In between ``atoms`` hold the best structure so far.
-    * Any other calculator is called once for every evaluation, and the log says so. The
-      same method runs with it, one structure at a time, and relaxes to ``fmax`` and no
-      further. In between ``atoms`` hold what has been computed last. A call that fails
-      costs that structure, not the search; 20 in a row end it.
+    * Any other calculator is called once for every evaluation, and relaxations go on to
+      ``fmax``. A call that fails costs that structure; 20 in a row end the search.
 
-    When :meth:`run` returns, when :meth:`irun` is exhausted or abandoned, and after an
-    exception or Ctrl-C, ``atoms`` hold the best structure found, never a worse one than
-    at the beginning, and relaxed unless something was interrupted. Another run goes on
-    where ``steps``, ``max_seconds`` or an interrupt have cut it short. A finished one
-    returns at once; where the atoms have been moved since, it is a new search.
+    Whatever ends a run, ``atoms`` then hold the best structure found, never a worse one
+    than at the beginning, and relaxed unless something was interrupted. Another run
+    goes on where one was cut short. A finished one returns at once; where the atoms
+    have been moved since, it is a new search.
 
     Parameters
     ----------
@@ -106,7 +104,8 @@ class Learn2Hop(Optimizer):
         Folder in which everything is kept. A search that is there already is continued,
         bit for bit; potential, parameters, constraints and settings must be the same.
     logfile, trajectory, append_trajectory, **kwargs
-        As for every :class:`ase.optimize.optimize.Optimizer`. None is a silent log.
+        As for every :class:`ase.optimize.optimize.Optimizer`; None is a silent log. And
+        those of :class:`~ase_l2h.ase_adapter.calling.Calling`: ``cache``, ``workers``.
 
     Raises
     ------
@@ -146,8 +145,9 @@ class Learn2Hop(Optimizer):
     ) -> None:
         # Everything is checked before the base class removes an old trajectory.
         self._cell = CellStage.of(atoms)
+        where = length_scale, energy_scale, region, Calling.taken_from(kwargs)
         atoms = structure_of(atoms, filters=True)
-        placed = PlacedAtoms(atoms, length_scale, energy_scale, region)
+        placed = PlacedAtoms(atoms, *where)
         self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
         self.comm = kwargs.get("comm", world)
@@ -308,6 +308,7 @@ class Learn2Hop(Optimizer):
             if not complete:
                 session.put_best()
             self._save()
+            placed.rest()
 
     def gradient_converged(self, gradient: np.ndarray) -> bool:
         """False until the search has ended, then whether ``fmax`` is met."""

@@ -14,10 +14,12 @@ from ase import Atoms
 from ase.optimize.optimize import OptimizableAtoms
 from jaxtyping import Array
 
+from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.ase_adapter.calling import Calling, RemoteCalls
+from ase_l2h.ase_adapter.measured import first_measured
 from ase_l2h.ase_adapter.problem import (
     PosedProblem,
     fingerprint_of,
-    first_measured,
     pose,
 )
 from ase_l2h.errors import RunError
@@ -42,6 +44,9 @@ class PlacedAtoms:
     length_scale, energy_scale, region
         As for :func:`~ase_l2h.ase_adapter.problem.problem_of`.
 
+    calling
+        How an unknown calculator is called.
+
     Attributes
     ----------
     posed
@@ -54,23 +59,49 @@ class PlacedAtoms:
     length_scale: int | float | None = None
     energy_scale: int | float | None = None
     region: Any = None
+    calling: Calling = dataclasses.field(default_factory=Calling)
     posed: PosedProblem = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         self.view = ViewedAtoms(self)
+        self._calculator: Any = None
+        self._cache: CallCache | None = None
+        self.calls: RemoteCalls | None = None
         self.take_over()
 
     def _pose(self) -> PosedProblem:
         return pose(
-            self.atoms, self.length_scale, self.energy_scale, region=self.region
+            self.atoms,
+            self.length_scale,
+            self.energy_scale,
+            region=self.region,
+            cache=self._cache,
         )
+
+    def _take_calculator(self) -> None:
+        """What keeps and makes the calls of the calculator that the atoms have now."""
+        calculator = self.atoms.calc
+        if calculator is self._calculator:
+            return
+        self.rest()
+        self._cache = self.calling.opened_cache(calculator)
+        self.calls = self.calling.calls_for(calculator)
+        self._calculator = calculator
 
     def take_over(self) -> None:
         """The atoms are where, and have the calculator that, the user wants."""
+        if self.calling != Calling() and self.atoms.calc is not None:
+            self._take_calculator()
         self.posed = self._pose()
         self.fingerprint = fingerprint_of(self.posed.problem)
         self.positions = self.atoms.get_positions()
         self._calculator = self.atoms.calc
+
+    def rest(self) -> None:
+        """Others may have the cache, and no process waits; both are there again."""
+        for used in (self._cache, self.calls):
+            if used is not None:
+                used.close()
 
     @property
     def kind(self) -> str:

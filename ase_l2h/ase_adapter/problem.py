@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import covalent_radii
 from ase.filters import UnitCellFilter
 
+from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.convert import system_of
+from ase_l2h.ase_adapter.measured import (
+    CentredCoordinates,
+    CountingCalculator,
+    first_measured,
+)
 from ase_l2h.ase_adapter.regions import region_of
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.problem import Problem
@@ -21,16 +28,13 @@ from ase_l2h.system import System
 
 __all__ = [
     "ENERGY_GRID",
-    "CentredCoordinates",
-    "CountingCalculator",
-    "Measured",
     "PosedProblem",
     "fingerprint_of",
-    "first_measured",
     "pose",
     "problem_of",
     "rattled",
     "structure_of",
+    "told_of",
 ]
 
 # Part of the energy scale to which the energy of the given structure tells calculators
@@ -71,127 +75,6 @@ def structure_of(atoms: Any, filters: bool = False) -> Atoms:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class CentredCoordinates:
-    """Between ASE's positions and those of a search, which lie around the origin.
-
-    Small coordinates keep single precision sharp, and the user's centroid is given
-    back. Fixed coordinates are given back bit for bit.
-
-    Parameters
-    ----------
-    given
-        ``(n, 3)`` where the search begins, as ASE has it.
-    free
-        Mask ``(3, n)`` of movable coordinates; None when all may move.
-    """
-
-    given: np.ndarray
-    free: np.ndarray | None = None
-
-    @property
-    def centre(self) -> np.ndarray:
-        """Where the origin of a search lies in ASE's coordinates, ``(3,)``."""
-        return np.mean(self.given, axis=0)
-
-    def inside(self, positions: np.ndarray) -> np.ndarray:
-        """``(n, 3)`` of ASE to ``(3, n)`` of a search."""
-        return np.ascontiguousarray((positions - self.centre).T)
-
-    def outside(self, positions: np.ndarray) -> np.ndarray:
-        """``(3, n)`` of a search to ``(n, 3)`` of ASE."""
-        moved = np.asarray(positions, dtype=float).T + self.centre
-        if self.free is not None:
-            moved = np.where(self.free.T, moved, self.given)
-        # There and back costs a last digit, and with it a calculator's cached result.
-        rounding = 1e-14 * (1 + np.max(np.abs(self.given)))
-        same = np.max(np.abs(moved - self.given)) < rounding
-        return self.given.copy() if same else moved
-
-
-class Measured(NamedTuple):
-    """What a calculator gave: positions and gradient ``(n, 3)``."""
-
-    positions: np.ndarray
-    energy: float
-    gradient: np.ndarray
-
-    @property
-    def sound(self) -> bool:
-        """Whether energy and gradient are finite and of the right shape."""
-        return (
-            self.gradient.shape == self.positions.shape
-            and bool(np.isfinite(self.energy))
-            and bool(np.all(np.isfinite(self.gradient)))
-        )
-
-
-class CountingCalculator:
-    """A user's calculator as a function of positions, every call counted.
-
-    It moves a copy of the atoms, which shares their calculator: what the calculator has
-    computed last is known to the user's own atoms once they are put there.
-
-    Parameters
-    ----------
-    atoms
-        The structure with its calculator; never moved.
-    coordinates
-        Between ASE's positions and those of the search.
-
-    Attributes
-    ----------
-    calls
-        Calls of the calculator, failed ones included.
-    last, lowest
-        Of the calls that have succeeded, the last one and that of the lowest energy.
-    """
-
-    def __init__(self, atoms: Atoms, coordinates: CentredCoordinates) -> None:
-        self.coordinates = coordinates
-        self.symbols = atoms.get_chemical_symbols()
-        self.calls = 0
-        self.last: Measured | None = None
-        self.lowest: Measured | None = None
-        self._view = atoms.copy()
-        self._view.calc = atoms.calc
-        self._optimizable = self._view.__ase_optimizable__()
-        # Where the calculator has been asked last, successfully or not.
-        self._asked: np.ndarray | None = None
-
-    def measure(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
-        """Energy and gradient ``(3, n)`` at ``(3, n)`` of the search."""
-        measured = self.at(self.coordinates.outside(positions))
-        return measured.energy, measured.gradient.T
-
-    def at(self, positions: np.ndarray) -> Measured:
-        """Energy and gradient at ``(n, 3)`` of ASE; no call where they are known."""
-        for known in (self.last, self.lowest):
-            if known is not None and np.array_equal(known.positions, positions):
-                return known
-        return self.call(positions)
-
-    def call(self, positions: np.ndarray) -> Measured:
-        """The same, unless the calculator has computed nothing else since."""
-        known = self.last
-        asked = self._asked is not None and np.array_equal(self._asked, positions)
-        if asked and known is not None and np.array_equal(known.positions, positions):
-            return known
-        self._asked = np.array(positions)
-        self.calls += 1
-        # What is fixed is where it was; ASE's own adjustment would round the rest.
-        self._view.set_positions(positions, apply_constraint=False)
-        # Forces first: many calculators then give the energy without another call.
-        gradient = np.asarray(self._optimizable.get_gradient(), dtype=float)
-        energy = float(self._optimizable.get_value())
-        measured = Measured(self._asked, energy, gradient.reshape((-1, 3)))
-        if measured.sound:
-            self.last = measured
-            if self.lowest is None or energy < self.lowest.energy:
-                self.lowest = measured
-        return measured
-
-
 class PosedProblem(NamedTuple):
     """A problem and the way back to ASE; ``calculator`` is None where a kernel runs."""
 
@@ -206,6 +89,7 @@ def pose(
     energy_scale: int | float | None = None,
     fmax: float | None = None,
     region: Any = None,
+    cache: CallCache | None = None,
 ) -> PosedProblem:
     """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
     atoms = structure_of(atoms)
@@ -229,15 +113,17 @@ def pose(
     coordinates = CentredCoordinates(atoms.get_positions(), free)
     calculator = None
     if potential is None:
-        calculator = CountingCalculator(atoms, coordinates)
+        calculator = CountingCalculator(atoms, coordinates, cache)
+    radii = covalent_radii[atoms.numbers]
     problem = Problem(
         potential,
         system,
         given=coordinates.inside(coordinates.given),
         name=atoms.get_chemical_formula(),
         symbols=tuple(atoms.get_chemical_symbols()),
-        measure=None if calculator is None else calculator.measure,
+        measure=calculator,
         fmax=fmax,
+        radii=radii * (float(np.asarray(system.length_scale)) / (2 * np.mean(radii))),
         region=region_of(region, atoms, coordinates.centre),
         identity=_identity(atoms, potential, system),
     )
@@ -250,6 +136,7 @@ def problem_of(
     energy_scale: int | float | None = None,
     fmax: float | None = None,
     region: Any = None,
+    cache: CallCache | None = None,
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.
 
@@ -275,6 +162,8 @@ def problem_of(
         Where the free atoms are sought, see
         :func:`~ase_l2h.ase_adapter.regions.region_of`; what is above the surface of a
         slab, or around fixed atoms, when None.
+    cache
+        Keeps the calls of an unknown calculator, and spares those that it has.
 
     Raises
     ------
@@ -282,7 +171,7 @@ def problem_of(
         For what cannot be searched; the sentence says what to do.
     """
     problem, coordinates, calculator = pose(
-        atoms, length_scale, energy_scale, fmax, region
+        atoms, length_scale, energy_scale, fmax, region, cache
     )
     if calculator is None:
         return problem
@@ -292,48 +181,33 @@ def problem_of(
     return dataclasses.replace(problem, identity=told)
 
 
-def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:
-    """What the calculator gives for the structure that a search begins with.
-
-    Raises
-    ------
-    InputError
-        When it fails, for example because it does not know an element, or when energy
-        or forces are not finite.
-    """
-    try:
-        measured = calculator.at(positions)
-    except Exception as error:
-        lines = str(error).splitlines() or [""]
-        elements = ", ".join(dict.fromkeys(calculator.symbols))
-        raise InputError(
-            f"the calculator fails for the structure ({type(error).__name__}: "
-            f"{lines[0]}); check that it knows {elements} and gives energies and "
-            "forces, and start from a sensible structure"
-        ) from error
-    if not measured.sound:
-        raise InputError(
-            "the calculator gives no finite energy and forces for the structure; "
-            "start from a sensible one"
-        )
-    return measured
+def told_of(calculator: Any) -> dict[str, Any]:
+    """What an unknown calculator shows of itself, JSON-able."""
+    parameters = getattr(calculator, "parameters", None)
+    parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
+    return {
+        "calculator": type(calculator).__name__,
+        "parameters": {str(k): v for k, v in _plain(parameters).items()},
+    }
 
 
 def _identity(atoms: Atoms, potential: Any, system: System) -> dict[str, Any]:
     """What tells searches apart, JSON-able; of an unknown calculator what it shows."""
     if potential is None:
-        parameters = getattr(atoms.calc, "parameters", None)
-        parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
+        told = told_of(atoms.calc)
     else:
         parameters = {
             field.name: getattr(potential, field.name)
             for field in dataclasses.fields(potential)
         }
+        told = {
+            "calculator": type(potential).__name__,
+            "parameters": {str(k): v for k, v in _plain(parameters).items()},
+        }
     free = system.free
     fixed = None if free is None else np.flatnonzero(~np.asarray(free).T).tolist()
     return {
-        "calculator": type(atoms.calc if potential is None else potential).__name__,
-        "parameters": {str(k): v for k, v in _plain(parameters).items()},
+        **told,
         "numbers": atoms.numbers.tolist(),
         "cell": atoms.cell.array.tolist() if atoms.pbc.any() else None,
         "periodic": atoms.pbc.tolist(),

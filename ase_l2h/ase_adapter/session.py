@@ -13,9 +13,10 @@ import numpy as np
 
 from ase_l2h._internal.stopping import stop_on_signals
 from ase_l2h.ase_adapter.found import FoundStructures, Structure, rounding
+from ase_l2h.ase_adapter.measured import Measured
 from ase_l2h.ase_adapter.placement import PlacedAtoms
-from ase_l2h.ase_adapter.problem import ENERGY_GRID, Measured, rattled
-from ase_l2h.errors import InputError
+from ase_l2h.ase_adapter.problem import ENERGY_GRID, rattled
+from ase_l2h.errors import InputError, RunError
 from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.search.checking import affordable, fitting
 from ase_l2h.search.curvature import descend_saddles
@@ -23,7 +24,7 @@ from ase_l2h.search.driver import engine_for
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.method import Method, SearchRun
+from ase_l2h.search.method import CUT_SHORT, Method, SearchRun
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.requests import Relaxed
 
@@ -119,7 +120,7 @@ class SearchSession:
             [problem] * self.searches,
             [(seed, k) for k in range(self.searches)],
             limits,
-            engine_for(problem, self.backend, self.device),
+            engine_for(problem, self.backend, self.device, self.placed.calls),
         )
         self._begun += 1
 
@@ -140,7 +141,7 @@ class SearchSession:
         """
         run = self.run
         assert run is not None
-        if run.stopped in ("interrupted", "time"):
+        if run.stopped in CUT_SHORT:
             # The run forgets what it did in a round that was cut short.
             self.found.kept, before = self.found.minima, run.charged
             run.restore(run.stored())
@@ -151,6 +152,8 @@ class SearchSession:
             search.problem = problem
         if self.placed.kind == "calculator":
             run.advance(seconds)
+            if run.stopped == "failed":
+                raise RunError(str(getattr(run.engine, "trouble", None)))
             return
         with stop_on_signals(NOTE) as stop:
             run.interrupted = lambda: stop.requested

@@ -133,7 +133,7 @@ def compare(targets: Sequence[str], as_json: bool, **options: Any) -> None:
     names = [name for name in options["methods"].split(",") if name]
     names += [f"learned:{name}" for name in options["weights"]]
     given = [_energy(text, targets) for text in options["energies"]]
-    brought = Brought(options["calculator"], options["calculator_args"])
+    brought = Brought.among(options)
     problems = [_problem(name, options["potential"], brought) for name in targets]
     energies = {
         problem.name: energy

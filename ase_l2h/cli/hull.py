@@ -11,7 +11,7 @@ import click
 
 from ase_l2h.cli.common import Interrupted, RunFailure, Verb, split_names
 from ase_l2h.cli.distributed import distributed_options, is_first, join
-from ase_l2h.cli.own import Brought, calculator_options
+from ase_l2h.cli.own import Brought, calculator_options, calling_options
 from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ Examples:
     help="A Gupta set ('ase-l2h info'), or a TOML file with a row per pair.",
 )
 @calculator_options
+@calling_options
 @click.option(
     "--without",
     metavar="PARTS",
@@ -113,11 +114,12 @@ def hull(
     without: str | None,
     potential: str | None,
     parameters: str | None,
-    calculator: str | None,
-    calculator_args: str | None,
     **options: Any,
 ) -> None:
     """Search a hull, see ``HELP``."""
+    brought = Brought.among(options)
+    for name in ("calculator", "calculator_args", "cache", "workers", "call_timeout"):
+        del options[name]
     chosen = None if compositions is None else read_compositions(compositions, n_atoms)
     join(distributed, coordinator)
     first = is_first(distributed)
@@ -130,10 +132,13 @@ def hull(
     from ase_l2h.search.hull.search import find_hull
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
-    brought = Brought(calculator, calculator_args)
-    searched = joint(lambda: _system(system, n_atoms, potential, parameters, brought))[
-        0
-    ]
+    calculator = brought.made()
+    cache, calls = click.get_current_context().with_resource(brought.opened(calculator))
+    searched, _ = joint(
+        lambda: _system(
+            system, n_atoms, potential, parameters, brought, calculator, cache
+        )
+    )
     budget = options["budget"]
     unit = " evaluations per composition"
     bar = progress_bar(f"{system}{n_atoms}", budget, unit, first and not quiet)
@@ -151,6 +156,7 @@ def hull(
                 compositions=chosen,
                 without=split_names(without),
                 folder=folder,
+                calls=calls,
                 interrupted=lambda: stop.reason is not None,
                 progress=show,
                 **options,
@@ -185,6 +191,8 @@ def _system(
     potential: str | None,
     parameters: str | None,
     brought: Brought,
+    calculator: Any,
+    cache: Any,
 ) -> HullSystem:
     """What is searched, and what acts in it."""
     from ase_l2h.search.hull.system import hull_system
@@ -201,7 +209,7 @@ def _system(
     from ase_l2h.ase_adapter.naming import named_calculator
 
     named = named_calculator(brought.calculator, brought.arguments)
-    return calculator_hull(name, n_atoms, named)
+    return calculator_hull(name, n_atoms, named, calculator=calculator, cache=cache)
 
 
 def read_compositions(text: str, n_atoms: int) -> list[int]:

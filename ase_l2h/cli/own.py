@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
+from ase_l2h.cli.help import Count, Real
 from ase_l2h.cli.structure_files import (
     check_alike,
     check_atoms,
@@ -22,7 +25,7 @@ from ase_l2h.errors import InputError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Brought", "calculator_options", "resolve_with"]
+__all__ = ["Brought", "calculator_options", "calling_options", "resolve_with"]
 
 PAIR_FAMILIES = ("gupta", "lj")
 
@@ -44,6 +47,29 @@ def calculator_options(command: Any) -> Any:
     return command
 
 
+def calling_options(command: Any) -> Any:
+    """The options that say how a calculator is called."""
+    for option in (
+        click.option(
+            "--call-timeout",
+            type=Real(0.0),
+            help="Seconds after which a call has failed; in a process of its own.",
+        ),
+        click.option(
+            "--workers",
+            type=Count(4096),
+            help="Processes that call the calculator side by side.",
+        ),
+        click.option(
+            "--cache",
+            metavar="FILE",
+            help="Extended XYZ file of all calls; those in it are not made again.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @dataclasses.dataclass(frozen=True)
 class Brought:
     """What the user brings to act between the atoms.
@@ -54,11 +80,51 @@ class Brought:
         ``--calculator`` and ``--calculator-args``.
     parameters
         ``--parameters``: a Gupta set, or a TOML file with one row for each pair.
+    cache, workers, call_timeout
+        How the calculator is called.
     """
 
     calculator: str | None = None
     arguments: str | None = None
     parameters: str | None = None
+    cache: str | None = None
+    workers: int | None = None
+    call_timeout: float | None = None
+
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> Brought:
+        """Out of the options of a verb."""
+        names = {"arguments": "calculator_args"}
+        fields = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: options.get(names.get(name, name)) for name in fields})
+
+    def made(self) -> Any:
+        """The calculator; None without one."""
+        if self.calculator is None:
+            return None
+        from ase_l2h.ase_adapter.naming import named_calculator
+
+        return named_calculator(self.calculator, self.arguments)()
+
+    @contextlib.contextmanager
+    def opened(self, calculator: Any) -> Iterator[tuple[Any, Any]]:
+        """Cache and calls of a calculator, closed in the end; neither of None."""
+        if calculator is None or self.calculator is None:
+            yield None, None
+            return
+        from ase_l2h.ase_adapter.calling import Calling
+        from ase_l2h.ase_adapter.naming import named_calculator
+
+        named = named_calculator(self.calculator, self.arguments)
+        calling = Calling(
+            workers=self.workers,
+            call_timeout=self.call_timeout,
+            make_calculator=named,
+            cache=self.cache,
+        )
+        told = {"name": named.name, "arguments": named.arguments}
+        with calling.opened(calculator, named=told) as pair:
+            yield pair
 
     def __post_init__(self) -> None:
         if self.calculator is None and self.arguments is not None:
@@ -66,6 +132,12 @@ class Brought:
                 "--calculator-args are arguments of a calculator; name it with "
                 "--calculator"
             )
+        for option in ("cache", "workers", "call_timeout"):
+            if self.calculator is None and getattr(self, option) is not None:
+                raise InputError(
+                    f"--{option.replace('_', '-')} is about calls of a calculator; "
+                    "name it with --calculator"
+                )
         if self.calculator is not None and self.parameters is not None:
             raise InputError(
                 "--parameters are those of pair potentials, and --calculator acts "
@@ -74,9 +146,22 @@ class Brought:
 
 
 def resolve_with(
-    target: str, potential: str | None, reading: Reading, brought: Brought
+    target: str,
+    potential: str | None,
+    reading: Reading,
+    brought: Brought,
+    made: tuple[Any, Any] = (None, None),
 ) -> SearchTarget:
     """As :func:`~ase_l2h.cli.target.resolve`, with what the user brings along.
+
+    Parameters
+    ----------
+    target, potential, reading
+        See there.
+    brought
+        What acts.
+    made
+        The calculator, where it was made already, and its cache.
 
     Raises
     ------
@@ -90,11 +175,13 @@ def resolve_with(
             raise InputError(
                 "--potential and --calculator both act on the atoms; leave one out"
             )
-        return _with_calculator(target, reading, brought)
+        return _with_calculator(target, reading, brought, *made)
     return _with_parameters(target, potential, reading, str(brought.parameters))
 
 
-def _with_calculator(target: str, reading: Reading, brought: Brought) -> SearchTarget:
+def _with_calculator(
+    target: str, reading: Reading, brought: Brought, calculator: Any, cache: Any
+) -> SearchTarget:
     from ase_l2h.ase_adapter.composition import composition_problem
     from ase_l2h.ase_adapter.naming import named_calculator
     from ase_l2h.ase_adapter.problem import problem_of
@@ -103,14 +190,16 @@ def _with_calculator(target: str, reading: Reading, brought: Brought) -> SearchT
     _refuse_units(reading, "--calculator")
     named = named_calculator(brought.calculator, brought.arguments)
     images, note = _images(target, reading)
+    calculator = named() if calculator is None else calculator
     if images is None:
         atoms = _formula(target)
-        problem = composition_problem(atoms.get_chemical_symbols(), named())
+        symbols = atoms.get_chemical_symbols()
+        problem = composition_problem(symbols, calculator, cache=cache)
     else:
         atoms = images[0]
         posed = atoms.copy()
-        posed.calc = named()
-        problem = problem_of(posed, region=reading.region)
+        posed.calc = calculator
+        problem = problem_of(posed, region=reading.region, cache=cache)
         problem = dataclasses.replace(problem, given=_given(images))
     told = {"name": named.name, "arguments": named.arguments}
     identity = {**problem.identity, "named": told}

@@ -27,6 +27,7 @@ STOPPED = {
     "target": "target energy reached",
     "time": "time was up",
     "interrupted": "interrupted",
+    "failed": "too many calls in a row failed",
 }
 
 
@@ -124,6 +125,7 @@ def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any
         "target_hits": _count_below(result, target_energy, lowest),
         "hit_tolerance": HIT * result.problem.energy_unit,
         "charged_evaluations": result.charged_evaluations,
+        "failed_calls": result.failed_calls,
         "minima": [
             {
                 "energy": minimum.energy,
@@ -161,6 +163,8 @@ def table(found: dict[str, Any]) -> str:
     if found["evaluations_per_second"] is not None:
         charged += f" ({found['evaluations_per_second']:,.0f} per second)"
     rows.append(("charged evaluations", charged))
+    if found["failed_calls"]:
+        rows.append(("failed calls", f"{found['failed_calls']:,}"))
     seconds = (
         f"{found['search_seconds']:.2f} of search, {found['wall_seconds']:.2f} from "
         f"{found['wall_seconds_from']}"

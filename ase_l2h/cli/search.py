@@ -8,15 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ase_l2h.cli.common import (
-    BadInput,
-    Interrupted,
-    RunFailure,
-    elapsed,
-    split_names,
-)
+from ase_l2h.cli import own
+from ase_l2h.cli.common import BadInput, Interrupted, RunFailure, elapsed, split_names
 from ase_l2h.cli.help import Count, GroupedVerb, Real
-from ase_l2h.cli.own import Brought, calculator_options, resolve_with
 from ase_l2h.search.names import DEFAULT_METHOD, METHODS, PARTS
 
 if TYPE_CHECKING:
@@ -83,7 +77,7 @@ GROUPS = {
         "seed",
     ),
     "How long": ("evaluations", "settled", "max_seconds", "target_energy", "folder"),
-    "On what": ("backend", "device"),
+    "On what": ("backend", "device", "cache", "workers", "call_timeout"),
     "Afterwards": ("relax_cell", "pressure"),
     "Results": ("output", "minima", "plot", "as_json", "quiet"),
 }
@@ -107,7 +101,8 @@ GROUPS = {
     metavar="SET|FILE",
     help="A Gupta set, or a TOML file with a row for each pair of gupta or lj.",
 )
-@calculator_options
+@own.calculator_options
+@own.calling_options
 @click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
 @click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
 @click.option(
@@ -219,10 +214,11 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         form=options["file_format"],
         types=options["types"],
     )
-    brought = Brought(
-        options["calculator"], options["calculator_args"], options["parameters"]
-    )
-    resolved = resolve_with(target, options["potential"], reading, brought)
+    brought = own.Brought.among(options)
+    calculator = brought.made()
+    opened = ctx.with_resource(brought.opened(calculator))
+    made, calls = (calculator, opened[0]), opened[1]
+    resolved = own.resolve_with(target, options["potential"], reading, brought, made)
     check_cell(resolved, options["relax_cell"], options["pressure"])
     wanted = outputs_of(resolved, options)
     file = find_file(target)
@@ -231,7 +227,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         for note in resolved.notes:
             click.echo(f"Note: {note}", err=True)
 
-    result = _run(resolved, options)
+    result = _run(resolved, options | {"calls": calls})
     found = record(
         resolved,
         result,
@@ -279,6 +275,8 @@ def _conclude(
         raise Interrupted(
             f"interrupted; {kept if result.minima else 'nothing was found'}{more}"
         )
+    if result.stopped == "failed":
+        raise RunFailure(f"{result.trouble}; what was found until then is kept")
     if result.minima:
         return
     if result.stopped == "done":
@@ -323,6 +321,7 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             without=split_names(options["without"]),
             backend=options["backend"],
             device=options["device"],
+            calls=options["calls"],
             folder=options["folder"],
             stop_together=False,
             interrupted=lambda: stop.requested,

@@ -1,14 +1,15 @@
 """Requests on a calculator: one call for each structure and step.
 
 The optimizers are the same as in the kernels; only energy and gradient come from
-outside. A call that fails is tried once more nearby, then that structure is given up;
-the search goes on.
+outside. Atoms are kept apart before a call (:mod:`ase_l2h.search.guard`). A call that
+fails is made once more, then once nearby, then that structure is given up; the search
+goes on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,17 +20,25 @@ from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.rollout.calculator import PointPotential
+from ase_l2h.search.callers import Calls, SerialCalls
+from ase_l2h.search.guard import Guard
+from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Advance, Begin, Points, Request, Spread
 from ase_l2h.starts.random import spread
 
-__all__ = ["CalculatorEngine"]
+__all__ = ["MOST_FAILURES", "CalculatorEngine"]
 
 logger = logging.getLogger(__name__)
 # Failed calls in a row after which the calculator is taken to be broken.
 MOST_FAILURES = 20
-# How far from a failed call's structure the next is tried, in bond lengths.
+# How far from a failed call's structure the last attempt is, in bond lengths.
 NEARBY = 1e-3
+# Failures that are told one by one; the number of all is part of the result.
+TOLD = 20
+
+# Yields places to call at, gets what the calls gave, returns the answer.
+Work = Generator[list[np.ndarray], list[Any], Any]
 
 
 @jax.jit
@@ -49,39 +58,130 @@ def _step(
     return optimizer.step(jax.random.key(0), state, system, measured)
 
 
+class _Job:
+    """A request under way, and the calls that it waits for."""
+
+    def __init__(self, problem: Problem, work: Work) -> None:
+        self.problem, self.work = problem, work
+        self.results: list[Any] = []
+        self.missing = 0
+        self.answer: Any = None
+
+    def go_on(self, calls: Calls, key: Hashable) -> bool:
+        """Begin the next calls; whether there are none left and the answer is known."""
+        try:
+            # A generator begins with None.
+            places = self.work.send(self.results or None)  # type: ignore[arg-type]
+            while not places:
+                places = self.work.send([])
+        except StopIteration as stop:
+            self.answer = stop.value
+            return True
+        self.results, self.missing = [None] * len(places), len(places)
+        for k, place in enumerate(places):
+            calls.begin((key, k), self.problem, place)
+        return False
+
+
 class CalculatorEngine:
     """Requests on calculators: ``measure`` of a problem, once for every evaluation.
+
+    Parameters
+    ----------
+    calls
+        Carries the calls out; one after the other when None.
 
     Attributes
     ----------
     calls, failures
-        Calls made, and how many of them failed.
+        Calls asked for, and how many of them failed.
+    kept_apart
+        Structures of which atoms had to be kept apart.
+    trouble
+        Why it gave up; None as long as it has not.
     """
 
     # One step of a structure at a time, so that a stop is noticed between two calls.
     launch = 1.0
     backend = "calculator"
 
-    def __init__(self) -> None:
-        self.calls = self.failures = 0
+    def __init__(self, calls: Calls | None = None) -> None:
+        self.caller: Calls = SerialCalls() if calls is None else calls
+        self.calls = self.failures = self.kept_apart = 0
+        self.trouble: str | None = None
         self._in_a_row = 0
+        self._jobs: dict[Hashable, _Job] = {}
+        self._guards: dict[int, tuple[Problem, Guard]] = {}
+
+    @property
+    def round_calls(self) -> int:
+        """See :class:`~ase_l2h.search.callers.Calls`."""
+        return self.caller.round_calls
 
     def execute(self, requests: Sequence[Request]) -> list[Any]:
         """The answers, in order."""
-        return [self._answer(request) for request in requests]
+        waiting: Mapping[Hashable, Request] = dict(enumerate(requests))
+        answers: dict[Hashable, Any] = {}
+        while len(answers) < len(requests):
+            answers |= self.complete_some(waiting)
+            waiting = {}
+        return [answers[k] for k in range(len(requests))]
 
-    def _answer(self, request: Request) -> Any:
+    def complete_some(
+        self, requests: Mapping[Hashable, Request]
+    ) -> dict[Hashable, Any]:
+        """Take on more requests, and wait until one or more are answered.
+
+        Raises
+        ------
+        Stopped
+            ``"failed"``, where too many calls in a row have failed.
+        """
+        answered: dict[Hashable, Any] = {}
+        try:
+            for key, request in requests.items():
+                job = _Job(request.problem, self._work(request))
+                if job.go_on(self.caller, key):
+                    answered[key] = job.answer
+                else:
+                    self._jobs[key] = job
+            while not answered:
+                (key, k), result = self.caller.ended()  # type: ignore[misc]
+                job = self._jobs[key]
+                self._heard(result, (3, job.problem.n_atoms))
+                job.results[k] = result
+                job.missing -= 1
+                if job.missing == 0 and job.go_on(self.caller, key):
+                    answered[key] = self._jobs.pop(key).answer
+        except BaseException:
+            self.abandon()
+            raise
+        return answered
+
+    def abandon(self) -> None:
+        """Nobody waits for what is under way any more."""
+        self._jobs.clear()
+        self._in_a_row = 0
+        self.caller.abandon()
+
+    def _work(self, request: Request) -> Work:
         if isinstance(request, Begin):
             return self._begin(request)
         if isinstance(request, Spread):
-            return spread(request.problem.system, request.positions).astype(float)
+            return self._spread(request)
         if isinstance(request, Points):
             return self._points(request)
         return self._advance(request)
 
-    def _begin(self, request: Begin) -> SearchState:
+    def _spread(self, request: Spread) -> Work:
+        apart = spread(request.problem.system, request.positions).astype(float)
+        return self._apart(request.problem, apart)
+        yield []
+
+    def _begin(self, request: Begin) -> Work:
         # In double precision: here a step costs nothing beside the call.
         positions = np.asarray(request.positions, np.float64)
+        positions = self._apart(request.problem, positions)
         nothing = PointPotential(np.zeros(positions.shape[2]), np.zeros_like(positions))
         system = request.problem.system
         with jax.enable_x64(True):
@@ -89,38 +189,58 @@ class CalculatorEngine:
                 request.optimizer, nothing, system, positions, jnp.asarray(request.keys)
             )
             return jax.tree.map(np.asarray, state)
+        yield []
 
-    def _points(self, request: Points) -> np.ndarray:
+    def _points(self, request: Points) -> Work:
         if request.species is not None:
             raise RunError("a calculator is not asked for other atoms than its own")
-        count = request.positions.shape[2]
-        energies, _, _ = self._measured(
-            request.problem, request.positions, np.arange(count), 0
-        )
+        positions = self._apart(request.problem, np.asarray(request.positions, float))
+        which = np.arange(positions.shape[2])
+        energies, _, _ = yield from self._measured(request.problem, positions, which, 0)
         return energies
 
-    def _advance(self, request: Advance) -> SearchState:
-        state = request.state
+    def _advance(self, request: Advance) -> Work:
+        state, problem, spare = request.state, request.problem, request.spare
         for _ in range(request.n_steps):
             active = np.flatnonzero(state.active)
             if active.size == 0:
                 break
-            energies, gradients, repeated = self._measured(
-                request.problem, np.asarray(state.positions), active, request.spare
+            energies, gradients, repeated = yield from self._measured(
+                problem, np.asarray(state.positions), active, spare
             )
+            spare -= int(np.sum(repeated))
             with jax.enable_x64(True):
                 state = jax.tree.map(
                     np.asarray,
                     _step(
                         request.optimizer,
                         PointPotential(energies, gradients),
-                        request.problem.system,
+                        problem.system,
                         state,
                     ),
                 )
+            apart = self._apart(problem, np.asarray(state.positions), state.active)
+            state = state._replace(positions=apart)
             if np.any(repeated):
                 state = state._replace(evaluations=state.evaluations + repeated)
         return state
+
+    def _apart(
+        self, problem: Problem, positions: np.ndarray, which: Any = None
+    ) -> np.ndarray:
+        """Positions with no two atoms nearer than a share of their bond."""
+        known = self._guards.get(id(problem))
+        if known is None or known[0] is not problem:
+            if len(self._guards) > 1000:
+                self._guards.clear()
+            known = self._guards[id(problem)] = (problem, Guard(problem))
+        apart, moved = known[1].kept_apart(positions)
+        if which is not None and np.any(moved & ~np.asarray(which)):
+            # Where a structure has ended is what has been evaluated.
+            moved &= np.asarray(which)
+            apart = np.where(moved, apart, positions)
+        self.kept_apart += int(np.sum(moved))
+        return apart
 
     def _measured(
         self,
@@ -128,33 +248,34 @@ class CalculatorEngine:
         positions: np.ndarray,
         which: np.ndarray,
         spare: int | float,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> Generator[list[np.ndarray], list[Any], tuple[np.ndarray, ...]]:
         """Energies and gradients; ``+inf`` and zero where a call failed.
 
-        What failed is tried once more nearby, while ``spare`` calls last; those that
-        were are counted.
+        What failed is called once more, since queues and files fail for a moment, and
+        then nearby, where what does not converge may; while ``spare`` calls last.
         """
         energies = np.full(positions.shape[2], np.inf)
         gradients = np.zeros_like(positions)
         repeated = np.zeros(positions.shape[2], np.int32)
-        places = [positions[..., b] for b in which]
-        failed = []
-        for b, result in zip(which, self._called(problem, places), strict=True):
-            if self._sound(result, positions.shape[:2]):
-                energies[b], gradients[..., b] = result
-            else:
-                failed.append(b)
-        failed = failed[: int(min(spare, len(failed)))]
-        nearby = [self._nearby(problem, positions[..., b]) for b in failed]
-        for b, result in zip(failed, self._called(problem, nearby), strict=True):
-            repeated[b] = 1
-            if self._sound(result, positions.shape[:2]):
-                energies[b], gradients[..., b] = result
+        pending, attempts = list(which), 0
+        while pending:
+            places = [positions[..., b] for b in pending]
+            if attempts == 2:
+                places = [self._nearby(problem, place) for place in places]
+            results = yield places
+            failed = []
+            for b, result in zip(pending, results, strict=True):
+                if self._fault(result, positions.shape[:2]) is None:
+                    energies[b], gradients[..., b] = result
+                else:
+                    failed.append(b)
+            attempts += 1
+            if attempts > 2:
+                break
+            pending = failed[: int(max(0, min(spare, len(failed))))]
+            spare -= len(pending)
+            repeated[pending] += 1
         return energies, gradients, repeated
-
-    def _called(self, problem: Problem, places: Sequence[np.ndarray]) -> Iterable[Any]:
-        self.calls += len(places)
-        return (self._one(problem, place) for place in places)
 
     def _nearby(self, problem: Problem, place: np.ndarray) -> np.ndarray:
         """A thousandth of a bond away; the same for the same place."""
@@ -163,28 +284,24 @@ class CalculatorEngine:
         moved = place + NEARBY * problem.length * noise
         return problem.with_fixed(moved[..., None])[..., 0]
 
-    def _sound(self, result: Any, shape: tuple[int, ...]) -> bool:
-        """Whether a call succeeded; too many failures in a row end the search."""
+    def _heard(self, result: Any, shape: tuple[int, int]) -> None:
+        """Count a call; too many failures in a row end all searches."""
+        self.calls += 1
         reason = self._fault(result, shape)
         if reason is None:
-            self._in_a_row = 0
-            return True
+            self._in_a_row, self.trouble = 0, None
+            return
         self.failures += 1
         self._in_a_row += 1
-        logger.warning("a call of the calculator failed (%s)", reason)
+        if self.failures <= TOLD:
+            more = "; no more of them are told" if self.failures == TOLD else ""
+            logger.warning("a call of the calculator failed (%s)%s", reason, more)
         if self._in_a_row >= MOST_FAILURES:
-            raise RunError(
+            self.trouble = (
                 f"{MOST_FAILURES} calls of the calculator in a row failed, the last "
                 f"with: {reason}; check the calculator"
             )
-        return False
-
-    def _one(self, problem: Problem, place: np.ndarray) -> Any:
-        assert problem.measure is not None
-        try:
-            return problem.measure(place)
-        except Exception as error:
-            return error
+            raise Stopped("failed")
 
     def _fault(self, result: Any, shape: tuple[int, ...]) -> str | None:
         if isinstance(result, Exception):

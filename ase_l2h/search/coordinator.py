@@ -108,6 +108,7 @@ class _Coordinator:
 
     def run(self) -> list[Any]:
         waiting: dict[int, Request] = {}
+        self._under_way: set[int] = set()
         try:
             # One at a time: threads that compute at once wait for the interpreter, and
             # for each other, longer than they work.
@@ -119,7 +120,7 @@ class _Coordinator:
                 thread.start()
                 self.started += 1
                 self._receive(waiting)
-            while waiting:
+            while waiting or self._under_way:
                 waiting = self._answered(waiting)
         except BaseException:
             self._cancel(waiting)
@@ -164,6 +165,8 @@ class _Coordinator:
 
     def _answered(self, waiting: dict[int, Request]) -> dict[int, Request]:
         """Carry out what is waited for; what the tasks ask for then."""
+        if hasattr(self.engine, "complete_some"):
+            return self._answered_some(waiting)
         following: dict[int, Request] = {}
         for part in list(self._parts(waiting)):
             answers: list[Any] = [self._refusal(k) for k in part]
@@ -187,9 +190,38 @@ class _Coordinator:
                     raise
         return following
 
+    def _answered_some(self, waiting: dict[int, Request]) -> dict[int, Request]:
+        """The same, but whoever waits for a short call need not wait for a long one."""
+        answers: dict[int, Any] = {}
+        following: dict[int, Request] = {}
+        for k in sorted(waiting):
+            refused = self._refusal(k)
+            if refused is not None:
+                answers[k] = refused
+                del waiting[k]
+        if answers:
+            following |= waiting
+        else:
+            self._under_way |= waiting.keys()
+            try:
+                some: Any = self.engine
+                answers = some.complete_some(waiting)
+            except Exception as error:
+                answers = dict.fromkeys(self._under_way, error)
+        waiting.clear()
+        for k in sorted(answers):
+            self._under_way.discard(k)
+            self.answers[k].put(answers[k])
+            try:
+                self._receive(following)
+            except BaseException:
+                waiting |= following
+                raise
+        return following
+
     def _cancel(self, waiting: dict[int, Request]) -> None:
         """Tell every task that has begun to end, and wait until it has."""
-        for k in waiting:
+        for k in self._under_way | waiting.keys():
             self.answers[k].put(Stopped("interrupted"))
         while self.ended < self.started:
             later: dict[int, Request] = {}

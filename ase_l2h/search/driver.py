@@ -10,6 +10,7 @@ from typing import Any
 from ase_l2h._internal.checkpoint import Checkpoint
 from ase_l2h._internal.jax_start import start_jax
 from ase_l2h.errors import InputError, InputTypeError
+from ase_l2h.search.callers import Calls
 from ase_l2h.search.calls import CalculatorEngine
 from ase_l2h.search.checking import checked_minima
 from ase_l2h.search.engine import Engine, KernelEngine
@@ -37,8 +38,13 @@ SETTLED = 3
 MOST_SEARCHES = 100_000
 
 
-def engine_for(problem: Problem, backend: str = "auto", device: Any = None) -> Engine:
-    """What evaluates a problem.
+def engine_for(
+    problem: Problem,
+    backend: str = "auto",
+    device: Any = None,
+    calls: Calls | None = None,
+) -> Engine:
+    """What evaluates a problem; ``calls`` carries out those of a calculator.
 
     Raises
     ------
@@ -55,7 +61,7 @@ def engine_for(problem: Problem, backend: str = "auto", device: Any = None) -> E
             f"a calculator is called one structure at a time, so the backend "
             f"'{backend}' cannot run it; leave the backend out"
         )
-    return CalculatorEngine()
+    return CalculatorEngine(calls)
 
 
 def start_run(
@@ -108,6 +114,7 @@ def search_problem(
     without: Sequence[str] = (),
     backend: str = "auto",
     device: Any = None,
+    calls: Calls | None = None,
     folder: str | Path | None = None,
     stop_together: bool = True,
     interrupted: Callable[[], bool] = lambda: False,
@@ -132,6 +139,8 @@ def search_problem(
         See :func:`~ase_l2h.search.registry.make_method`.
     backend, device
         ``"auto"``, ``"native"``, ``"scan"`` or ``"cuda"``, and a JAX device.
+    calls
+        What carries out the calls of a calculator; one after the other when None.
     folder
         Everything is kept there every few seconds; what is there is continued, to the
         same end as without the break.
@@ -177,7 +186,7 @@ def search_problem(
         method.name,
         bounded=starts is not None,
     )
-    engine = engine_for(problem, backend, device)
+    engine = engine_for(problem, backend, device, calls)
     progress = start_run(
         problem,
         method,
@@ -208,7 +217,7 @@ def search_problem(
 
 def _checked(progress: SearchRun, result: SearchResult) -> SearchResult:
     """The result without its saddle points, as far as evaluations were left."""
-    if result.stopped in ("target", "interrupted"):
+    if result.stopped in ("target", "interrupted", "failed"):
         return result
     try:
         minima = checked_minima(progress, result.minima)

@@ -81,8 +81,7 @@ class Evaluator:
         self.problem, self._submit = problem, submit
         self.ledger = Ledger() if ledger is None else ledger
         self._limit = math.inf if limit is None else limit
-        reserve = 0.0 if limit is None else min(RESERVE * limit, MOST_RESERVE)
-        self._reserve = int(reserve)
+        self._reserve = 0 if limit is None else int(min(RESERVE * limit, MOST_RESERVE))
         self._reached = -math.inf
         if target_energy is not None:
             self._reached = target_energy + HIT * problem.energy_unit
@@ -93,8 +92,7 @@ class Evaluator:
         self._loose = _relaxing(LOOSE_FMAX * problem.force_unit)
         # The last digits of an energy take as many calls again.
         last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
-        tight = problem.fmax
-        self.fmax = last * problem.force_unit if tight is None else tight
+        self.fmax = problem.fmax or last * problem.force_unit
         self._tight = _relaxing(self.fmax)
 
     @property
@@ -133,9 +131,8 @@ class Evaluator:
         fixed = self.problem.with_fixed(np.array(positions, float)[..., None])[..., 0]
         if not relaxed and energy < ledger.seen_energy:
             ledger.seen_energy, ledger.seen_positions = float(energy), fixed
-        if relaxed < ledger.relaxed:
-            return
-        if energy < ledger.energy or relaxed > ledger.relaxed:
+        better = energy < ledger.energy or relaxed > ledger.relaxed
+        if relaxed >= ledger.relaxed and better:
             ledger.energy, ledger.positions = float(energy), fixed
             ledger.relaxed = relaxed
             if relaxed:
@@ -179,16 +176,19 @@ class Evaluator:
         self, optimizer: Optimizer, state: SearchState, n_steps: int
     ) -> SearchState:
         """Take up to ``n_steps`` steps with every active structure."""
-        while n_steps > 0:
+        while n_steps > 0 and np.any(state.active):
             active = int(np.count_nonzero(state.active))
-            if active == 0:
-                break
             self.check(state, active)
             taken = int(min(n_steps, self.left // active))
             taken = min(taken, max(1, self._launch // active))
             before = int(np.sum(state.evaluations))
             spare = self.left - taken * active
-            state = self._submit(Advance(self.problem, optimizer, state, taken, spare))
+            asked = Advance(self.problem, optimizer, state, taken, spare)
+            try:
+                state = self._submit(asked)
+            except Stopped as stop:
+                stop.state = state
+                raise
             self._charge(int(np.sum(state.evaluations)) - before)
             n_steps -= taken
         return state
@@ -244,9 +244,8 @@ class Evaluator:
         """Remember the lowest point of a rollout, which is not relaxed."""
         energy = np.where(np.isfinite(state.best_energy), state.best_energy, np.inf)
         lowest = int(np.argmin(energy))
-        self.note(
-            float(energy[lowest]), np.asarray(state.best_positions)[..., lowest], False
-        )
+        place = np.asarray(state.best_positions)[..., lowest]
+        self.note(float(energy[lowest]), place, False)
 
     def _outcome(self, state: SearchState) -> Relaxed:
         """Where a relaxation ended: its last point, or its lowest."""
@@ -322,10 +321,10 @@ class Evaluator:
         return chosen._replace(evaluations=spent + a.evaluations + b.evaluations)
 
     def settle(self, state: SearchState, last: bool = True) -> Relaxed:
-        """Relax where rollouts ended to the last digits, or their lowest points.
+        """Relax where rollouts ended to the last digits.
 
-        The last point is relaxed; where the rollout had been below the result, its
-        lowest point is, too. ``last=False``: the lowest point only.
+        Where a rollout had been below the result, its lowest point is relaxed, too.
+        ``last=False``: the lowest point only.
         """
         spent = np.asarray(state.evaluations)
         exact = lambda x: self.problem.with_fixed(np.asarray(x, float))
@@ -353,14 +352,16 @@ class Evaluator:
         """A short basin hopping from each of ``(3, n, batch)``; its lowest points."""
         settings = self.aimed(settings)
         state = self.begin(settings, positions, keys)
-        state = self.advanced(settings, state, n_steps)
-        return self.hopped(state)
+        return self.hopped(self.advanced(settings, state, n_steps))
 
     def aimed(self, settings: BasinHopping) -> BasinHopping:
         """The same with this search's target, which chains stop at."""
-        if self.target_energy is None:
-            return settings
-        return settings.towards(self.target_energy, self.problem.system)
+        target = self.target_energy
+        return (
+            settings
+            if target is None
+            else settings.towards(target, self.problem.system)
+        )
 
     def hopped(self, state: SearchState) -> Relaxed:
         """The lowest points of chains, and a closer look where one met the target."""

@@ -15,8 +15,9 @@ __all__ = ["Ledger", "Stopped"]
 class Stopped(Exception):
     """The search has to end now; what it found is kept.
 
-    ``reason`` is ``"evaluations"``, ``"target"``, ``"time"`` or ``"interrupted"``;
-    ``state`` that of the rollout under way, where there is one.
+    ``reason`` is ``"evaluations"``, ``"target"``, ``"time"``, ``"interrupted"``, or
+    ``"failed"`` where a calculator fails time and again; ``state`` that of the rollout
+    under way, where there is one.
     """
 
     def __init__(self, reason: str, state: SearchState | None = None) -> None:

@@ -21,10 +21,12 @@ from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.requests import Submit
 from ase_l2h.search.result import SearchResult, Trace, result_of
 
-__all__ = ["Found", "Method", "Search", "SearchRun", "State", "run"]
+__all__ = ["CUT_SHORT", "Found", "Method", "Search", "SearchRun", "State", "run"]
 
 # Nested dicts and lists of arrays, numbers, strings and rollout states.
 State = dict[str, Any]
+# What ends a search in the middle of a round that then never was.
+CUT_SHORT = ("failed", "interrupted", "time")
 # Seconds between two checkpoints.
 CHECKPOINT_SECONDS = 2.0
 
@@ -156,7 +158,7 @@ class SearchRun:
         reasons = [search.stopped for search in self.searches]
         if None in reasons:
             return None
-        for reason in ("interrupted", "time", "target", "settled"):
+        for reason in ("failed", "interrupted", "time", "target", "settled"):
             if reason in reasons:
                 return reason
         return "evaluations" if "evaluations" in reasons else "done"
@@ -186,7 +188,7 @@ class SearchRun:
         begun = time.monotonic()
         self._deadline = begun + seconds
         going = [search for search in self.searches if search.stopped is None]
-        tasks = [lambda submit, s=search: self._round(s, submit) for search in going]
+        tasks = [lambda submit, s=search: self._rounds(s, submit) for search in going]
         try:
             outcomes = side_by_side(self.engine, tasks, self._stop_reason)
         except KeyboardInterrupt:
@@ -194,7 +196,9 @@ class SearchRun:
         for search, outcome in zip(going, outcomes, strict=True):
             self._conclude(search, outcome)
         self.rounds += 1
-        if any(s.stopped == "interrupted" for s in going):
+        if any(s.stopped == "failed" for s in going):
+            self._end_all("failed")
+        elif any(s.stopped == "interrupted" for s in going):
             self._end_all("interrupted")
         elif self.stop_together and any(s.stopped == "target" for s in going):
             self._end_all("another")
@@ -206,6 +210,20 @@ class SearchRun:
         if self.interrupted():
             return "interrupted"
         return "time" if time.monotonic() > self._deadline else None
+
+    def _rounds(self, search: Search, submit: Submit) -> State:
+        """A round, or as many as ``round_calls`` ask for."""
+        before, least = search.ledger.charged, 0
+        if len(self.searches) > 1:
+            least = getattr(self.engine, "round_calls", 0)
+        state = self._round(search, submit)
+        while search.tail is not None and search.tail.charged - before < least:
+            if self.method.finished(state):
+                break
+            search.state, search.ledger = state, search.tail
+            search.rounds += 1
+            state = self._round(search, submit)
+        return state
 
     def _round(self, search: Search, submit: Submit) -> State:
         """A round on a copy of the ledger: what is cut short leaves it as it was."""
@@ -225,7 +243,7 @@ class SearchRun:
         try:
             return self.method.advance(search.state, evaluator)
         except Stopped as stop:
-            if stop.reason != "target" and evaluator.finish():
+            if stop.reason not in ("target", "failed") and evaluator.finish():
                 raise Stopped("target") from stop
             raise
 
@@ -303,6 +321,8 @@ class SearchRun:
             seconds=self.seconds,
             confidence=self.confidence,
             states=[search.state for search in self.searches],
+            failed_calls=getattr(self.engine, "failures", 0),
+            trouble=getattr(self.engine, "trouble", None),
             **facts,
         )
 
@@ -314,7 +334,7 @@ class SearchRun:
         """
         searches = []
         for search in self.searches:
-            ended = search.stopped not in ("interrupted", "time")
+            ended = search.stopped not in CUT_SHORT
             tail = search.tail if ended else None
             searches.append(
                 {

@@ -64,6 +64,9 @@ class Problem:
         the fixed atoms when None. Free atoms that lie elsewhere begin where they are.
     common_force
         The unit of forces where problems that share batches must agree on one.
+    radii
+        Size of each atom ``(n,)``; pairs are kept apart by a share of their sum where
+        each evaluation is a call. None keeps none apart.
     identity
         What tells two problems apart that are not known to ``potential``; JSON-able.
 
@@ -85,6 +88,7 @@ class Problem:
     fmax: float | None = None
     region: Box | None = None
     common_force: float | None = None
+    radii: np.ndarray | None = None
     identity: Any = None
 
     def __post_init__(self) -> None:

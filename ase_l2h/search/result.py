@@ -47,14 +47,19 @@ class SearchResult:
     searches
         One entry per search.
     stopped
-        ``"done"``, ``"settled"``, ``"evaluations"``, ``"target"``, ``"time"`` or
-        ``"interrupted"``.
+        ``"done"``, ``"settled"``, ``"evaluations"``, ``"target"``, ``"time"``,
+        ``"interrupted"``, or ``"failed"`` where too many calls of a calculator in a row
+        have failed.
     confidence
         How often independent attempts met the lowest minimum; ``str`` of it says so.
     wall_seconds
         Of all searches together.
     states
         Of the method in the end, one per search.
+    failed_calls
+        Of a calculator; each has cost a structure at most.
+    trouble
+        Why calls were given up, a sentence; None where they were not.
     """
 
     problem: Problem
@@ -68,6 +73,8 @@ class SearchResult:
     wall_seconds: float
     confidence: Confidence
     states: list[Any] = dataclasses.field(repr=False)
+    failed_calls: int = 0
+    trouble: str | None = None
 
     @property
     def best(self) -> Minimum | None:

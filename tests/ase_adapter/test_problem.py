@@ -14,9 +14,8 @@ from ase.cluster import Icosahedron
 from ase.constraints import FixAtoms, FixCartesian
 
 from ase_l2h.ase_adapter.calculators import Gupta, LennardJones
+from ase_l2h.ase_adapter.measured import CentredCoordinates, CountingCalculator
 from ase_l2h.ase_adapter.problem import (
-    CentredCoordinates,
-    CountingCalculator,
     fingerprint_of,
     problem_of,
     rattled,

@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_l2h._internal.processes import joint
 from ase_l2h.search.auto.improve import SAME
 from ase_l2h.search.auto.method import Auto, make_auto
+from ase_l2h.search.callers import Calls
 from ase_l2h.search.checking import check_lowest
 from ase_l2h.search.driver import engine_for
 from ase_l2h.search.hull.folder import HullFolder
@@ -26,7 +27,7 @@ from ase_l2h.search.hull.settings import HullResult, HullSettings
 from ase_l2h.search.hull.system import HullSystem
 from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.method import SearchRun, State
+from ase_l2h.search.method import CUT_SHORT, SearchRun, State
 from ase_l2h.weights.load import Weights
 
 __all__ = ["HullSearch"]
@@ -59,7 +60,7 @@ class HullSearch:
         Where to keep what is found; nothing is kept when None.
     update
         Add ``settings.budget`` to that of the search in the folder.
-    backend
+    backend, calls
         See :func:`~ase_l2h.search.driver.engine_for`.
     interrupted
         Asked before every evaluation whether to stop.
@@ -79,11 +80,13 @@ class HullSearch:
         *,
         update: bool = False,
         backend: str = "auto",
+        calls: Calls | None = None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.system, self.weights = system, weights
         # What cannot run is refused before there is a folder.
-        self.engine = engine_for(system.problem(settings.compositions[-1]), backend)
+        first = system.problem(settings.compositions[-1])
+        self.engine = engine_for(first, backend, calls=calls)
         self.method: Auto = make_auto(
             system.problem(settings.compositions[-1]),
             weights,
@@ -198,7 +201,7 @@ class HullSearch:
         self.rounds += 1
         self.quiet = 0 if fallen else self.quiet + 1
         self.seconds += time.monotonic() - begun
-        if any(e["stopped"] in ("interrupted", "time") for e in self.known.values()):
+        if any(entry["stopped"] in CUT_SHORT for entry in self.known.values()):
             # A round that was cut short never was: the folder stays as it is.
             return fallen
         self._introduce()

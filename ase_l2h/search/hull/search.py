@@ -20,6 +20,7 @@ from ase_l2h._internal.processes import joint
 from ase_l2h.errors import InputError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
 from ase_l2h.search.auto.parts import uses_weights
+from ase_l2h.search.callers import Calls
 from ase_l2h.search.hull.rounds import HullSearch
 from ase_l2h.search.hull.settings import (
     CALLED_WIDTH,
@@ -31,6 +32,7 @@ from ase_l2h.search.hull.settings import (
 )
 from ase_l2h.search.hull.system import HullSystem, hull_system
 from ase_l2h.search.limits import Limits
+from ase_l2h.search.method import CUT_SHORT
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["find_hull"]
@@ -51,6 +53,7 @@ def find_hull(
     folder: str | Path | None = None,
     update: bool = False,
     backend: str = "auto",
+    calls: Calls | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     progress: Callable[[HullSearch, int], Any] | None = None,
 ) -> HullResult:
@@ -87,6 +90,8 @@ def find_hull(
     backend
         What runs the steps. Several processes (``jax.distributed``) share the
         compositions; all call this alike.
+    calls
+        What carries out the calls of a calculator; one after the other when None.
     interrupted
         Asked before every evaluation; True ends the search with what it has.
     progress
@@ -125,6 +130,7 @@ def find_hull(
         None if folder is None else Path(folder),
         update=update,
         backend=backend,
+        calls=calls,
         interrupted=interrupted,
     )
     deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
@@ -135,9 +141,9 @@ def find_hull(
             if progress is not None:
                 joint(lambda fallen=fallen: progress(search, fallen))
             stops = {entry["stopped"] for entry in search.known.values()}
-            ended = next((s for s in ("interrupted", "time") if s in stops), None)
+            ended = next((s for s in CUT_SHORT if s in stops), None)
             ended = ended or search.finished
-        if ended not in ("interrupted", "time"):
+        if ended not in CUT_SHORT:
             search.leave_saddles()
     except KeyboardInterrupt:
         ended = "interrupted"

@@ -79,7 +79,8 @@ class HullResult:
     rounds
         Rounds taken.
     ended
-        ``"budget"``, ``"settled"``, ``"time"`` or ``"interrupted"``.
+        ``"budget"``, ``"settled"``, ``"time"``, ``"interrupted"``, or ``"failed"``
+        where too many calls of a calculator in a row have failed.
     seconds
         Wall time over all parts of the search.
     settings

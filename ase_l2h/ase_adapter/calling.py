@@ -1,0 +1,240 @@
+"""How a user's calculator is called: kept, side by side, with a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pickle
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_l2h._internal.arguments import checked_count, checked_number
+from ase_l2h._internal.workers import ExecutorWorkers, Workers, WorkersOf, pickled
+from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.ase_adapter.calculators import potential_of
+from ase_l2h.ase_adapter.measured import CountingCalculator, evaluated
+from ase_l2h.ase_adapter.problem import told_of
+from ase_l2h.errors import InputError
+from ase_l2h.search.problem import Problem
+
+__all__ = ["Calling", "RemoteCalls"]
+
+# Calls that each of several searches makes before all are looked at together: long
+# beside the time for which a worker then has nothing to do.
+ROUND_CALLS = 200
+MOST_WORKERS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Calling:
+    """How calls are carried out.
+
+    Parameters
+    ----------
+    workers
+        Processes of this machine that make them; None makes them here.
+    executor
+        A :class:`concurrent.futures.Executor` that makes them instead.
+    call_timeout
+        Seconds after which a call has failed; it takes another process to end it.
+    make_calculator
+        Makes the calculator in other processes; a copy of the user's is sent when None.
+    cache
+        Extended XYZ file of every call with energy and forces; calls that are in it are
+        not made again, see :class:`~ase_l2h.ase_adapter.cache.CallCache`.
+
+    Raises
+    ------
+    InputError
+        For what cannot be.
+    """
+
+    workers: int | None = None
+    executor: Any = None
+    call_timeout: int | float | None = None
+    make_calculator: Callable[[], Any] | None = None
+    cache: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            checked_count("workers", self.workers, MOST_WORKERS)
+            if self.executor is not None:
+                raise InputError("workers and executor both make calls; give one")
+        seconds = checked_number("call_timeout", self.call_timeout)
+        if seconds is not None and not seconds > 0:
+            raise InputError(f"call_timeout is {seconds:g}; give seconds above 0")
+        if self.executor is not None and not hasattr(self.executor, "submit"):
+            raise InputError(
+                f"executor is a {type(self.executor).__name__}; give a "
+                "concurrent.futures.Executor"
+            )
+
+    @classmethod
+    def taken_from(cls, arguments: dict[str, Any]) -> Calling:
+        """Out of keyword arguments, which keep the others."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{k: arguments.pop(k) for k in names if k in arguments})
+
+    def opened_cache(self, calculator: Any, **named: Any) -> CallCache | None:
+        """The cache, for this calculator; None without one.
+
+        Raises
+        ------
+        InputError
+            For a file that cannot be used, and a calculator that runs in a kernel.
+        """
+        if self.cache is None:
+            return None
+        self._refuse_kernel(calculator)
+        return CallCache(self.cache, told_of(calculator) | named)
+
+    @contextlib.contextmanager
+    def opened(
+        self, calculator: Any, **named: Any
+    ) -> Iterator[tuple[CallCache | None, RemoteCalls | None]]:
+        """Cache and calls for a calculator, closed in the end."""
+        cache = self.opened_cache(calculator, **named)
+        calls = None
+        try:
+            calls = self.calls_for(calculator)
+            yield cache, calls
+        finally:
+            if calls is not None:
+                calls.close()
+            if cache is not None:
+                cache.close()
+
+    def _refuse_kernel(self, calculator: Any) -> None:
+        if potential_of(calculator) is not None:
+            raise InputError(
+                f"{type(calculator).__name__} runs in a kernel, which makes no calls; "
+                "leave cache, workers, executor and call_timeout out"
+            )
+
+    def calls_for(self, calculator: Any) -> RemoteCalls | None:
+        """What makes calls of a calculator; None: here, one after the other.
+
+        Raises
+        ------
+        InputError
+            Where the calculator cannot be sent to other processes, or runs in a kernel.
+        """
+        if self.workers is None and self.executor is None and self.call_timeout is None:
+            return None
+        self._refuse_kernel(calculator)
+        if self.make_calculator is None:
+            remote = RemoteMeasure(pickled(calculator), made=True)
+        else:
+            remote = RemoteMeasure(pickled(self.make_calculator), made=False)
+        seconds = float("inf") if self.call_timeout is None else self.call_timeout
+        if self.executor is not None:
+            return RemoteCalls(ExecutorWorkers(self.executor, remote, seconds))
+        return RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
+
+
+# Calculators of this thread, by what they were made from.
+_made = threading.local()
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteMeasure:
+    """Energy and gradient of atoms, in another process or thread.
+
+    Parameters
+    ----------
+    pickle
+        Of a calculator where ``made``, else of what makes one.
+    made
+        See there.
+    """
+
+    pickle: bytes
+    made: bool
+
+    def calculator(self) -> Any:
+        """The one of this thread; a calculator that writes files has a folder."""
+        known = _made.__dict__.setdefault("calculators", {})
+        if self.pickle not in known:
+            found = pickle.loads(self.pickle)
+            calculator = found if self.made else found()
+            folder = getattr(calculator, "directory", None)
+            if isinstance(folder, str | Path):
+                own = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+                calculator.directory = type(folder)(Path(folder) / f"calls-{own}")
+            known[self.pickle] = calculator
+        return known[self.pickle]
+
+    def __call__(self, atoms: Atoms) -> tuple[float, np.ndarray]:
+        """Energy and gradient ``(n, 3)``."""
+        atoms.calc = self.calculator()
+        return evaluated(atoms)
+
+
+@dataclasses.dataclass(frozen=True)
+class _First:
+    """The same, its calculator made before the first call."""
+
+    measure: RemoteMeasure
+
+    def __call__(self, number: int) -> RemoteMeasure:
+        self.measure.calculator()
+        return self.measure
+
+
+class RemoteCalls:
+    """Calls by workers; what is known takes none."""
+
+    round_calls = ROUND_CALLS
+
+    def __init__(self, workers: WorkersOf) -> None:
+        self.workers = workers
+        self._ready: deque[tuple[Hashable, Any]] = deque()
+        self._asked: dict[int, tuple[Hashable, CountingCalculator, np.ndarray]] = {}
+        self._count = 0
+
+    def begin(self, token: Hashable, problem: Problem, place: np.ndarray) -> None:
+        """Begin a call, unless its result is known."""
+        calculator = problem.measure
+        assert isinstance(calculator, CountingCalculator)
+        known = calculator.known(place)
+        if known is not None:
+            self._ready.append((token, known))
+            return
+        number, self._count = self._count, self._count + 1
+        self._asked[number] = token, calculator, place
+        try:
+            self.workers.submit(number, calculator.asked(place))
+        except RuntimeError as error:
+            # An executor that is broken or has been shut down.
+            del self._asked[number]
+            self._ready.append((token, error))
+
+    def ended(self) -> tuple[Hashable, Any]:
+        """The next call that ends."""
+        if self._ready:
+            return self._ready.popleft()
+        number, answer = self.workers.next()
+        assert isinstance(number, int)
+        token, calculator, place = self._asked.pop(number)
+        if isinstance(answer, Exception):
+            return token, answer
+        return token, calculator.told(place, answer)
+
+    def abandon(self) -> None:
+        """Forget what is under way."""
+        self._ready.clear()
+        self._asked.clear()
+        self.workers.abandon()
+
+    def close(self) -> None:
+        """End the processes."""
+        self.abandon()
+        self.workers.close()

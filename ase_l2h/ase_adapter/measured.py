@@ -1,0 +1,239 @@
+"""A user's calculator as a function of positions: counted, remembered, or elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+
+from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.errors import InputError
+
+__all__ = [
+    "CentredCoordinates",
+    "CountingCalculator",
+    "Measured",
+    "evaluated",
+    "first_measured",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class CentredCoordinates:
+    """Between ASE's positions and those of a search, which lie around the origin.
+
+    Small coordinates keep single precision sharp, and the user's centroid is given
+    back. Fixed coordinates are given back bit for bit.
+
+    Parameters
+    ----------
+    given
+        ``(n, 3)`` where the search begins, as ASE has it.
+    free
+        Mask ``(3, n)`` of movable coordinates; None when all may move.
+    """
+
+    given: np.ndarray
+    free: np.ndarray | None = None
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Where the origin of a search lies in ASE's coordinates, ``(3,)``."""
+        return np.mean(self.given, axis=0)
+
+    def inside(self, positions: np.ndarray) -> np.ndarray:
+        """``(n, 3)`` of ASE to ``(3, n)`` of a search."""
+        return np.ascontiguousarray((positions - self.centre).T)
+
+    def outside(self, positions: np.ndarray) -> np.ndarray:
+        """``(3, n)`` of a search to ``(n, 3)`` of ASE."""
+        moved = np.asarray(positions, dtype=float).T + self.centre
+        if self.free is not None:
+            moved = np.where(self.free.T, moved, self.given)
+        # There and back costs a last digit, and with it a calculator's cached result.
+        rounding = 1e-14 * (1 + np.max(np.abs(self.given)))
+        same = np.max(np.abs(moved - self.given)) < rounding
+        return self.given.copy() if same else moved
+
+
+class Measured(NamedTuple):
+    """What a calculator gave: positions and gradient ``(n, 3)``."""
+
+    positions: np.ndarray
+    energy: float
+    gradient: np.ndarray
+
+    @property
+    def sound(self) -> bool:
+        """Whether energy and gradient are finite and of the right shape."""
+        return (
+            self.gradient.shape == self.positions.shape
+            and bool(np.isfinite(self.energy))
+            and bool(np.all(np.isfinite(self.gradient)))
+        )
+
+
+class CountingCalculator:
+    """A user's calculator as a function of positions, every call counted.
+
+    It moves a copy of the atoms, which shares their calculator: what the calculator has
+    computed last is known to the user's own atoms once they are put there.
+
+    Parameters
+    ----------
+    atoms
+        The structure with its calculator; never moved.
+    coordinates
+        Between ASE's positions and those of the search.
+    cache
+        Calls that need not be made again; None without.
+
+    Attributes
+    ----------
+    calls
+        Calls of the calculator, failed ones included, and those that the cache spared.
+    spared
+        Those.
+    last, lowest
+        Of the calls that have succeeded, the last one and that of the lowest energy.
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        coordinates: CentredCoordinates,
+        cache: CallCache | None = None,
+    ) -> None:
+        self.coordinates, self.cache = coordinates, cache
+        self.spared = 0
+        self.symbols = atoms.get_chemical_symbols()
+        self.calls = 0
+        self.last: Measured | None = None
+        self.lowest: Measured | None = None
+        self._view = atoms.copy()
+        self._view.calc = atoms.calc
+        # Where the calculator has been asked last, successfully or not.
+        self._asked: np.ndarray | None = None
+
+    def measure(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
+        """Energy and gradient ``(3, n)`` at ``(3, n)`` of the search."""
+        measured = self.at(self.coordinates.outside(positions))
+        return measured.energy, measured.gradient.T
+
+    __call__ = measure
+
+    def known(self, positions: np.ndarray) -> tuple[float, np.ndarray] | None:
+        """What :meth:`measure` gives without a call; None where that takes one."""
+        place = self.coordinates.outside(positions)
+        measured = self._remembered(place) or self._cached(place)
+        return None if measured is None else (measured.energy, measured.gradient.T)
+
+    def asked(self, positions: np.ndarray) -> Atoms:
+        """A call that is made elsewhere: the atoms there, without calculator."""
+        self.calls += 1
+        atoms = self._view.copy()
+        atoms.set_positions(self.coordinates.outside(positions), apply_constraint=False)
+        return atoms
+
+    def told(
+        self, positions: np.ndarray, answer: tuple[float, np.ndarray]
+    ) -> tuple[float, np.ndarray]:
+        """What such a call gave: energy and gradient ``(n, 3)``."""
+        energy, gradient = answer
+        place = self.coordinates.outside(positions)
+        measured = self._noted(Measured(place, energy, gradient))
+        return measured.energy, measured.gradient.T
+
+    def at(self, positions: np.ndarray) -> Measured:
+        """Energy and gradient at ``(n, 3)`` of ASE; no call where they are known."""
+        return self._remembered(positions) or self.call(positions)
+
+    def _remembered(self, positions: np.ndarray) -> Measured | None:
+        for known in (self.last, self.lowest):
+            if known is not None and np.array_equal(known.positions, positions):
+                return known
+        return None
+
+    def _cached(self, positions: np.ndarray) -> Measured | None:
+        """What the cache has, which counts as a call."""
+        if self.cache is None:
+            return None
+        found = self.cache.find(self._view, positions)
+        if found is None:
+            return None
+        self.calls += 1
+        self.spared += 1
+        return self._noted(Measured(np.array(positions), *found), new=False)
+
+    def call(self, positions: np.ndarray) -> Measured:
+        """The same, unless the calculator has computed nothing else since."""
+        known = self.last
+        asked = self._asked is not None and np.array_equal(self._asked, positions)
+        if asked and known is not None and np.array_equal(known.positions, positions):
+            return known
+        cached = self._cached(positions)
+        if cached is not None:
+            return cached
+        self._asked = np.array(positions)
+        self.calls += 1
+        # What is fixed is where it was; ASE's own adjustment would round the rest.
+        self._view.set_positions(positions, apply_constraint=False)
+        return self._noted(Measured(self._asked, *evaluated(self._view)))
+
+    def _noted(self, measured: Measured, new: bool = True) -> Measured:
+        if measured.sound:
+            self.last = measured
+            if self.lowest is None or measured.energy < self.lowest.energy:
+                self.lowest = measured
+            if new and self.cache is not None:
+                self.cache.add(self._view, *measured)
+        return measured
+
+
+def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
+    """Energy and gradient ``(n, 3)`` of atoms by their calculator.
+
+    A calculator forgets what is not sound, or it would give that again unasked.
+    """
+    optimizable = atoms.__ase_optimizable__()
+    sound = False
+    try:
+        # Forces first: many calculators then give the energy without another call.
+        gradient = np.asarray(optimizable.get_gradient(), dtype=float)
+        energy = float(optimizable.get_value())
+        sound = bool(np.isfinite(energy) and np.all(np.isfinite(gradient)))
+        sound = sound and gradient.size == 3 * len(atoms)
+    finally:
+        reset = getattr(atoms.calc, "reset", None)
+        if not sound and callable(reset):
+            reset()
+    return energy, gradient.reshape((-1, 3))
+
+
+def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:
+    """What the calculator gives for the structure that a search begins with.
+
+    Raises
+    ------
+    InputError
+        When it fails, for example because it does not know an element, or when energy
+        or forces are not finite.
+    """
+    try:
+        measured = calculator.at(positions)
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        elements = ", ".join(dict.fromkeys(calculator.symbols))
+        raise InputError(
+            f"the calculator fails for the structure ({type(error).__name__}: "
+            f"{lines[0]}); check that it knows {elements} and gives energies and "
+            "forces, and start from a sensible structure"
+        ) from error
+    if not measured.sound:
+        raise InputError(
+            "the calculator gives no finite energy and forces for the structure; "
+            "start from a sensible one"
+        )
+    return measured

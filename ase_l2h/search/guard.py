@@ -1,0 +1,100 @@
+"""Atoms kept apart before a calculator is called.
+
+Quantum-chemical and learned calculators fail, or make things up, where two atoms nearly
+coincide, and steps and hops do bring them there. What is nearer than a share of its
+bond is moved apart along the line between the two, until no pair is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ase_l2h.search.problem import Problem
+
+__all__ = ["Guard"]
+
+# Of a bond's length. The shortest bonds of all, of Cr2 and Mo2, are 0.60 and 0.63 of
+# the sum of the covalent radii, N2 is 0.77.
+SHARE = 0.55
+# A structure that is given may be tighter: it is left room below its closest pair.
+ROOM = 0.9
+SWEEPS = 100
+# What is moved apart ends a little beyond, so that rounding brings nothing back.
+BEYOND = 1.001
+
+
+class Guard:
+    """Keeps the atoms of a problem apart, where their sizes are known.
+
+    Parameters
+    ----------
+    problem
+        Its ``radii`` add up to bonds.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.cell = problem.cell
+        radii = problem.radii
+        self.closest: np.ndarray | None = None
+        if radii is None or problem.n_atoms < 2:
+            return
+        self.first, self.second = np.triu_indices(problem.n_atoms, 1)
+        bonds = radii[self.first] + radii[self.second]
+        free = problem.free
+        shape = (3, problem.n_atoms)
+        self.mobile = np.ones(shape) if free is None else free.astype(float)
+        share = SHARE
+        for k in range(problem.given.shape[2]):
+            apart = np.linalg.norm(self._between(problem.given[..., k]), axis=0)
+            share = min(share, ROOM * float(np.min(apart / bonds)))
+        self.closest = share * bonds
+
+    def _between(self, place: np.ndarray) -> np.ndarray:
+        """Vectors from first to second atom of each pair, by the nearest image."""
+        vectors = place[:, self.second] - place[:, self.first]
+        if self.cell is None:
+            return vectors
+        fractions = np.linalg.solve(self.cell.T, vectors)
+        return self.cell.T @ (fractions - np.round(fractions))
+
+    def kept_apart(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions ``(3, n, batch)`` without overlaps, and which had any.
+
+        Fixed atoms stay; what does not come apart after 100 sweeps is left as it is.
+        """
+        moved = np.zeros(positions.shape[2], bool)
+        if self.closest is None:
+            return positions, moved
+        result = positions
+        for b in range(positions.shape[2]):
+            place = np.array(positions[..., b], np.float64)
+            if not np.all(np.isfinite(place)) or not self._spread(place):
+                continue
+            if not moved.any():
+                result = np.array(positions)
+            result[..., b] = place
+            moved[b] = True
+        return result, moved
+
+    def _spread(self, place: np.ndarray) -> bool:
+        """Move atoms apart in place; whether any had to be."""
+        assert self.closest is not None
+        for sweep in range(SWEEPS):
+            vectors = self._between(place)
+            distances = np.linalg.norm(vectors, axis=0)
+            near = np.flatnonzero(distances < self.closest)
+            if near.size == 0:
+                return sweep > 0
+            # Atoms in one place part along an axis that depends on which they are.
+            lost = distances[near] < 1e-9
+            directions = vectors[:, near] / np.maximum(distances[near], 1e-9)
+            directions[:, lost] = 0.0
+            directions[near[lost] % 3, np.flatnonzero(lost)] = 1.0
+            missing = BEYOND * self.closest[near] - distances[near]
+            for direction, gap, pair in zip(directions.T, missing, near, strict=True):
+                i, j = self.first[pair], self.second[pair]
+                gives = self.mobile[:, i], self.mobile[:, j]
+                total = np.maximum(gives[0] + gives[1], 1.0)
+                place[:, i] -= gap * direction * gives[0] / total
+                place[:, j] += gap * direction * gives[1] / total
+        return True

@@ -1,0 +1,290 @@
+"""Calls of a calculator that fail, that are kept, and that others make."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import active_children, get_context
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.emt import EMT
+from own_calculators import Counting, Moody, Slow
+
+import ase_l2h
+from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.ase_adapter.optimizer import Learn2Hop
+from ase_l2h.ase_adapter.problem import told_of
+from ase_l2h.errors import InputError
+from ase_l2h.search.guard import SHARE, Guard
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.problem import Problem
+from ase_l2h.system import make_system
+
+OCTAHEDRON = 5.96242
+PLAIN = ("learned-starts", "learned-hops", "hopping")
+
+
+def copper(calculator, n: int = 6) -> Atoms:
+    """A block of copper atoms, far from any minimum."""
+    block = 2.6 * np.argwhere(np.ones((2, 2, 2)))[:n]
+    return Atoms(f"Cu{n}", block, calculator=calculator)
+
+
+def searched(calculator, **options):
+    """Until the octahedron is found."""
+    limits = Limits(evaluations=3000, target_energy=OCTAHEDRON, settled=0)
+    options = {"limits": limits, "seed": 77, "without": PLAIN} | options
+    return ase_l2h.search(copper(calculator), **options)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """What is found, and by how many calls, where nothing fails."""
+    result = searched(EMT())
+    assert result.stopped == "target"
+    assert result.failed_calls == 0
+    return result
+
+
+@pytest.mark.parametrize("how", ["raise", "NaN", "shape"])
+def test_a_failing_call_costs_little(undisturbed, how):
+    Moody.calls = 0
+    result = searched(Moody(how))
+    assert result.stopped == "target"
+    assert result.best_energy == pytest.approx(undisturbed.best_energy, abs=1e-4)
+    assert result.failed_calls >= Moody.calls // 7 - 1 > 0
+    assert Moody.calls < 1.5 * undisturbed.charged_evaluations
+
+
+@pytest.mark.parametrize("how", ["hang", "die"])
+def test_a_call_that_hangs_or_kills_its_process_costs_little(undisturbed, how):
+    """Each process counts for itself, so that fewer calls fail."""
+    result = searched(Moody(how, every=40), call_timeout=3.0)
+    assert result.stopped == "target"
+    assert result.best_energy == pytest.approx(undisturbed.best_energy, abs=1e-4)
+    assert result.failed_calls > 0
+    assert result.charged_evaluations < 1.5 * undisturbed.charged_evaluations
+
+
+def test_a_broken_calculator_ends_the_search_and_all_is_kept():
+    broken = EMT()
+    broken.calculate = _breaking_after(broken, 40)
+    result = searched(broken)
+    assert result.stopped == "failed"
+    assert "20 calls of the calculator in a row failed" in str(result.trouble)
+    assert result.failed_calls == 20
+    assert np.isfinite(result.best_energy)
+    assert result.best_energy < EMT().get_potential_energy(copper(None)) - 1
+
+
+def _breaking_after(calculator, count):
+    whole, calls = EMT.calculate, []
+
+    def calculate(*arguments, **keywords):
+        calls.append(None)
+        if len(calls) > count:
+            raise RuntimeError("the disk is full")
+        whole(calculator, *arguments, **keywords)
+
+    return calculate
+
+
+def test_atoms_are_kept_apart(rng):
+    radii = np.array([1.3, 1.3, 0.3, 0.3])
+    system = make_system(np.array([0, 0, 1, 1]), length_scale=1.6, energy_scale=1.0)
+    problem = Problem(None, system, measure=lambda x: (0.0, x), radii=radii)
+    places = rng.normal(scale=0.5, size=(3, 4, 20))
+    places[..., 0] = 0.0
+    apart, moved = Guard(problem).kept_apart(places)
+    assert moved.sum() > 15
+    for k in range(20):
+        for i in range(4):
+            for j in range(i):
+                distance = np.linalg.norm(apart[:, i, k] - apart[:, j, k])
+                assert distance >= SHARE * (radii[i] + radii[j]) - 1e-9
+    again, moved = Guard(problem).kept_apart(apart)
+    assert again is apart
+    assert not moved.any()
+
+
+def test_no_call_sees_atoms_that_nearly_coincide():
+    class Watching(EMT):
+        def calculate(self, *arguments, **keywords):
+            super().calculate(*arguments, **keywords)
+            distances = self.atoms.get_all_distances()
+            closest.append(np.min(distances[np.triu_indices(6, 1)]))
+
+    closest: list[float] = []
+    limits = Limits(evaluations=600, settled=0)
+    ase_l2h.search(copper(Watching()), limits=limits, seed=77, without=PLAIN[:2])
+    assert len(closest) > 400
+    assert min(closest) > 0.99 * SHARE * 2 * 1.32
+
+
+def test_a_cache_spares_every_call_of_a_restart(tmp_path):
+    limits = Limits(evaluations=150, settled=0)
+    path = tmp_path / "calls.extxyz"
+    Counting.calls = 0
+    first = searched(Counting(), cache=path, limits=limits)
+    made = Counting.calls
+    frames = ase.io.read(path, ":")
+    assert 100 < len(frames) <= made <= 151
+    Counting.calls = 0
+    again = searched(Counting(), cache=path, limits=limits)
+    # Whether it is the same calculator is asked once.
+    assert Counting.calls == 1
+    assert again.best_energy == first.best_energy
+    assert again.charged_evaluations == first.charged_evaluations
+    assert len(ase.io.read(path, ":")) == len(frames)
+    for frame in frames[::20]:
+        energy, forces = frame.get_potential_energy(), frame.get_forces()
+        frame.calc = EMT()
+        assert energy == pytest.approx(frame.get_potential_energy(), rel=1e-12)
+        np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-10)
+    # What goes on beyond it makes what is new.
+    more = Limits(evaluations=200, settled=0)
+    searched(Counting(), cache=path, limits=more)
+    assert 1 < Counting.calls < 110
+
+
+def test_a_cache_survives_a_killed_writer_and_refuses_what_is_foreign(tmp_path):
+    path = tmp_path / "calls.extxyz"
+    limits = Limits(evaluations=60, settled=0)
+    searched(EMT(), cache=path, limits=limits)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'6\nLattice="0 0')
+    cut = CallCache(path, told_of(EMT()))
+    assert path.read_bytes() == whole
+    with pytest.raises(InputError, match="in use by another process"):
+        CallCache(path, told_of(EMT()))
+    cut.close()
+    path.write_bytes(whole[:-30])
+    CallCache(path, told_of(EMT())).close()
+    assert whole.startswith(path.read_bytes())
+    assert len(path.read_bytes()) < len(whole) - 100
+    with pytest.raises(InputError, match="of another calculator"):
+        searched(EMT(asap_cutoff=True), cache=path, limits=limits)
+    text = path.read_text()
+    head, energy, rest = text.partition("energy=")
+    path.write_text(f"{head}{energy}1{rest}")
+    with pytest.raises(InputError, match="and gave 1"):
+        searched(EMT(), cache=path, limits=limits)
+    path.write_text("no cache\n")
+    with pytest.raises(InputError, match="is no cache of calls"):
+        searched(EMT(), cache=path, limits=limits)
+    with pytest.raises(InputError, match="cannot be written"):
+        searched(EMT(), cache=tmp_path, limits=limits)
+
+
+def test_one_and_two_workers_find_the_same():
+    limits = Limits(evaluations=80, settled=0)
+    found = [
+        searched(EMT(), workers=n, searches=3, limits=limits, width=2) for n in (1, 2)
+    ]
+    assert found[0].best_energy == found[1].best_energy
+    for one, other in zip(found[0].searches, found[1].searches, strict=True):
+        assert one == other
+    assert not active_children()
+
+
+def test_workers_that_are_killed_at_random_cost_nothing_but_calls():
+    limits = Limits(evaluations=150, settled=0)
+    stopped, killed = threading.Event(), []
+
+    def kill() -> None:
+        rng = np.random.default_rng(3)
+        while not stopped.wait(2.5):
+            children = active_children()
+            if children:
+                killed.append(None)
+                os.kill(children[int(rng.integers(len(children)))].pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        result = searched(Slow(), workers=2, searches=2, limits=limits)
+    finally:
+        stopped.set()
+        killer.join()
+    assert result.stopped == "evaluations"
+    assert result.best_energy < EMT().get_potential_energy(copper(None)) - 1
+    assert killed
+    assert result.failed_calls <= len(killed)
+
+
+def test_any_executor_makes_calls():
+    limits = Limits(evaluations=60, settled=0)
+    here = searched(EMT(), limits=limits)
+    with ThreadPoolExecutor(2) as executor:
+        threads = searched(EMT(), executor=executor, limits=limits)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        processes = searched(EMT(), executor=executor, limits=limits)
+    assert here.best_energy == threads.best_energy == processes.best_energy
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="Dask is not installed"
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_cluster_makes_calls():
+    from distributed import Client, LocalCluster
+
+    limits = Limits(evaluations=60, settled=0)
+    here = searched(EMT(), limits=limits)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        result = searched(EMT(), executor=client.get_executor(), limits=limits)
+    assert result.best_energy == here.best_energy
+
+
+def test_learn2hop_keeps_and_shares_its_calls(tmp_path):
+    path = tmp_path / "calls.extxyz"
+    energies = []
+    for _ in range(2):
+        atoms = copper(EMT())
+        search = Learn2Hop(
+            atoms, seed=0, evaluations=60, without=PLAIN, logfile=None, cache=path,
+            workers=1,
+        )  # fmt: skip
+        search.run(fmax=0.05)
+        energies.append((search.get_minimum()[0], search.charged_evaluations))
+        del search
+    assert energies[0] == energies[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"workers": 0}, "workers"),
+        ({"workers": 1, "executor": ThreadPoolExecutor(1)}, "give one"),
+        ({"executor": 3}, "concurrent.futures.Executor"),
+        ({"call_timeout": 0}, "seconds above 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        searched(EMT(), **options)
+    with pytest.raises(InputError, match="runs in a kernel"):
+        searched(ase_l2h.LennardJones(), workers=2)
+    with pytest.raises(InputError, match="belong to Atoms"):
+        ase_l2h.search("LJ7", cache="calls.extxyz")
+
+
+def test_a_calculator_that_cannot_be_sent_says_what_to_do():
+    calculator = EMT()
+    calculator.lock = threading.Lock()
+    with pytest.raises(InputError, match="give make_calculator"):
+        searched(calculator, workers=1)
+    limits = Limits(evaluations=20, settled=0)
+    result = searched(calculator, workers=1, make_calculator=EMT, limits=limits)
+    assert np.isfinite(result.best_energy)
