@@ -11,7 +11,6 @@ import click
 
 from ase_l2h.cli.common import Interrupted, Verb
 from ase_l2h.cli.own import Brought, calculator_options, resolve_with
-from ase_l2h.cli.target import Reading
 from ase_l2h.errors import InputError
 from ase_l2h.search.names import METHODS
 
@@ -167,6 +166,8 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
 
 def _problem(name: str, potential: str | None, brought: Brought) -> Problem:
     """What a TARGET stands for; without the structure that a file holds."""
+    from ase_l2h.cli.target import Reading
+
     return resolve_with(name, potential, Reading(), brought).problem
 
 

@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from ase_l2h.cli.help import Count, Real
-from ase_l2h.cli.structure_files import (
-    check_alike,
-    check_atoms,
-    find_file,
-    read_frames,
-    searchable,
-)
-from ase_l2h.cli.target import Reading, SearchTarget, resolve
 from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     from ase import Atoms
+
+    from ase_l2h.cli.target import Reading, SearchTarget
 
 __all__ = ["Brought", "calculator_options", "calling_options", "resolve_with"]
 
@@ -39,8 +33,7 @@ def calculator_options(command: Any) -> Any:
         click.option(
             "--calculator",
             metavar="NAME",
-            help="Any ASE calculator: a short name of ASE's such as emt, tblite, or "
-            "MODULE:NAME of a class or function that returns one.",
+            help="Any ASE calculator: emt, tblite, MODULE:NAME.",
         ),
     ):
         command = option(command)
@@ -53,17 +46,17 @@ def calling_options(command: Any) -> Any:
         click.option(
             "--call-timeout",
             type=Real(0.0),
-            help="Seconds after which a call has failed; in a process of its own.",
+            help="Seconds after which a call has failed.",
         ),
         click.option(
             "--workers",
             type=Count(4096),
-            help="Processes that call the calculator side by side.",
+            help="Processes that make calls.",
         ),
         click.option(
             "--cache",
             metavar="FILE",
-            help="Extended XYZ file of all calls; those in it are not made again.",
+            help="Extended XYZ file of all calls.",
         ),
     ):
         command = option(command)
@@ -168,6 +161,8 @@ def resolve_with(
     InputError
         For anything that cannot be searched; the sentence says what to do.
     """
+    from ase_l2h.cli.target import resolve
+
     if brought == Brought():
         return resolve(target, potential, reading)
     if brought.calculator is not None:
@@ -185,6 +180,7 @@ def _with_calculator(
     from ase_l2h.ase_adapter.composition import composition_problem
     from ase_l2h.ase_adapter.naming import named_calculator
     from ase_l2h.ase_adapter.problem import problem_of
+    from ase_l2h.cli.target import SearchTarget
 
     assert brought.calculator is not None
     _refuse_units(reading, "--calculator")
@@ -220,7 +216,10 @@ def _with_calculator(
 def _with_parameters(
     target: str, potential: str | None, reading: Reading, parameters: str
 ) -> SearchTarget:
+    import numpy as np
+
     from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.cli.target import SearchTarget, resolve
     from ase_l2h.potentials.pair_files import potential_from_file
     from ase_l2h.potentials.parameters import GUPTA_SETS
     from ase_l2h.search.problem import Problem
@@ -275,6 +274,14 @@ def _refuse_units(reading: Reading, option: str) -> None:
 def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | None]:
     """The structures of a file and what should be said; None of a formula."""
     from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.cli.structure_files import (
+        check_alike,
+        check_atoms,
+        find_file,
+        read_frames,
+        searchable,
+    )
+    from ase_l2h.cli.target import Reading
     from ase_l2h.targets import MAX_ATOMS
 
     file = find_file(target)
@@ -302,6 +309,8 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
 
 def _given(images: list[Atoms]) -> np.ndarray:
     """Positions ``(3, n, m)`` about the middle of the first."""
+    import numpy as np
+
     origin = images[0].positions.mean(axis=0)
     return np.stack([(atoms.positions - origin).T for atoms in images], axis=-1)
 

@@ -99,7 +99,7 @@ GROUPS = {
 @click.option(
     "--parameters",
     metavar="SET|FILE",
-    help="A Gupta set, or a TOML file with a row for each pair of gupta or lj.",
+    help="A Gupta set, or a TOML file of pairs.",
 )
 @own.calculator_options
 @own.calling_options
@@ -157,8 +157,7 @@ GROUPS = {
 @click.option(
     "--evaluations",
     type=Count(10**12),
-    help=f"Of each search, at most.  [{DEFAULT_EVALUATIONS} if nothing else ends it, "
-    f"{DEFAULT_CALLS} of a calculator]",
+    help=f"Of each search.  [{DEFAULT_EVALUATIONS}, or {DEFAULT_CALLS} calls]",
 )
 @click.option(
     "--settled",
