@@ -24,7 +24,7 @@ PRINTED = {
     "start": [LJ38, (-30.92839, 1e-4)],
     "search": [LJ38, (9.3614, 1e-3)],
     "surfaces": [(9.1778, 1e-3)],
-    "calculators": [(9.3614, 1e-3), (2, 0)],
+    "calculators": [(9.3614, 1e-3), (9.3614, 1e-3)],
     "crystals": [(-4.3366, 1e-4)],
     "own-function": [(-42.439863, 1e-5)],
     "extending": [LJ13],
