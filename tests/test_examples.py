@@ -59,7 +59,7 @@ def test_an_example_finds_what_it_is_to_find(name, tmp_path):
     assert done.returncode == 0, done.stderr
     # The log of an ASE optimizer comes first.
     firsts = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
-    printed = next(word for word in firsts if re.fullmatch(r"-?\d+\.\d+", word))
+    printed = next(word for word in firsts if re.fullmatch(r"-?\d+(\.\d+)?", word))
     assert float(printed) == pytest.approx(energy, abs=tolerance)
 
 
