@@ -17,7 +17,6 @@ from ase_l2h.ase_adapter.measured import Measured
 from ase_l2h.ase_adapter.placement import PlacedAtoms
 from ase_l2h.ase_adapter.problem import ENERGY_GRID, rattled
 from ase_l2h.errors import InputError, RunError
-from ase_l2h.rollout.quench import QUENCH_FMAX
 from ase_l2h.search.checking import affordable, fitting
 from ase_l2h.search.curvature import descend_saddles
 from ase_l2h.search.driver import engine_for
@@ -26,6 +25,7 @@ from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import CUT_SHORT, Method, SearchRun
 from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.relaxing import FINE_FMAX
 from ase_l2h.search.requests import Relaxed
 
 __all__ = ["SearchSession"]
@@ -128,7 +128,7 @@ class SearchSession:
         """The problem relaxed until forces are well below ``fmax``."""
         problem, wanted = self._problem, fmax / 2
         kernel = problem.measure is None
-        if kernel and wanted >= QUENCH_FMAX * problem.force_unit:
+        if kernel and wanted >= FINE_FMAX * problem.force_unit:
             return problem
         return dataclasses.replace(problem, fmax=wanted)
 

@@ -20,7 +20,14 @@ from ase_l2h.search.minima import Minimum, distinct_minima
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Relaxed
 
-__all__ = ["SHARE", "affordable", "check_lowest", "checked_minima", "fitting"]
+__all__ = [
+    "SHARE",
+    "affordable",
+    "check_lowest",
+    "checked_minima",
+    "fitting",
+    "polish_lowest",
+]
 
 # Of what was charged: what may be spent on the curvatures of all minima but the lowest,
 # which is always looked at. Lennard-Jones clusters take less.
@@ -85,6 +92,15 @@ def checked_minima(run: SearchRun, minima: Sequence[Minimum]) -> list[Minimum]:
     for minimum in lowered:
         sound = _joined(sound, minimum, problem)
     return sorted(sound, key=lambda minimum: minimum.energy)
+
+
+def polish_lowest(run: SearchRun) -> None:
+    """Relax the lowest structure of all to the last digits, as its search may."""
+    search = min(run.searches, key=lambda search: search.present.energy)
+    present = search.present
+    search.tail = dataclasses.replace(present, course=list(present.course))
+    limit = run.limits.evaluations
+    run.evaluator_beside(search.problem, limit, search.tail).finish()
 
 
 def check_lowest(run: SearchRun, search: Search) -> None:

@@ -12,7 +12,7 @@ from ase_l2h._internal.jax_start import start_jax
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.callers import Calls
 from ase_l2h.search.calls import CalculatorEngine
-from ase_l2h.search.checking import checked_minima
+from ase_l2h.search.checking import checked_minima, polish_lowest
 from ase_l2h.search.engine import Engine, KernelEngine
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method, SearchRun, run
@@ -212,6 +212,7 @@ def search_problem(
         save = keep
 
     run(progress, save=save, on_round=on_round)
+    polish_lowest(progress)
     return _checked(progress, progress.result(seed=seed))
 
 

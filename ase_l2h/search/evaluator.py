@@ -10,30 +10,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
 from ase_l2h.optimizers import BasinHopping, Optimizer, RuleOptimizer, SearchState
-from ase_l2h.rollout.quench import QUENCH_FMAX
-from ase_l2h.rules import Lbfgs
 from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.relaxing import (
+    FINE_FMAX,
+    LOOSE_ENERGY,
+    LOOSE_FMAX,
+    LOOSE_STEPS,
+    POLISH_STEPS,
+    SINGLE,
+    lowest_force,
+    no_keys,
+    outcome,
+    relaxing,
+)
 from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Submit
 
 __all__ = ["Evaluator"]
 
-# Force (reduced) at which a relaxation on the way ends, and its longest.
-LOOSE_FMAX = 5e-3
-LOOSE_STEPS = 150
-# Evaluations of a relaxation to the last digits.
-POLISH_STEPS = 1000
-# Relative error of a single-precision energy, and how far above a minimum of its basin
-# a loosely relaxed one may lie (energy scales).
-SINGLE = 4 * float(np.finfo(np.float32).eps)
-LOOSE_ENERGY = 1e-3
 # Of the limit, kept for relaxing the best in the end, and the most of it.
 RESERVE = 0.3
 MOST_RESERVE = 150
@@ -89,11 +89,11 @@ class Evaluator:
         self._deadline = math.inf if deadline is None else deadline
         self._interrupted, self._on_charge = interrupted, on_charge
         self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
-        self._loose = _relaxing(LOOSE_FMAX * problem.force_unit)
-        # The last digits of an energy take as many calls again.
-        last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
-        self.fmax = problem.fmax or last * problem.force_unit
-        self._tight = _relaxing(self.fmax)
+        self.fmax = lowest_force(problem)
+        self._loose = relaxing(LOOSE_FMAX * problem.force_unit)
+        self._tight = relaxing(self.fmax)
+        fine = max(self.fmax, FINE_FMAX * problem.force_unit)
+        self._fine = relaxing(fine) if problem.fmax is None else self._tight
 
     @property
     def charged(self) -> int:
@@ -123,7 +123,13 @@ class Evaluator:
         if self._on_charge is not None and count:
             self._on_charge(count)
 
-    def note(self, energy: float, positions: np.ndarray, relaxed: bool = True) -> None:
+    def note(
+        self,
+        energy: float,
+        positions: np.ndarray,
+        relaxed: bool = True,
+        polished: bool = False,
+    ) -> None:
         """Remember the best structure; a relaxed one beats one that is not."""
         ledger = self.ledger
         if not np.isfinite(energy):
@@ -134,7 +140,7 @@ class Evaluator:
         better = energy < ledger.energy or relaxed > ledger.relaxed
         if relaxed >= ledger.relaxed and better:
             ledger.energy, ledger.positions = float(energy), fixed
-            ledger.relaxed = relaxed
+            ledger.relaxed, ledger.polished = relaxed, relaxed and polished
             if relaxed:
                 ledger.course.append((ledger.charged, ledger.energy))
 
@@ -169,7 +175,7 @@ class Evaluator:
             return rollout
         positions = np.asarray(rollout[0])
         double = positions.dtype == np.float64
-        empty = self.begin(optimizer, positions, _no_keys(positions), double)
+        empty = self.begin(optimizer, positions, no_keys(positions), double)
         return jax.tree.unflatten(jax.tree.structure(empty), rollout)
 
     def advance(
@@ -222,10 +228,10 @@ class Evaluator:
         """
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
-        optimizer = self._loose if fmax is None else _relaxing(fmax)
-        state = self.begin(optimizer, positions, _no_keys(positions))
+        optimizer = self._loose if fmax is None else relaxing(fmax)
+        state = self.begin(optimizer, positions, no_keys(positions))
         state = self.advanced(optimizer, state, limit)
-        relaxed = self._outcome(state)
+        relaxed = outcome(state, self.problem)
         lowest = int(np.argmin(relaxed.energy))
         self.note(relaxed.energy[lowest], relaxed.positions[..., lowest], False)
         self._look_closer(relaxed)
@@ -247,20 +253,6 @@ class Evaluator:
         place = np.asarray(state.best_positions)[..., lowest]
         self.note(float(energy[lowest]), place, False)
 
-    def _outcome(self, state: SearchState) -> Relaxed:
-        """Where a relaxation ended: its last point, or its lowest."""
-        active = np.asarray(state.active)
-        positions = np.where(active, state.best_positions, state.positions)
-        energy = np.where(active, state.best_energy, state.energy).astype(float)
-        positions = self.problem.with_fixed(positions.astype(float))
-        finite = np.isfinite(energy)
-        return Relaxed(
-            positions,
-            np.where(finite, energy, np.inf),
-            finite & ~active,
-            np.asarray(state.evaluations),
-        )
-
     def _look_closer(self, relaxed: Relaxed) -> None:
         if self._reached == -math.inf or relaxed.energy.size == 0:
             return
@@ -268,24 +260,35 @@ class Evaluator:
         energy = relaxed.energy[lowest]
         noise = SINGLE * abs(energy) + LOOSE_ENERGY * self.problem.energy_unit
         if energy <= self._reached + noise:
-            self.polish(relaxed.positions[..., lowest : lowest + 1])
+            self.refine(relaxed.positions[..., lowest : lowest + 1])
+
+    def refine(self, positions: np.ndarray) -> Relaxed:
+        """Relax ``(3, n, batch)`` in double precision, until minima can be told apart.
+
+        Energies are then right within about 1e-6 scales. Else as :meth:`polish`.
+        """
+        return self._finely(self._fine, positions)
 
     def polish(self, positions: np.ndarray) -> Relaxed:
         """Relax ``(3, n, batch)`` to the last digits, in double precision.
 
         The best is remembered; raises ``Stopped`` where it meets the target.
         """
+        return self._finely(self._tight, positions)
+
+    def _finely(self, optimizer: Any, positions: np.ndarray) -> Relaxed:
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
-        state = self.begin(self._tight, positions, _no_keys(positions), double=True)
-        state = self.advanced(self._tight, state, POLISH_STEPS)
-        relaxed = self._outcome(state)
+        state = self.begin(optimizer, positions, no_keys(positions), double=True)
+        state = self.advanced(optimizer, state, POLISH_STEPS)
+        relaxed = outcome(state, self.problem)
         if relaxed.energy.size and np.any(np.isfinite(relaxed.energy)):
             lowest = int(np.argmin(relaxed.energy))
             self.note(
                 relaxed.energy[lowest],
                 relaxed.positions[..., lowest],
                 bool(relaxed.converged[lowest]),
+                optimizer is self._tight,
             )
             if relaxed.energy[lowest] <= self._reached:
                 raise Stopped("target")
@@ -373,29 +376,27 @@ class Evaluator:
         self._look_closer(found)
         return found
 
-    def finish(self) -> bool:
-        """Relax the best, where that has not been done; whether it meets the target."""
+    def last_digits(self) -> None:
+        """Polish the best, where that has not been done."""
         ledger = self.ledger
-        if ledger.seen_positions is None:
-            return False
-        noise = SINGLE * abs(ledger.energy) + HIT * self.problem.energy_unit
-        if ledger.relaxed and ledger.seen_energy > ledger.energy - noise:
-            return False
+        if not ledger.relaxed or ledger.polished or ledger.positions is None:
+            return
+        polished = self.polish(ledger.positions[..., None])
+        ledger.polished |= bool(polished.converged[0])
+
+    def finish(self) -> bool:
+        """Polish the best, whatever interrupts; whether it meets the target."""
+        ledger = self.ledger
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False
+        noise = SINGLE * abs(ledger.energy) + HIT * self.problem.energy_unit
+        seen = ledger.seen_positions
         try:
-            self.polish(ledger.seen_positions[..., None])
+            if seen is not None and (
+                not ledger.relaxed or ledger.seen_energy <= ledger.energy - noise
+            ):
+                self.polish(seen[..., None])
+            self.last_digits()
         except Stopped as stop:
             return stop.reason == "target"
         return False
-
-
-@lru_cache(maxsize=64)
-def _relaxing(fmax: float) -> RuleOptimizer:
-    """One object for each threshold: what follows from it is then remembered."""
-    return RuleOptimizer(Lbfgs(), fmax=fmax)
-
-
-def _no_keys(positions: np.ndarray) -> np.ndarray:
-    """Of optimizers that draw nothing."""
-    return np.zeros((2, positions.shape[-1]), np.uint32)

@@ -31,6 +31,7 @@ class Ledger:
 
     ``energy`` and ``positions`` are those of the lowest relaxed structure, or of the
     lowest of all as long as none is ``relaxed``; ``seen_*`` of the lowest that is not.
+    ``polished`` says that it has been relaxed to the last digits.
     ``course`` has a pair (charged evaluations, lowest energy) for every fall.
     """
 
@@ -38,6 +39,7 @@ class Ledger:
     energy: float = math.inf
     positions: np.ndarray | None = None
     relaxed: bool = False
+    polished: bool = False
     seen_energy: float = math.inf
     seen_positions: np.ndarray | None = None
     course: list[tuple[int, float]] = dataclasses.field(default_factory=list)

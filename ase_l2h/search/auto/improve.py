@@ -8,13 +8,14 @@ before the forces vanish, and most proposals are not worth more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ase_l2h.search.auto.exchange import exchange_proposals
-from ase_l2h.search.auto.sites import site_moves
+from ase_l2h.search.auto.sites import gathered, site_moves
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.requests import Relaxed
 
@@ -36,6 +37,10 @@ MOVERS, SITES = 1, 4
 # Exchanges that are looked at after they were ranked, and relaxed of these.
 SHORTLIST, EXCHANGES = 3, 1
 SWEEPS = 30
+# Energy scales above the structure from which no proposal comes down below it.
+HOPELESS = 1.0
+# A structure is given up where so many times its last fall would not do.
+FALLS = 6
 
 
 class Proposals(NamedTuple):
@@ -55,6 +60,7 @@ def improve(
     *,
     trials: int,
     sweeps: int = SWEEPS,
+    goal: float = math.inf,
 ) -> Relaxed:
     """Sweep until nothing falls.
 
@@ -70,6 +76,9 @@ def improve(
         How many proposals of a structure are relaxed in a sweep.
     sweeps
         The most sweeps.
+    goal
+        An energy; a structure that will not fall so far, as its last fall shows, is
+        given up.
 
     Returns
     -------
@@ -80,6 +89,7 @@ def improve(
     spent = np.array(start.evaluations, float)
     active = np.flatnonzero(np.isfinite(energies))
     threshold = SAME * evaluator.problem.energy_unit
+    most = HOPELESS * evaluator.problem.energy_unit
     rough = ROUGH * evaluator.problem.force_unit
     for _ in range(sweeps):
         if active.size == 0:
@@ -91,6 +101,8 @@ def improve(
         values = evaluator.energies(proposals.positions)
         spent[active] += (evaluator.charged - before) / active.size
         chosen = lowest_of_each(proposals.owners, values, trials)
+        rise = values[chosen] - energies[active[proposals.owners[chosen]]]
+        chosen = chosen[rise < most]
         relaxed = evaluator.relax(proposals.positions[..., chosen], fmax=rough)
         owners = proposals.owners[chosen]
         np.add.at(spent, active[owners], relaxed.evaluations)
@@ -98,8 +110,10 @@ def improve(
         lower = relaxed.energy[best] < energies[active[owners[best]]] - threshold
         best = best[lower]
         active = active[owners[best]]
+        fall = energies[active] - relaxed.energy[best]
         positions[..., active] = relaxed.positions[..., best]
         energies[active] = relaxed.energy[best]
+        active = active[energies[active] - FALLS * fall <= goal]
     return start._replace(positions=positions, energy=energies, evaluations=spent)
 
 
@@ -117,13 +131,24 @@ def chosen_lowest(owners: np.ndarray, energies: np.ndarray) -> np.ndarray:
     return lowest_of_each(owners, energies, 1)
 
 
-def site_descent(evaluator: Evaluator, start: Relaxed) -> Relaxed:
+def site_descent(
+    evaluator: Evaluator, start: Relaxed, goal: float = math.inf
+) -> Relaxed:
     """Move the loosest atom to the best vacant site while that lowers the energy.
+
+    At first all atoms at once that make more bonds elsewhere, as far as they do; then
+    one at a time. ``goal`` as for :func:`improve`.
 
     After the dynamic lattice search of X. Shao, L. Cheng and W. Cai, J. Comput. Chem.
     25, 1693 (2004): the sites are those of the structure as it is, of whatever packing.
     """
     problem = evaluator.problem
+    barred = problem.elsewhere if problem.regional else None
+
+    def gather(positions: np.ndarray, _: np.ndarray) -> Proposals:
+        changed = gathered(positions, problem.length, problem.placed, barred)
+        index = np.flatnonzero(np.any(changed != positions, axis=(0, 1)))
+        return Proposals(changed[..., index], index)
 
     def propose(positions: np.ndarray, _: np.ndarray) -> Proposals:
         moves = site_moves(
@@ -133,17 +158,24 @@ def site_descent(evaluator: Evaluator, start: Relaxed) -> Relaxed:
             sites=SITES,
             cell=problem.cell,
             mobile=problem.placed,
-            barred=problem.elsewhere if problem.regional else None,
+            barred=barred,
         )
         return Proposals(moves.positions, moves.owners)
 
-    return improve(evaluator, start, propose, trials=1)
+    if problem.cell is None:
+        start = improve(evaluator, start, gather, trials=1, sweeps=2)
+    return improve(evaluator, start, propose, trials=1, goal=goal)
 
 
 def exchange_descent(
-    evaluator: Evaluator, start: Relaxed, rng: np.random.Generator
+    evaluator: Evaluator,
+    start: Relaxed,
+    rng: np.random.Generator,
+    goal: float = math.inf,
 ) -> Relaxed:
     """Exchange unlike atoms while that lowers the energy.
+
+    ``goal`` as for :func:`improve`.
 
     Exchanges are ranked by the energies of turning single atoms into the other element
     where the potential can tell them, else drawn at random.
@@ -155,4 +187,4 @@ def exchange_descent(
         )
         return Proposals(moved, owners)
 
-    return improve(evaluator, start, propose, trials=EXCHANGES)
+    return improve(evaluator, start, propose, trials=EXCHANGES, goal=goal)

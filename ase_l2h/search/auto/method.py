@@ -24,7 +24,7 @@ import numpy as np
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation
 from ase_l2h.search.auto.improve import ROUGH, SAME, exchange_descent, site_descent
-from ase_l2h.search.auto.parts import Part, parts_for, uses_weights
+from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
@@ -76,6 +76,9 @@ class Auto:
         See ``patience``.
     shares
         First shares of parts, by name, instead of their usual ones.
+    exact
+        Whether the lowest structure is relaxed to the last digits as soon as it is
+        found, where others ask for it in the middle of the search.
     name
         For tables.
     """
@@ -87,6 +90,7 @@ class Auto:
     patience: float | None = 4.0
     least: int = 100
     shares: tuple[tuple[str, float], ...] = ()
+    exact: bool = False
     name: str = "auto"
 
     def refuse(self, problem: Problem) -> str | None:
@@ -184,7 +188,7 @@ class Auto:
         if state["attempt"] == 0 and state["round"] == 0:
             self._keep(evaluator, pool, evaluator.polish(problem.given))
             state = state | {"given": pool.energy}
-        shares = [p.share if len(pool) or p.kind == "source" else 0.0 for p in parts]
+        shares = first_shares(parts, state["attempt"], bool(len(pool)))
         width = self.width
         if self.widens:
             width = min(width, 1 + state["round"] // self.widens)
@@ -192,7 +196,8 @@ class Auto:
         made = self._made(evaluator, parts, counts, pool, rng)
         owners = np.repeat(np.arange(len(parts)), counts)
         visiting_now = self._visitors(evaluator, state, rng)
-        lowered = self._lowered(evaluator, joined([made, visiting_now]), rng)
+        goal = lowest + WINDOW * problem.energy_unit
+        lowered = self._lowered(evaluator, joined([made, visiting_now]), rng, goal)
         ranks, spent = self._kept(evaluator, pool, lowered)
         own = slice(0, len(owners))
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
@@ -294,12 +299,16 @@ class Auto:
         return evaluator.relax(visiting(evaluator, state["visitors"], rng), fmax=rough)
 
     def _lowered(
-        self, evaluator: Evaluator, made: Relaxed, rng: np.random.Generator
+        self,
+        evaluator: Evaluator,
+        made: Relaxed,
+        rng: np.random.Generator,
+        goal: float,
     ) -> Relaxed:
         if "site-descent" not in self.without:
-            made = site_descent(evaluator, made)
+            made = site_descent(evaluator, made, goal)
         if evaluator.problem.n_species > 1 and "exchange-descent" not in self.without:
-            made = exchange_descent(evaluator, made, rng)
+            made = exchange_descent(evaluator, made, rng, goal)
         return made
 
     def _kept(
@@ -317,20 +326,22 @@ class Auto:
         relaxed = evaluator.relax(lowered.positions[..., near])
         spent[near] += relaxed.evaluations
         new = pool.shortlist(relaxed.energy, relaxed.positions, len(near), wanted=True)
-        polished = evaluator.polish(relaxed.positions[..., new])
-        spent[near[new]] += polished.evaluations
-        ranks[near[new]] = self._keep(evaluator, pool, polished)
+        refined = evaluator.refine(relaxed.positions[..., new])
+        spent[near[new]] += refined.evaluations
+        ranks[near[new]] = self._keep(evaluator, pool, refined)
+        if self.exact:
+            evaluator.last_digits()
         return ranks, spent
 
-    def _keep(self, evaluator: Evaluator, pool: Pool, polished: Relaxed) -> np.ndarray:
+    def _keep(self, evaluator: Evaluator, pool: Pool, relaxed: Relaxed) -> np.ndarray:
         """Into the pool; the rank that each takes there, -1 of what does not enter."""
-        ranks = np.full(len(polished.energy), -1)
-        sound = np.flatnonzero(polished.converged)
+        ranks = np.full(len(relaxed.energy), -1)
+        sound = np.flatnonzero(relaxed.converged)
         entered = pool.add_many(
-            polished.energy[sound], polished.positions[..., sound]
+            relaxed.energy[sound], relaxed.positions[..., sound]
         ).entered
         inside = sound[entered]
-        ranks[inside] = np.searchsorted(pool.energies, polished.energy[inside])
+        ranks[inside] = np.searchsorted(pool.energies, relaxed.energy[inside])
         return ranks
 
     def _begun_anew(self, state: State, problem: Problem) -> State:

@@ -20,7 +20,14 @@ from ase_l2h.search.names import LEARNED
 from ase_l2h.search.names import PARTS as PART_NAMES
 from ase_l2h.search.problem import Problem
 
-__all__ = ["PARTS", "Part", "checked_parts", "parts_for", "uses_weights"]
+__all__ = [
+    "PARTS",
+    "Part",
+    "checked_parts",
+    "first_shares",
+    "parts_for",
+    "uses_weights",
+]
 
 Kind = Literal["source", "improver"]
 Change = Callable[[np.ndarray, Problem, np.random.Generator], np.ndarray]
@@ -65,6 +72,10 @@ PARTS: tuple[Part, ...] = (
     Part("shuffles", "improver", 1.0, change=changes.shuffled),
     Part("swaps", "improver", 1.0, change=changes.swapped),
 )
+
+
+# The source that every second attempt favours, and what it leaves of the others.
+FAVOURED, LEFT = "symmetric", 0.1
 
 
 def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
@@ -144,3 +155,18 @@ def parts_for(
     if len(np.unique(problem.species[problem.movable])) < 2:
         impossible.add("swaps")
     return tuple(part for part in PARTS if part.name not in impossible)
+
+
+def first_shares(parts: Sequence[Part], attempt: int, held: bool) -> list[float]:
+    """Shares before anything is known; nothing is improved before something is held.
+
+    Every second attempt takes its structures from symmetry rather than from packings
+    and from nowhere: what no packing leads to is met as well.
+    """
+    shares = {p.name: p.share if held or p.kind == "source" else 0.0 for p in parts}
+    if attempt % 2 and shares.get(FAVOURED, 0.0) > 0:
+        for part in parts:
+            if part.kind == "source" and part.name != FAVOURED:
+                shares[FAVOURED] += (1 - LEFT) * part.share
+                shares[part.name] *= LEFT
+    return list(shares.values())

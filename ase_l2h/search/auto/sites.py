@@ -15,10 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ase_l2h.search.auto import compiled, triples
+from ase_l2h.search.auto.fingerprint import BOND
 
 __all__ = [
     "SiteMoves",
     "VacantSites",
+    "gathered",
+    "neighbours",
     "site_moves",
     "vacant_sites",
 ]
@@ -138,6 +141,44 @@ def _in_bond_lengths(
     barred: triples.Barred | None, length: float
 ) -> triples.Barred | None:
     return None if barred is None else lambda places: barred(length * places)
+
+
+def neighbours(positions: np.ndarray, length: float) -> np.ndarray:
+    """Atoms within a bond of each one of clusters ``(3, n, batch)``, ``(n, batch)``."""
+    apart = positions[:, :, None] - positions[:, None, :]
+    reach = BOND * length
+    return np.sum(np.sum(apart * apart, axis=0) < reach * reach, axis=1) - 1
+
+
+def gathered(
+    positions: np.ndarray,
+    length: float,
+    mobile: np.ndarray | None = None,
+    barred: triples.Barred | None = None,
+) -> np.ndarray:
+    """Clusters whose loosest atoms go to the best sites as long as that makes bonds.
+
+    One atom after the other, the sites derived anew; nothing is evaluated. Arguments
+    as for :func:`site_moves`.
+    """
+    changed = np.array(positions)
+    reach = (BOND * length) ** 2
+    active = np.arange(changed.shape[2])
+    # Every move makes a bond, of which there is a limited number.
+    while active.size:
+        held = changed[..., active]
+        moves = site_moves(
+            held, length, movers=1, sites=1, mobile=mobile, barred=barred
+        )
+        number = np.arange(len(moves.owners))
+        bonds = []
+        for whole in (held[..., moves.owners], moves.positions):
+            way = whole - whole[:, moves.movers, number][:, None]
+            bonds.append(np.sum(np.sum(way * way, axis=0) < reach, axis=0))
+        more = bonds[1] > bonds[0]
+        active = active[moves.owners[more]]
+        changed[..., active] = moves.positions[..., more]
+    return changed
 
 
 def _in_bonds(

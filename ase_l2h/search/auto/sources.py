@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.search.auto.exchange import can_turn
+from ase_l2h.search.auto.sites import gathered, neighbours
 from ase_l2h.search.auto.turning import turned_at_random, turned_into
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
-from ase_l2h.starts.fragments import fragments
+from ase_l2h.starts.fragments import DEFAULT_PACKINGS, fragments
 from ase_l2h.starts.symmetric import symmetric_starts
 
 __all__ = ["fragment_structures", "symmetric_structures", "visiting"]
 
+# The most fragments one is chosen of: two to this power.
+DOUBLED = 4
 # Structures of other compositions that come to a calculator in a round.
 CALLED_VISITORS = 1
 
@@ -22,8 +25,22 @@ CALLED_VISITORS = 1
 def fragment_structures(
     problem: Problem, rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Fragments of ordered packings ``(3, n, count)``, their elements at random."""
-    pieces = problem.length * fragments(problem.n_atoms, count, rng)
+    """Fragments of ordered packings ``(3, n, count)``, their elements at random.
+
+    Each has the most bonds of some fragments of its packing, from one to ``2**DOUBLED``
+    of them: what is best of many is seldom the only one that is worth a look. Its
+    loosest atoms go where they make more bonds. Bonds tell which fragment of a packing
+    is low, at no evaluation; they do not tell which packing.
+    """
+    n, length = problem.n_atoms, problem.length
+    pieces = np.empty((3, n, count))
+    for k in range(count):
+        packing = DEFAULT_PACKINGS[int(rng.integers(len(DEFAULT_PACKINGS)))]
+        tries = 2 ** int(rng.integers(DOUBLED + 1))
+        found = fragments(n, tries, rng, [packing])
+        best = int(np.argmax(neighbours(found, 1.0).sum(axis=0)))
+        pieces[..., k] = found[..., best]
+    pieces = length * gathered(pieces, 1.0)
     order = np.argsort(rng.random(pieces.shape[1:]), axis=0)
     return np.take_along_axis(pieces, order[None], axis=1)
 

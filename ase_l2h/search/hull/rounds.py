@@ -94,6 +94,7 @@ class HullSearch:
             width=settings.width,
             widens=0,
             shares=SHARES,
+            exact=True,
             patience=None,
         )
         identity = self._identity(settings)

@@ -13,6 +13,7 @@ from ase_l2h.search.auto.method import make_auto
 from ase_l2h.search.auto.parts import (
     PARTS,
     checked_parts,
+    first_shares,
     parts_for,
     uses_weights,
 )
@@ -134,3 +135,37 @@ def test_three_of_four_sources_can_be_left_out():
     for kept in SOURCES:
         without = checked_parts([name for name in SOURCES if name != kept])
         assert kept not in lacking(Problem.of("LJ7"), without)
+
+
+def shares_of(name: str, attempt: int, held: bool = True, without=()) -> dict:
+    parts = parts_for(Problem.of(name), without, True)
+    return dict(
+        zip([p.name for p in parts], first_shares(parts, attempt, held), strict=True)
+    )
+
+
+def test_every_second_attempt_takes_its_structures_from_symmetry():
+    usual, other = shares_of("LJ38", 0), shares_of("LJ38", 1)
+    assert usual == {p.name: p.share for p in PARTS if p.name in usual}
+    assert shares_of("LJ38", 2) == usual
+    sources = [name for name in SOURCES if name != "symmetric"]
+    assert all(other[name] < 0.2 * usual[name] for name in sources)
+    assert other["symmetric"] > 10 * sum(other[name] for name in sources)
+    # Sources and improvers share the evaluations as before.
+    total = lambda shares: sum(shares[name] for name in SOURCES)
+    assert total(other) == pytest.approx(total(usual))
+    improvers = set(usual) - set(SOURCES)
+    assert {n: other[n] for n in improvers} == {n: usual[n] for n in improvers}
+
+
+def test_without_symmetry_all_attempts_are_alike():
+    without = ("symmetric",)
+    assert shares_of("LJ38", 1, without=without) == shares_of(
+        "LJ38", 0, without=without
+    )
+
+
+def test_nothing_is_improved_before_something_is_held():
+    for attempt in (0, 1):
+        shares = shares_of("Ag3Au4", attempt, held=False)
+        assert {name for name, share in shares.items() if share} == set(SOURCES)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import compiled
-from ase_l2h.search.auto.sites import site_moves, vacant_sites
+from ase_l2h.search.auto.sites import gathered, neighbours, site_moves, vacant_sites
 
 SQRT2 = 2**0.5
 
@@ -240,3 +240,44 @@ def test_machine_code_finds_the_same_to_the_bit(n, noise, rng, monkeypatch):
         )
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_neighbours_are_counted_as_atom_by_atom(rng):
+    positions = 1.7 * shaken_pieces(rng, 19, 3)
+    counted = neighbours(positions, 1.7)
+    for k in range(3):
+        far = np.linalg.norm(positions[..., k, None] - positions[:, None, :, k], axis=0)
+        assert counted[:, k].tolist() == ((far < 1.25 * 1.7).sum(axis=0) - 1).tolist()
+
+
+def test_an_atom_on_top_goes_to_where_the_icosahedron_lacks_one():
+    whole = ICOSAHEDRON - ICOSAHEDRON.mean(axis=0)
+    lacking = np.delete(whole, 5, axis=0)
+    face = lacking[np.argsort(np.linalg.norm(lacking + whole[5], axis=1))[:3]]
+    middle = face.mean(axis=0)
+    on_top = middle * (1 + 0.75 / np.linalg.norm(middle))
+    start = np.concatenate([lacking, on_top[None]]).T[..., None]
+    complete = gathered(start, 1.0)[..., 0].T
+    assert np.min(np.linalg.norm(complete - whole[5], axis=1)) < 0.1
+    assert neighbours(complete.T[..., None], 1.0).sum() == 2 * 42
+
+
+def test_gathering_makes_bonds_and_leaves_alone_what_has_no_better_site(rng):
+    pieces = shaken_pieces(rng, 31, 6)
+    after = gathered(pieces, 1.0)
+    gained = neighbours(after, 1.0).sum(axis=0) - neighbours(pieces, 1.0).sum(axis=0)
+    moved = np.any(after != pieces, axis=(0, 1))
+    assert moved.any()
+    # What an atom gains, others may lose by strain: not much.
+    assert np.all(gained[moved] > -2)
+    assert gained.sum() > 0
+    whole = (ICOSAHEDRON - ICOSAHEDRON.mean(axis=0)).T[..., None]
+    assert np.array_equal(gathered(whole, 1.0), whole)
+
+
+def test_atoms_that_stay_and_places_that_are_barred_take_no_part(rng):
+    pieces = shaken_pieces(rng, 31, 4)
+    stay = np.zeros(31, bool)
+    assert np.array_equal(gathered(pieces, 1.0, stay), pieces)
+    nowhere = lambda sites: np.ones(sites.shape[1], bool)
+    assert np.array_equal(gathered(pieces, 1.0, None, nowhere), pieces)

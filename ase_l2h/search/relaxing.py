@@ -1,0 +1,73 @@
+"""How far structures are relaxed: roughly on the way, to the last digits in the end."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ase_l2h.optimizers import RuleOptimizer, SearchState
+from ase_l2h.rollout.quench import QUENCH_FMAX
+from ase_l2h.rules import Lbfgs
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Relaxed
+
+__all__ = [
+    "FINE_FMAX",
+    "LOOSE_ENERGY",
+    "LOOSE_FMAX",
+    "LOOSE_STEPS",
+    "POLISH_STEPS",
+    "SINGLE",
+    "lowest_force",
+    "no_keys",
+    "outcome",
+    "relaxing",
+]
+
+# Force (reduced) at which a relaxation on the way ends, and its longest.
+LOOSE_FMAX = 5e-3
+LOOSE_STEPS = 150
+# Force (reduced) below which minima are told apart.
+FINE_FMAX = 1e-3
+# Evaluations of a relaxation to the last digits.
+POLISH_STEPS = 1000
+# Relative error of a single-precision energy, and how far above a minimum of its basin
+# a loosely relaxed one may lie (energy scales).
+SINGLE = 4 * float(np.finfo(np.float32).eps)
+LOOSE_ENERGY = 1e-3
+
+
+def lowest_force(problem: Problem) -> float:
+    """Largest force on an atom of a minimum that is reported, in the problem's unit."""
+    if problem.fmax is not None:
+        return problem.fmax
+    # The last digits of an energy take as many calls again.
+    last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
+    return last * problem.force_unit
+
+
+@lru_cache(maxsize=64)
+def relaxing(fmax: float) -> RuleOptimizer:
+    """L-BFGS down to a force; one object for each, so that what it compiled is kept."""
+    return RuleOptimizer(Lbfgs(), fmax=fmax)
+
+
+def no_keys(positions: np.ndarray) -> np.ndarray:
+    """Of optimizers that draw nothing."""
+    return np.zeros((2, positions.shape[-1]), np.uint32)
+
+
+def outcome(state: SearchState, problem: Problem) -> Relaxed:
+    """Where a relaxation ended: its last point, or its lowest if it was cut short."""
+    active = np.asarray(state.active)
+    positions = np.where(active, state.best_positions, state.positions)
+    energy = np.where(active, state.best_energy, state.energy).astype(float)
+    positions = problem.with_fixed(positions.astype(float))
+    finite = np.isfinite(energy)
+    return Relaxed(
+        positions,
+        np.where(finite, energy, np.inf),
+        finite & ~active,
+        np.asarray(state.evaluations),
+    )
