@@ -240,8 +240,6 @@ class Learn2Hop(Optimizer):
         best = self._session.found.best
         return best.energy, as_minimum(self._template, *best)
 
-    # Running.
-
     def run(self, fmax: int | float = FMAX, steps: int | float | None = None) -> bool:
         """Search and relax; tell whether ``fmax`` is met by what ``atoms`` then hold.
 

@@ -59,8 +59,7 @@ class Evaluator:
     on_charge
         Called with every charge.
     launch
-        The most structure-steps of ``n^2`` work in one request, so that a stop is
-        noticed soon.
+        The most structure-steps of ``n^2`` work in a request: a stop is noticed soon.
     ledger
         Of the part of the search that is done already.
     """
@@ -82,9 +81,8 @@ class Evaluator:
         self.ledger = Ledger() if ledger is None else ledger
         self._limit = math.inf if limit is None else limit
         self._reserve = 0 if limit is None else int(min(RESERVE * limit, MOST_RESERVE))
-        self._reached = -math.inf
-        if target_energy is not None:
-            self._reached = target_energy + HIT * problem.energy_unit
+        target = -math.inf if target_energy is None else target_energy
+        self._reached = target + HIT * problem.energy_unit
         self.target_energy = target_energy
         self._deadline = math.inf if deadline is None else deadline
         self._interrupted, self._on_charge = interrupted, on_charge
@@ -265,7 +263,7 @@ class Evaluator:
     def refine(self, positions: np.ndarray) -> Relaxed:
         """Relax ``(3, n, batch)`` in double precision, until minima can be told apart.
 
-        Energies are then right within about 1e-6 scales. Else as :meth:`polish`.
+        Energies are then right within 1e-6 scales. Else as :meth:`polish`.
         """
         return self._finely(self._fine, positions)
 

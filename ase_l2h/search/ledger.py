@@ -1,15 +1,21 @@
-"""What a search has been charged, what it has seen, and why it has to end."""
+"""A search on its way: what it was charged, what it has seen, why it has to end."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from ase_l2h.optimizers import SearchState
+from ase_l2h.search.problem import Problem
 
-__all__ = ["Ledger", "Stopped"]
+__all__ = ["Ledger", "Search", "State", "Stopped"]
+
+# Nested dicts and lists of arrays, numbers, strings and rollout states.
+State = dict[str, Any]
 
 
 class Stopped(Exception):
@@ -43,3 +49,27 @@ class Ledger:
     seen_energy: float = math.inf
     seen_positions: np.ndarray | None = None
     course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def restored(cls, kept: Mapping[str, Any]) -> Ledger:
+        """What a checkpoint kept."""
+        course = [(int(count), float(energy)) for count, energy in kept["course"]]
+        return cls(**{**kept, "course": course})
+
+
+@dataclasses.dataclass
+class Search:
+    """One search on its way: ``stopped`` says why it has ended, None until then."""
+
+    problem: Problem
+    state: State
+    ledger: Ledger = dataclasses.field(default_factory=Ledger)
+    stopped: str | None = None
+    rounds: int = 0
+    # What was charged and seen in a round that was cut short.
+    tail: Ledger | None = None
+
+    @property
+    def present(self) -> Ledger:
+        """All that has been charged and seen."""
+        return self.ledger if self.tail is None else self.tail

@@ -15,7 +15,7 @@ from ase_l2h.search.attempts import Attempts, Confidence, confidence_of
 from ase_l2h.search.coordinator import side_by_side
 from ase_l2h.search.engine import Engine
 from ase_l2h.search.evaluator import Evaluator
-from ase_l2h.search.ledger import Ledger, Stopped
+from ase_l2h.search.ledger import Ledger, Search, State, Stopped
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.requests import Submit
@@ -23,8 +23,6 @@ from ase_l2h.search.result import SearchResult, Trace, result_of
 
 __all__ = ["CUT_SHORT", "Found", "Method", "Search", "SearchRun", "State", "run"]
 
-# Nested dicts and lists of arrays, numbers, strings and rollout states.
-State = dict[str, Any]
 # What ends a search in the middle of a round that then never was.
 CUT_SHORT = ("failed", "interrupted", "time")
 # Seconds between two checkpoints.
@@ -79,24 +77,6 @@ class Method(Protocol):
     def describe(self) -> dict[str, Any]:
         """What the results depend on, JSON-able."""
         ...
-
-
-@dataclasses.dataclass
-class Search:
-    """One search on its way: ``stopped`` says why it has ended, None until then."""
-
-    problem: Problem
-    state: State
-    ledger: Ledger = dataclasses.field(default_factory=Ledger)
-    stopped: str | None = None
-    rounds: int = 0
-    # What was charged and seen in a round that was cut short.
-    tail: Ledger | None = None
-
-    @property
-    def present(self) -> Ledger:
-        """All that has been charged and seen."""
-        return self.ledger if self.tail is None else self.tail
 
 
 class SearchRun:
@@ -362,21 +342,16 @@ class SearchRun:
         same = stored["evaluations"] == self.limits.evaluations
         for search, kept in zip(self.searches, stored["searches"], strict=True):
             search.state, search.rounds = kept["state"], kept["rounds"]
-            search.ledger = _ledger(kept["ledger"])
+            search.ledger = Ledger.restored(kept["ledger"])
             search.stopped, search.tail = kept["stopped"], None
             if search.stopped == "evaluations" and not same:
                 search.stopped = None
             elif kept["tail"] is not None:
-                search.tail = _ledger(kept["tail"])
+                search.tail = Ledger.restored(kept["tail"])
         if not self.confidence.settled:
             # More attempts are asked for than then.
             for search in self.searches:
                 search.stopped = None if search.stopped == "settled" else search.stopped
-
-
-def _ledger(kept: Mapping[str, Any]) -> Ledger:
-    course = [(int(count), float(energy)) for count, energy in kept["course"]]
-    return Ledger(**{**kept, "course": course})
 
 
 def run(
