@@ -42,7 +42,9 @@ SEED = 2026
 RUNS = 48
 DEVELOPED_ON = (
     "LJ24, 29, 33, 36, 40, 44, 48, 53, 58, 64, 66, 70, 72 and 76, Ag10Au28, Ag28Au10, "
-    "Pd20Pt18, and the targets of the side 'development', all with seed 77"
+    "Pd20Pt18, and the targets of the side 'development', all with seed 77; where "
+    "evaluations go was looked at on LJ26, 38, 55, 75, 98 and Ag19Au19, too, with "
+    "that seed"
 )
 
 
