@@ -15,7 +15,7 @@ import numpy as np
 from ase_l2h.search.curvature import GAIN, check_cost, descend_saddles
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Stopped
-from ase_l2h.search.method import Search, SearchRun
+from ase_l2h.search.method import CUT_SHORT, Search, SearchRun
 from ase_l2h.search.minima import Minimum, distinct_minima
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Relaxed
@@ -95,7 +95,12 @@ def checked_minima(run: SearchRun, minima: Sequence[Minimum]) -> list[Minimum]:
 
 
 def polish_lowest(run: SearchRun) -> None:
-    """Relax the lowest structure of all to the last digits, as its search may."""
+    """Relax the lowest structure of all to the last digits, as its search may.
+
+    Where a search was cut short, that has been done, or nothing can be done any more.
+    """
+    if run.stopped in CUT_SHORT:
+        return
     search = min(run.searches, key=lambda search: search.present.energy)
     present = search.present
     search.tail = dataclasses.replace(present, course=list(present.course))

@@ -45,7 +45,7 @@ def test_every_method_finds_the_bipyramid_and_says_what_it_cost(compared):
         assert met.found.all()
         assert met.found.size == 6
         assert met.lowest == pytest.approx(LJ7, abs=1e-6)
-        assert np.all((met.evaluations > 10) & (met.evaluations < 20_000))
+        assert np.all((met.evaluations > 5) & (met.evaluations < 20_000))
         assert met.seconds_per_evaluation > 0
     # A start is charged for its steps and for the relaxation after them.
     assert np.all(compared.encounters["LJ7", "learned@100"].evaluations > 100)
@@ -62,8 +62,16 @@ def test_a_run_is_the_search_of_its_seed(compared):
         searches=6,
         stop_together=False,
     )
-    charged = [trace.charged for trace in result.searches]
+    # Before the lowest of all was relaxed to the last digits.
+    charged = [
+        next(charged for charged, energy in trace.course if energy < LJ7 + 1e-4)
+        for trace in result.searches
+    ]
     assert compared.encounters["LJ7", "bh"].evaluations.tolist() == charged
+    assert all(
+        count <= trace.charged
+        for count, trace in zip(charged, result.searches, strict=True)
+    )
 
 
 def test_no_charge_exceeds_the_budget_and_no_hit_is_beyond_it():

@@ -46,8 +46,8 @@ WINDOW = 1.5
 POOL, PER_SHAPE = 4, 2
 # Minima of earlier attempts that are remembered.
 ARCHIVE = 50
-# Inner steps of a learned hop, and evaluations of a short basin hopping.
-HOP_STEPS, HOPPING_STEPS = 80, 300
+# Steps of a learned hop, the most of a start where each is a call, of basin hopping.
+HOP_STEPS, CALLED_STEPS, HOPPING_STEPS = 80, 300, 300
 # Noise before a learned hop, in bond lengths.
 BEFORE_HOP = (0.1, 0.4)
 # Chance that an improver takes the lowest structure of those that are left.
@@ -273,17 +273,18 @@ class Auto:
             held = _drawn(pool, rng, count)
             return evaluator.hop(strong_hopping(problem), held, HOPPING_STEPS, keys)
         assert self.weights is not None
+        steps = HOP_STEPS if name == "learned-hops" else self.weights.horizon
+        steps = steps if problem.measure is None else min(steps, CALLED_STEPS)
+        own = steps == self.weights.horizon
+        rule = (self.weights if own else self.weights.for_horizon(steps)).rule
+        rules = rule if isinstance(rule, tuple) else (rule,)
         if name == "learned-starts":
             starts = random_structures(evaluator, rng, count)
-            rules, steps = self._rules(), self.weights.horizon
         else:
             starts = _drawn(pool, rng, count)
             scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
             noise = scale * rng.normal(size=starts.shape)
             starts = problem.with_fixed(starts + noise)
-            rule = self.weights.for_horizon(HOP_STEPS).rule
-            rules = rule if isinstance(rule, tuple) else (rule,)
-            steps = HOP_STEPS
         # One for all of them: they then fill the lanes.
         rule = rules[int(rng.integers(len(rules)))]
         return evaluator.follow(rule, starts, steps, random_keys(rng, count))
