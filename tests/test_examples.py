@@ -48,9 +48,17 @@ EXAMPLES = {
     )
 }
 CONTINUED = "ThreadPoolExecutor"
+# What other tests of the suite do as well, and takes five seconds or more.
+SLOW = {"calculators-1", "crystals-0", "own-function-0", "surfaces-0"}
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+        for name in EXAMPLES
+    ],
+)
 def test_an_example_finds_what_it_is_to_find(name, tmp_path):
     code, (energy, tolerance) = EXAMPLES[name]
     done = subprocess.run(

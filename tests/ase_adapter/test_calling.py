@@ -193,6 +193,7 @@ def test_one_and_two_workers_find_the_same():
     assert not active_children()
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_at_random_cost_nothing_but_calls():
     limits = Limits(evaluations=150, settled=0)
     stopped, killed = threading.Event(), []

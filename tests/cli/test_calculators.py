@@ -111,6 +111,7 @@ def test_a_calculator_without_the_element_is_refused_at_once(refused):
     assert "is no element" in refused("search", "LJ7", "--calculator", "emt")
 
 
+@pytest.mark.slow
 def test_a_hull_by_calls(run, refused, tmp_path):
     out = ("--out", tmp_path / "CuAu4")
     base = ("hull", "CuAu", "--n", 4, *PLAIN, "--budget", 260, *out)
@@ -133,6 +134,7 @@ def test_a_hull_by_calls(run, refused, tmp_path):
     assert "runs in a kernel" in refused(*base, "--calculator", "lj")
 
 
+@pytest.mark.slow
 def test_methods_are_compared_on_a_calculator(run, refused, tmp_path):
     base = (
         "compare",
@@ -156,6 +158,7 @@ def test_methods_are_compared_on_a_calculator(run, refused, tmp_path):
     assert [row["found"] for row in rows] == ["2", "2"]
 
 
+@pytest.mark.slow
 def test_pair_parameters_of_ones_own(run, refused, tmp_path):
     """Rows that treat two elements alike give the clusters of one."""
     path = tmp_path / "alike.toml"

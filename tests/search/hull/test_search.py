@@ -188,6 +188,7 @@ def test_an_interrupted_search_continues_to_the_same_bits(tmp_path):
     assert_same_state(whole, parts)
 
 
+@pytest.mark.slow
 def test_an_interruption_within_a_round_is_as_if_it_never_was(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     find_hull("AgAu", folder=whole, **LONGER)
