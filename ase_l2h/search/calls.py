@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ase_l2h._internal.remembered import Remembered
 from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
@@ -111,7 +112,7 @@ class CalculatorEngine:
         self.trouble: str | None = None
         self._in_a_row = 0
         self._jobs: dict[Hashable, _Job] = {}
-        self._guards: dict[int, tuple[Problem, Guard]] = {}
+        self._guards: Remembered[Guard] = Remembered(1000)
 
     @property
     def round_calls(self) -> int:
@@ -229,12 +230,8 @@ class CalculatorEngine:
         self, problem: Problem, positions: np.ndarray, which: Any = None
     ) -> np.ndarray:
         """Positions with no two atoms nearer than a share of their bond."""
-        known = self._guards.get(id(problem))
-        if known is None or known[0] is not problem:
-            if len(self._guards) > 1000:
-                self._guards.clear()
-            known = self._guards[id(problem)] = (problem, Guard(problem))
-        apart, moved = known[1].kept_apart(positions)
+        guard = self._guards.get((problem,), None, lambda: Guard(problem))
+        apart, moved = guard.kept_apart(positions)
         if which is not None and np.any(moved & ~np.asarray(which)):
             # Where a structure has ended is what has been evaluated.
             moved &= np.asarray(which)
