@@ -182,12 +182,7 @@ class _Coordinator:
             told = dict(zip(going, results, strict=True))
             for k, refused in zip(part, answers, strict=True):
                 del waiting[k]
-                self.answers[k].put(refused or told[k])
-                try:
-                    self._receive(following)
-                except BaseException:
-                    waiting |= following
-                    raise
+                self._hand(k, refused or told[k], waiting, following)
         return following
 
     def _answered_some(self, waiting: dict[int, Request]) -> dict[int, Request]:
@@ -211,13 +206,23 @@ class _Coordinator:
         waiting.clear()
         for k in sorted(answers):
             self._under_way.discard(k)
-            self.answers[k].put(answers[k])
-            try:
-                self._receive(following)
-            except BaseException:
-                waiting |= following
-                raise
+            self._hand(k, answers[k], waiting, following)
         return following
+
+    def _hand(
+        self,
+        k: int,
+        answer: Any,
+        waiting: dict[int, Request],
+        following: dict[int, Request],
+    ) -> None:
+        """Give a task its answer, and take what it asks for then."""
+        self.answers[k].put(answer)
+        try:
+            self._receive(following)
+        except BaseException:
+            waiting |= following
+            raise
 
     def _cancel(self, waiting: dict[int, Request]) -> None:
         """Tell every task that has begun to end, and wait until it has."""
