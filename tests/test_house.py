@@ -166,3 +166,19 @@ def test_contributing_names_every_folder_and_module():
             assert f"| `{path.name}/`" in page or f", `{path.name}/`" in page, path
         elif path.suffix == ".py" and path.name != "__init__.py":
             assert f"`{path.name}`" in page, path
+
+
+def test_no_test_imports_the_benchmarks_by_itself():
+    """``tests/benchmarks`` is found in their place where the package is installed.
+
+    The fixture ``benchmark_module`` knows where they are.
+    """
+    by_itself = [
+        path.name
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if any(
+            name.split(".")[0] == "benchmarks"
+            for name in imports(ast.parse(path.read_text()))
+        )
+    ]
+    assert by_itself == []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+from types import ModuleType
 
-from benchmarks.hulls.seeds import lowest_known, misses, told
+import pytest
 
 LINES = [
     {
@@ -22,23 +22,29 @@ LINES = [
 ]
 
 
-def test_the_lowest_of_every_composition_is_known():
-    assert lowest_known(LINES, "NiCu", 2) == {"0": -3.0005, "1": -4.2, "2": -5.0}
-    assert lowest_known(LINES, "NiCu", 3) == {}
+@pytest.fixture
+def seeds(benchmark_module) -> ModuleType:
+    """The benchmark's module."""
+    return benchmark_module("hulls.seeds")
 
 
-def test_committed_hulls_are_known_too():
-    assert lowest_known([], "AgAu", 38)["19"] <= -117.3133
+def test_the_lowest_of_every_composition_is_known(seeds: ModuleType):
+    assert seeds.lowest_known(LINES, "NiCu", 2) == {"0": -3.0005, "1": -4.2, "2": -5.0}
+    assert seeds.lowest_known(LINES, "NiCu", 3) == {}
 
 
-def test_what_lies_above_by_more_than_a_millielectronvolt_is_missed():
-    lowest = lowest_known(LINES, "NiCu", 2)
-    assert misses(LINES[0]["energies"], lowest) == {"1": pytest.approx(0.2)}
-    assert misses(LINES[1]["energies"], lowest) == {"2": pytest.approx(0.1)}
+def test_committed_hulls_are_known_too(seeds: ModuleType):
+    assert seeds.lowest_known([], "AgAu", 38)["19"] <= -117.3133
 
 
-def test_a_sentence_says_how_many_and_where():
-    first, second = told(LINES, "NiCu", 2)
+def test_what_lies_above_by_more_than_a_millielectronvolt_is_missed(seeds: ModuleType):
+    lowest = seeds.lowest_known(LINES, "NiCu", 2)
+    assert seeds.misses(LINES[0]["energies"], lowest) == {"1": pytest.approx(0.2)}
+    assert seeds.misses(LINES[1]["energies"], lowest) == {"2": pytest.approx(0.1)}
+
+
+def test_a_sentence_says_how_many_and_where(seeds: ModuleType):
+    first, second = seeds.told(LINES, "NiCu", 2)
     assert "seed 1: 2 of 3 within 1 meV, 1 s, 60 evaluations; 1: +200.0 meV" in first
     assert "seed 2: 2 of 3 within 1 meV" in second
-    assert told(LINES, "AgAu", 2) == []
+    assert seeds.told(LINES, "AgAu", 2) == []
