@@ -34,9 +34,8 @@ from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Sub
 
 __all__ = ["Evaluator"]
 
-# Of the limit, kept for relaxing the best in the end, and the most of it.
-RESERVE = 0.3
-MOST_RESERVE = 150
+# Of the limit, kept for relaxing the best in the end; the most of it, and of calls.
+RESERVE, MOST_RESERVE, CALLED_RESERVE = 0.3, 150, 50
 
 
 class Evaluator:
@@ -80,7 +79,8 @@ class Evaluator:
         self.problem, self._submit = problem, submit
         self.ledger = Ledger() if ledger is None else ledger
         self._limit = math.inf if limit is None else limit
-        self._reserve = 0 if limit is None else int(min(RESERVE * limit, MOST_RESERVE))
+        most = MOST_RESERVE if problem.measure is None else CALLED_RESERVE
+        self._reserve = 0 if limit is None else int(min(RESERVE * limit, most))
         target = -math.inf if target_energy is None else target_energy
         self._reached = target + HIT * problem.energy_unit
         self.target_energy = target_energy

@@ -32,6 +32,7 @@ PARTS = {
     "shakes": "all atoms displaced a little",
     "melts": "the atoms on one side displaced far",
     "twists": "one side turned against the other",
+    "slides": "a cluster elsewhere on its surface, turned or not",
     "moves": "the loosest atoms put elsewhere outside",
     "shuffles": "loose atoms put at vacant sites drawn at random",
     "swaps": "a few unlike atoms exchanged at random",

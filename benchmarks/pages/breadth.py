@@ -16,6 +16,8 @@ from ase_l2h.report.pages import markdown_table, replace_block, write_page
 from benchmarks import paths
 from benchmarks.hits import breadth, comparison, settled, sizes
 from benchmarks.pages import breadth_pictures, peers
+from benchmarks.pages.encounters import encounters, interval
+from benchmarks.pages.hard import hard_section
 
 __all__ = ["write"]
 
@@ -65,6 +67,7 @@ def write() -> None:
         *_breadth(rows),
         *_ablations(),
         *_sizes(),
+        *hard_section(),
         *_settled(),
     ]
     write_page(paths.DOCS / "auto.md", lines)
@@ -104,15 +107,6 @@ def _mean(runs: Encounters | None) -> str:
     if math.isfinite(mean.value):
         return significant(mean.value)
     return f"above {significant(mean.low)}"
-
-
-def encounters(line: Line) -> Encounters:
-    """The runs of a line."""
-    return Encounters(
-        np.array(line["found"], bool),
-        np.array(line["evaluations"]),
-        line["seconds_per_evaluation"] or math.nan,
-    )
 
 
 def compared() -> list[Row]:
@@ -167,11 +161,6 @@ def geometric_mean(rows: Sequence[Row]) -> float:
     return math.exp(float(np.mean(np.log(ratios)))) if ratios else math.nan
 
 
-def _interval(mean: Estimate) -> str:
-    low, high = significant(mean.low), significant(mean.high)
-    return f"{significant(mean.value)} ({low}-{high})"
-
-
 def _breadth(rows: Sequence[Row]) -> list[str]:
     table = markdown_table(
         ["target", "side", "met", "`auto`", "cheapest other", "its mean", "ratio"],
@@ -180,7 +169,7 @@ def _breadth(rows: Sequence[Row]) -> list[str]:
                 row.target,
                 row.side,
                 row.hits,
-                _interval(row.mean),
+                interval(row.mean),
                 f"`{row.other}`" if row.other else "-",
                 significant(row.least) if math.isfinite(row.least) else "none",
                 f"{row.ratio:.2f}" if math.isfinite(row.least) else "-",

@@ -14,7 +14,15 @@ from ase_l2h.search.auto.fingerprint import BOND, nearest_images
 from ase_l2h.search.auto.sites import vacant_sites
 from ase_l2h.search.problem import Problem
 
-__all__ = ["melted", "moved_outside", "shaken", "shuffled", "swapped", "twisted"]
+__all__ = [
+    "melted",
+    "moved_outside",
+    "shaken",
+    "shuffled",
+    "slid",
+    "swapped",
+    "twisted",
+]
 
 # Standard deviation of a shake of all atoms, in bond lengths.
 SHAKE = (0.15, 0.45)
@@ -22,6 +30,9 @@ SHAKE = (0.15, 0.45)
 MELT, MELT_STEP = (0.1, 0.5), 0.5
 # Part of the structure that stays when the other is turned, and the smallest turn.
 TWIST, LEAST_TURN = (0.2, 0.8), 0.3
+# How far a cluster slides on its surface, and how high it is lifted, in bond lengths;
+# and how often it is turned, too.
+SLIDE, LIFT, TURNED = (0.3, 1.2), 0.1, 0.5
 # Loose atoms that are put elsewhere outside.
 MOVED = 3
 # Of the atoms, at most one in so many goes to a vacant site.
@@ -68,6 +79,30 @@ def twisted(
     middle = np.mean(positions, axis=1, keepdims=True)
     around = np.einsum("kab,bnk->ank", matrices, positions - middle) + middle
     return problem.with_fixed(np.where(turned, around, positions))
+
+
+def slid(
+    positions: np.ndarray, problem: Problem, rng: np.random.Generator
+) -> np.ndarray:
+    """All placed atoms together elsewhere on their surface, perhaps turned about it.
+
+    What has the right shape over the wrong sites gets to the right ones, which no atom
+    can reach alone.
+    """
+    normal, count = problem.sought.normal, positions.shape[2]
+    assert normal is not None
+    along = _directions(rng, count)
+    along -= normal[:, None] * (normal @ along)
+    along /= np.linalg.norm(along, axis=0)
+    shift = rng.uniform(*SLIDE, size=count) * along + LIFT * normal[:, None]
+    angles = rng.uniform(0, 2 * np.pi, size=count) * (rng.random(count) < TURNED)
+    matrices = Rotation.from_rotvec(np.outer(angles, normal)).as_matrix()
+    placed = positions[:, problem.placed]
+    middle = np.mean(placed, axis=1, keepdims=True)
+    turned = np.einsum("kab,bnk->ank", matrices, placed - middle) + middle
+    changed = np.array(positions)
+    changed[:, problem.placed] = turned + problem.length * shift[:, None]
+    return problem.with_fixed(changed)
 
 
 def _directions(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -25,6 +25,7 @@ from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation
 from ase_l2h.search.auto.improve import ROUGH, SAME, exchange_descent, site_descent
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
+from ase_l2h.search.auto.patience import attempt_over
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
@@ -71,7 +72,8 @@ class Auto:
         Rounds after which it makes one more in each; 0: all at once.
     patience
         An attempt ends after so many times the evaluations it took to fall the last
-        time, or ``least`` for each atom if those are more; None: never.
+        time, or ``least`` for each atom if those are more; None: never. Once is enough
+        where it has met the lowest minimum of an earlier one.
     least
         See ``patience``.
     shares
@@ -211,12 +213,11 @@ class Auto:
             "credit": credit,
             "visitors": None,
         }
-        if self.patience is not None:
-            quiet = charged - state["fall"]
-            least = self.least * int(problem.placed.sum())
-            if quiet >= max(least, self.patience * state["fall"]):
-                return self._begun_anew(state, problem)
-        return state
+        known = np.min(state["ended_energies"], initial=np.inf)
+        again = bool(pool.energy <= known + SAME * problem.energy_unit)
+        least = self.least * int(problem.placed.sum())
+        over = attempt_over(charged, state["fall"], least, self.patience, again)
+        return self._begun_anew(state, problem) if over else state
 
     def _made(
         self,

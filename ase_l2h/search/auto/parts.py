@@ -68,6 +68,7 @@ PARTS: tuple[Part, ...] = (
     Part("shakes", "improver", 0.1, change=changes.shaken),
     Part("melts", "improver", 0.5, change=changes.melted),
     Part("twists", "improver", 1.0, change=changes.twisted),
+    Part("slides", "improver", 1.0, change=changes.slid),
     Part("moves", "improver", 0.5, change=changes.moved_outside),
     Part("shuffles", "improver", 1.0, change=changes.shuffled),
     Part("swaps", "improver", 1.0, change=changes.swapped),
@@ -152,6 +153,9 @@ def parts_for(
         impossible |= {"twists", "moves"}
     if problem.free is not None:
         impossible.add("twists")
+    if problem.free is None or problem.sought.normal is None:
+        # Nothing that a cluster could slide on.
+        impossible.add("slides")
     if len(np.unique(problem.species[problem.movable])) < 2:
         impossible.add("swaps")
     return tuple(part for part in PARTS if part.name not in impossible)

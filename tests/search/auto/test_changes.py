@@ -6,14 +6,22 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import fcc111
+from ase.calculators.emt import EMT
 from ase.cluster import Icosahedron
+from ase.constraints import FixAtoms
 
+from ase_l2h.ase_adapter.problem import problem_of
 from ase_l2h.search.auto import changes
 from ase_l2h.search.problem import Problem
 
 N, BATCH = 38, 60
+# Alloys are needed to swap, and a surface to slide.
 CHANGES = {
-    name: getattr(changes, name) for name in changes.__all__ if name != "swapped"
+    name: getattr(changes, name)
+    for name in changes.__all__
+    if name not in ("swapped", "slid")
 }
 
 
@@ -124,6 +132,29 @@ def test_a_twist_keeps_every_distance_on_either_side(rng, held, cluster):
     np.testing.assert_allclose(now[same], before[same], atol=1e-9)
     across = np.abs(now - before) * ~same
     assert np.all(across.max(axis=(0, 1)) > 0.1 * cluster.length)
+
+
+def test_a_cluster_slides_along_its_surface_as_a_whole(rng):
+    slab = fcc111("Cu", (3, 3, 2), vacuum=6.0, periodic=False)
+    top = slab.positions[:, 2].max()
+    slab.set_constraint(FixAtoms(range(len(slab))))
+    block = [[1, 1, top + 2], [3.5, 1, top + 2.1], [1, 3.5, top + 2.2], [2, 2, top + 4]]
+    slab += Atoms("Cu4", positions=block)
+    slab.calc = EMT()
+    problem = problem_of(slab)
+    before = np.repeat(problem.given[..., :1], BATCH, axis=2)
+    after = changes.slid(before, problem, rng)
+    np.testing.assert_array_equal(after[:, :-4], before[:, :-4])
+    inside = distances(after[:, -4:])
+    np.testing.assert_allclose(inside, distances(before[:, -4:]), atol=1e-9)
+    shift = (after - before)[:, -4:].mean(axis=1) / problem.length
+    np.testing.assert_allclose(shift[2], changes.LIFT)
+    low, high = changes.SLIDE
+    along = np.linalg.norm(shift[:2], axis=0)
+    assert np.all((along > low - 1e-9) & (along < high + 1e-9))
+    # Some are only shifted, the others turned, too.
+    same = np.ptp((after - before)[:, -4:], axis=1).max(axis=0) < 1e-9
+    assert 0 < np.sum(same) < BATCH
 
 
 def test_moves_put_one_to_three_of_the_loosest_outside(rng, held, cluster):
