@@ -16,7 +16,7 @@ from ase_l2h.report.pages import write_page
 from ase_l2h.search.problem import HIT, Problem
 from benchmarks import paths
 from benchmarks.hits import comparison
-from benchmarks.pages import peers
+from benchmarks.pages import calls, peers
 
 __all__ = ["write"]
 
@@ -25,6 +25,7 @@ Runs = dict[str, Encounters]
 
 def write() -> None:
     """The page and its pictures: what has been run to its end."""
+    calls.write_picture()
     sections = [_section(name) for name in comparison.TARGETS]
     sections = [section for section in sections if section is not None]
     verdicts = [section.verdict for section in sections]
@@ -41,6 +42,7 @@ def write() -> None:
         *("", "## Who wins where", "", *verdicts, ""),
         *(line for section in sections for line in section.lines),
         *peers.section(),
+        *calls.section(),
     ]
     write_page(paths.DOCS / "comparison.md", page)
 

@@ -6,14 +6,20 @@ for, at once or one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
 
 __all__ = ["Finished", "Ledger", "LedgerCalculator"]
 
+Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 # Points whose energy or gradient may still be asked for.
 REMEMBERED = 8
 HIT = 1e-4
@@ -46,8 +52,15 @@ def lennard_jones(positions: np.ndarray) -> tuple[float, np.ndarray]:
     return energy, gradient
 
 
-class Finished(Exception):
-    """The target is met or the budget spent."""
+def _points(positions: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
+
+
+class Finished(BaseException):
+    """The target is met or the budget spent.
+
+    No ``Exception``: searchers that go on after a call that has failed would catch it.
+    """
 
 
 class Ledger:
@@ -60,15 +73,38 @@ class Ledger:
         point within 1e-4: a little before its quench would end, to its advantage.
     budget
         Charged evaluations after which the search is over.
+    function
+        Energy and gradient of ``(n, 3)`` positions.
+    hit, near
+        How close to the target it is met, and how close it is nearly met.
+
+    Attributes
+    ----------
+    course
+        ``(evaluations, energy)`` of every point that was lower than all before it.
     """
 
-    def __init__(self, target: float, budget: int) -> None:
-        self.target, self.budget = target, budget
+    def __init__(
+        self,
+        target: float,
+        budget: int,
+        function: Function = lennard_jones,
+        *,
+        hit: float = HIT,
+        near: float = NEAR,
+    ) -> None:
+        self.target, self.budget, self.function = target, budget, function
+        self.hit_within, self.near_within = hit, near
         self.evaluations = 0
         self.lowest = np.inf
+        self.course: list[tuple[int, float]] = []
         self.near: int | None = None
         self.found = False
         self._points: dict[bytes, tuple[float, np.ndarray]] = {}
+
+    def knows(self, positions: np.ndarray) -> bool:
+        """Whether asking for this point costs nothing."""
+        return _points(positions).tobytes() in self._points
 
     def evaluate(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy and gradient ``(n, 3)``; charged unless the point was just charged.
@@ -78,28 +114,34 @@ class Ledger:
         Finished
             When the target is met or the budget spent.
         """
-        points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
+        points = _points(positions)
         name = points.tobytes()
         if name in self._points:
             return self._points[name]
         if self.found or self.evaluations >= self.budget:
             raise Finished
-        value = lennard_jones(points)
+        value = self.function(points)
         self.evaluations += 1
         self._points[name] = value
         if len(self._points) > REMEMBERED:
             del self._points[next(iter(self._points))]
-        self.lowest = min(self.lowest, value[0])
-        if self.near is None and value[0] <= self.target + NEAR:
+        if value[0] < self.lowest:
+            self.lowest = value[0]
+            self.course.append((self.evaluations, self.lowest))
+        if self.near is None and value[0] <= self.target + self.near_within:
             self.near = self.evaluations
-        if value[0] <= self.target + HIT:
+        if value[0] <= self.target + self.hit_within:
             self.found = True
             raise Finished
         return value
 
 
 class LedgerCalculator(Calculator):
-    """ASE's face of a ledger."""
+    """ASE's face of a ledger, whose function knows atoms in the order of their numbers.
+
+    Which positions are known is the ledger's to say: Calculator's own comparison takes
+    longer than a compiled potential.
+    """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012
 
@@ -107,13 +149,29 @@ class LedgerCalculator(Calculator):
         super().__init__()
         self.ledger = ledger
 
-    def calculate(
-        self,
-        atoms: Any = None,
-        properties: Any = ("energy",),
-        system_changes: Any = all_changes,
-    ) -> None:
-        """Energy and forces, always both."""
-        super().calculate(atoms, properties, system_changes)
-        energy, gradient = self.ledger.evaluate(atoms.get_positions())
-        self.results = {"energy": energy, "forces": -gradient}
+    def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
+        """Nothing has changed where the point has been charged."""
+        known = self.ledger.knows(atoms.get_positions()[_order(atoms)])
+        return [] if known else list(all_changes)
+
+    def get_property(
+        self, name: str, atoms: Any = None, allow_calculation: bool = True
+    ) -> Any:
+        """Energy or forces, which are always computed together."""
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(name)
+        order = _order(atoms)
+        positions = atoms.get_positions()[order]
+        if not (allow_calculation or self.ledger.knows(positions)):
+            return None
+        energy, gradient = self.ledger.evaluate(positions)
+        if name == "energy":
+            return energy
+        forces = np.empty_like(gradient)
+        forces[order] = -gradient
+        return forces
+
+
+def _order(atoms: Any) -> np.ndarray:
+    """Genetic algorithms put together atoms in any order."""
+    return np.argsort(atoms.numbers, kind="stable")
