@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from ase_l2h._internal.records import Lines, read_lines
 from ase_l2h.comparison.report import significant
@@ -171,6 +172,8 @@ def course_figure(lines: Lines, name: str) -> Figure:
         )
     axes.axhline(0.0, color=GREY, linewidth=1)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
+    axes.set_xlim(counts[0], counts[-1])
     axes.set_ylim(-0.05, 1.5)
     axes.set_xlabel("calls of EMT", fontsize=13)
     axes.set_ylabel("lowest energy so far,\nabove the lowest known (eV)", fontsize=13)
