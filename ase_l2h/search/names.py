@@ -35,6 +35,7 @@ PARTS = {
     "slides": "a cluster elsewhere on its surface, turned or not",
     "moves": "the loosest atoms put elsewhere outside",
     "shuffles": "loose atoms put at vacant sites drawn at random",
+    "surrogate": "minima of a potential that is learned on the way, of calculators",
     "swaps": "a few unlike atoms exchanged at random",
     "site-descent": "the loosest atom to the best vacant site, as long as that pays",
     "exchange-descent": "unlike atoms exchanged, as long as that pays",

@@ -93,6 +93,15 @@ class Relaxed(NamedTuple):
         """Some of them."""
         return Relaxed(*(array[..., index] for array in self))
 
+    def put(self, index: Any, part: Relaxed) -> Relaxed:
+        """The same with ``part`` in the place of some of them."""
+        arrays = [
+            np.array(array, own.dtype) for array, own in zip(self, part, strict=True)
+        ]
+        for array, own in zip(arrays, part, strict=True):
+            array[..., index] = own
+        return Relaxed(*arrays)
+
 
 def joined(parts: list[Relaxed]) -> Relaxed:
     """Several batches as one."""

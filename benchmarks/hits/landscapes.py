@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -121,6 +122,7 @@ KINDS: dict[str, Callable[[str], Problem]] = {
 }
 
 
+@cache
 def posed(name: str) -> Problem:
     """The problem of a landscape."""
     return KINDS[next(kind for kind in KINDS if name.startswith(kind))](name)

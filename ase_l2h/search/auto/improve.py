@@ -9,7 +9,7 @@ before the forces vanish, and most proposals are not worth more.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +17,13 @@ import numpy as np
 from ase_l2h.search.auto.exchange import exchange_proposals
 from ase_l2h.search.auto.sites import gathered, site_moves
 from ase_l2h.search.evaluator import Evaluator
-from ase_l2h.search.requests import Relaxed
+from ase_l2h.search.requests import Relaxed, joined
 
 __all__ = [
     "ROUGH",
     "SAME",
     "Proposals",
+    "all_relaxed",
     "exchange_descent",
     "improve",
     "site_descent",
@@ -115,6 +116,28 @@ def improve(
         energies[active] = relaxed.energy[best]
         active = active[energies[active] - FALLS * fall <= goal]
     return start._replace(positions=positions, energy=energies, evaluations=spent)
+
+
+def all_relaxed(
+    evaluator: Evaluator, groups: Sequence[np.ndarray | Relaxed], fmax: float
+) -> Relaxed:
+    """Groups of structures as one batch, in order.
+
+    Those ``(3, n, k)`` that are not relaxed yet are, at once: that fills the lanes.
+    """
+    raw = [group for group in groups if isinstance(group, np.ndarray)]
+    if not raw:
+        return joined([group for group in groups if isinstance(group, Relaxed)])
+    relaxed = evaluator.relax(np.concatenate(raw, axis=-1), fmax=fmax)
+    ordered, first = [], 0
+    for group in groups:
+        if isinstance(group, Relaxed):
+            ordered.append(group)
+            continue
+        after = first + group.shape[2]
+        ordered.append(relaxed.take(slice(first, after)))
+        first = after
+    return joined(ordered)
 
 
 def lowest_of_each(owners: np.ndarray, energies: np.ndarray, count: int) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 In a round a search makes a few structures. Each comes from a *source* (random places,
 point or space groups, fragments of ordered packings, the learned optimizer) or from an
-*improver*, which changes a structure that is held (atoms displaced, one side turned,
-loose atoms at other sites, learned hops, short basin hopping), see
-:mod:`~ase_l2h.search.auto.parts`. All are relaxed roughly, descend by moves of the
-loosest atom to the best vacant site and by exchanges of unlike atoms, and the lowest
-are relaxed well and kept by packing. Which part makes the next ones follows from what
-they have found for their evaluations, see :mod:`~ase_l2h.search.auto.allocation`.
+*improver*, which changes or learns from what is held (one side turned, loose atoms at
+other sites, minima of a learned potential), see :mod:`~ase_l2h.search.auto.parts`. All
+are relaxed roughly, descend by moves of the loosest atom to the best vacant site and by
+exchanges of unlike atoms, and the lowest are relaxed well and kept by packing. Which
+part makes the next ones follows from what they have found for their evaluations, see
+:mod:`~ase_l2h.search.auto.allocation`.
 
 What no longer falls is given up, and an attempt that knows nothing of it begins: how
 many attempts end in the same lowest minimum tells how sure that is.
@@ -22,8 +22,14 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.search.attempts import Attempts
-from ase_l2h.search.auto import allocation
-from ase_l2h.search.auto.improve import ROUGH, SAME, exchange_descent, site_descent
+from ase_l2h.search.auto import allocation, surrogate
+from ase_l2h.search.auto.improve import (
+    ROUGH,
+    SAME,
+    all_relaxed,
+    exchange_descent,
+    site_descent,
+)
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
 from ase_l2h.search.auto.patience import attempt_over
 from ase_l2h.search.auto.pool import Pool
@@ -31,6 +37,7 @@ from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.multistart import refused_species
+from ase_l2h.search.names import LEARNED
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Relaxed, joined, random_keys
 from ase_l2h.search.starting import random_structures
@@ -51,8 +58,6 @@ ARCHIVE = 50
 HOP_STEPS, CALLED_STEPS, HOPPING_STEPS = 80, 300, 300
 # Noise before a learned hop, in bond lengths.
 BEFORE_HOP = (0.1, 0.4)
-# Chance that an improver takes the lowest structure of those that are left.
-GEOMETRIC = 0.35
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +150,7 @@ class Auto:
             "archive_energies": np.zeros(0),
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
             "visitors": None,
+            "known": surrogate.nothing_known(problem.n_atoms),
         }
 
     def _empty(self, problem: Problem) -> Pool:
@@ -195,11 +201,15 @@ class Auto:
         if self.widens:
             width = min(width, 1 + state["round"] // self.widens)
         counts = allocation.drawn_parts(state["credit"], shares, width, rng)
-        made = self._made(evaluator, parts, counts, pool, rng)
+        known = dict(state["known"])
+        made = self._made(evaluator, parts, counts, pool, known, rng)
         owners = np.repeat(np.arange(len(parts)), counts)
-        visiting_now = self._visitors(evaluator, state, rng)
+        made = joined([made, self._visitors(evaluator, state, rng)])
+        descends = np.ones(len(made.energy), bool)
+        descends[: len(owners)] = [parts[owner].descends for owner in owners]
         goal = lowest + WINDOW * problem.energy_unit
-        lowered = self._lowered(evaluator, joined([made, visiting_now]), rng, goal)
+        lowered = self._lowered(evaluator, made, descends, rng, goal)
+        known = surrogate.remembered(problem, known, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
         own = slice(0, len(owners))
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
@@ -212,6 +222,7 @@ class Auto:
             "pool": pool.to_arrays(),
             "credit": credit,
             "visitors": None,
+            "known": known,
         }
         known = np.min(state["ended_energies"], initial=np.inf)
         again = bool(pool.energy <= known + SAME * problem.energy_unit)
@@ -225,6 +236,7 @@ class Auto:
         parts: Sequence[Part],
         counts: np.ndarray,
         pool: Pool,
+        known: State,
         rng: np.random.Generator,
     ) -> Relaxed:
         """What each part makes, roughly relaxed, part by part."""
@@ -234,28 +246,30 @@ class Auto:
             if count == 0:
                 continue
             if part.change is not None:
-                groups.append(part.change(_drawn(pool, rng, count), problem, rng))
+                groups.append(part.change(pool.drawn(rng, count), problem, rng))
             elif part.source is not None:
                 groups.append(part.source(problem, rng, count))
+            elif part.name == surrogate.PART:
+                options = problem, self._inner(), pool, known, rng, count
+                groups.append(surrogate.proposed(*options))
             elif part.name == "uniform":
                 groups.append(random_structures(evaluator, rng, count))
             else:
                 groups.append(self._evaluated(evaluator, part.name, pool, rng, count))
-        # All that is not relaxed yet, at once: that fills the lanes.
-        raw = [group for group in groups if isinstance(group, np.ndarray)]
-        if not raw:
-            return joined([g for g in groups if isinstance(g, Relaxed)])
-        rough = ROUGH * problem.force_unit
-        relaxed = evaluator.relax(np.concatenate(raw, axis=-1), fmax=rough)
-        ordered, first = [], 0
-        for group in groups:
-            if isinstance(group, Relaxed):
-                ordered.append(group)
-                continue
-            after = first + group.shape[2]
-            ordered.append(relaxed.take(slice(first, after)))
-            first = after
-        return joined(ordered)
+        return all_relaxed(evaluator, groups, ROUGH * problem.force_unit)
+
+    def _inner(self) -> Auto:
+        """What searches a learned potential: all that needs no weights."""
+        without = (*self.without, *LEARNED)
+        return dataclasses.replace(
+            self,
+            weights=None,
+            without=without,
+            width=surrogate.WIDTH,
+            widens=0,
+            patience=None,
+            exact=False,
+        )
 
     def _evaluated(
         self,
@@ -271,7 +285,7 @@ class Auto:
             from ase_l2h.search.registry import strong_hopping
 
             keys = random_keys(rng, count)
-            held = _drawn(pool, rng, count)
+            held = pool.drawn(rng, count)
             return evaluator.hop(strong_hopping(problem), held, HOPPING_STEPS, keys)
         assert self.weights is not None
         steps = HOP_STEPS if name == "learned-hops" else self.weights.horizon
@@ -282,7 +296,7 @@ class Auto:
         if name == "learned-starts":
             starts = random_structures(evaluator, rng, count)
         else:
-            starts = _drawn(pool, rng, count)
+            starts = pool.drawn(rng, count)
             scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
             noise = scale * rng.normal(size=starts.shape)
             starts = problem.with_fixed(starts + noise)
@@ -304,14 +318,16 @@ class Auto:
         self,
         evaluator: Evaluator,
         made: Relaxed,
+        descends: np.ndarray,
         rng: np.random.Generator,
         goal: float,
     ) -> Relaxed:
+        part = made.take(descends)
         if "site-descent" not in self.without:
-            made = site_descent(evaluator, made, goal)
+            part = site_descent(evaluator, part, goal)
         if evaluator.problem.n_species > 1 and "exchange-descent" not in self.without:
-            made = exchange_descent(evaluator, made, rng, goal)
-        return made
+            part = exchange_descent(evaluator, part, rng, goal)
+        return made.put(descends, part)
 
     def _kept(
         self, evaluator: Evaluator, pool: Pool, lowered: Relaxed
@@ -363,6 +379,7 @@ class Auto:
             "given": np.inf,
             "pool": self._empty(problem).to_arrays(),
             "credit": np.zeros_like(state["credit"]),
+            "known": surrogate.nothing_known(problem.n_atoms),
             "archive_energies": energies[lowest],
             "archive_positions": positions[..., lowest],
         }
@@ -373,12 +390,6 @@ class Auto:
             new["ended_energies"] = np.append(state["ended_energies"], best)
             new["ended_evaluations"] = spent
         return state | new
-
-
-def _drawn(pool: Pool, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Structures that are held, ``(3, n, count)``, low ones more often."""
-    rank = rng.geometric(GEOMETRIC, size=count) - 1
-    return np.array(pool.positions[..., np.minimum(rank, len(pool) - 1)])
 
 
 def make_auto(problem: Problem, weights: Weights | None = None, **options: Any) -> Auto:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ase_l2h.errors import InputError
-from ase_l2h.search.auto import changes
+from ase_l2h.search.auto import changes, surrogate
 from ase_l2h.search.auto.sources import fragment_structures, symmetric_structures
 from ase_l2h.search.names import LEARNED
 from ase_l2h.search.names import PARTS as PART_NAMES
@@ -49,6 +49,8 @@ class Part:
     source, change
         What makes its structures, without an evaluation; None of both where that takes
         evaluations, see :class:`~ase_l2h.search.auto.method.Auto`.
+    descends
+        Whether its structures descend by moves to sites and by exchanges.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Part:
     share: float
     source: Source | None = None
     change: Change | None = None
+    descends: bool = True
 
 
 PARTS: tuple[Part, ...] = (
@@ -71,6 +74,7 @@ PARTS: tuple[Part, ...] = (
     Part("slides", "improver", 1.0, change=changes.slid),
     Part("moves", "improver", 0.5, change=changes.moved_outside),
     Part("shuffles", "improver", 1.0, change=changes.shuffled),
+    Part(surrogate.PART, "improver", 4.0, descends=False),
     Part("swaps", "improver", 1.0, change=changes.swapped),
 )
 
@@ -138,6 +142,9 @@ def parts_for(
         impossible.add("fragments")
     if problem.regional or problem.n_atoms < 4:
         impossible.add("symmetric")
+    begins = {part.name for part in PARTS if part.kind == "source"} - LEARNED
+    if not surrogate.learnable(problem) or impossible >= begins:
+        impossible.add(surrogate.PART)
     if not learned:
         impossible |= LEARNED
     if problem.regional:

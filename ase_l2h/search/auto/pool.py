@@ -18,6 +18,8 @@ __all__ = ["Added", "Pool"]
 # A structure is new to a descent if its energy, not yet polished, differs by so many
 # times what makes polished ones different.
 UNLIKE = 50
+# Chance that the lowest structure of those that are left is drawn.
+GEOMETRIC = 0.35
 
 
 class Added(NamedTuple):
@@ -78,6 +80,11 @@ class Pool:
     def energy(self) -> float:
         """The lowest, ``inf`` when there is none."""
         return float(self.energies[0]) if len(self) else math.inf
+
+    def drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Structures that are held, ``(3, n, count)``, low ones more often."""
+        rank = rng.geometric(GEOMETRIC, size=count) - 1
+        return np.array(self.positions[..., np.minimum(rank, len(self) - 1)])
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything that is kept, for a checkpoint."""

@@ -1,0 +1,132 @@
+"""A potential that is learned from the minima a search has relaxed.
+
+Its form is the second-moment approximation of tight binding, see
+:mod:`ase_l2h.potentials.gupta`: four numbers for each pair of elements. What is known
+of them before anything has been relaxed is what the published sets of the package have
+in common; energies and vanishing forces of a few minima tell the rest.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from ase_l2h.potentials.gupta import Gupta
+from ase_l2h.potentials.parameters import GUPTA_SETS
+from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
+from ase_l2h.search.problem import Problem
+
+__all__ = ["fitted", "modelled", "prior"]
+
+# How far the units of a problem are from those of its crystal: their logarithms.
+ENERGY_UNIT, LENGTH_UNIT = 0.3, 0.03
+# What a pair may differ from all others by, beyond that: of every logarithm.
+OWN = 0.1
+# Errors of the energy of a structure and of a force, in reduced units.
+ENERGY, FORCE = 0.1, 0.3
+# Energy above the lowest, in reduced units, at which a structure counts a third.
+ABOVE = 10.0
+# How far a logarithm may lie from what was expected.
+FARTHEST = 1.5
+# Steps of the fit, each with a derivative by every parameter.
+STEPS = 6
+
+
+@lru_cache(maxsize=1)
+def prior() -> tuple[np.ndarray, np.ndarray]:
+    """Mean ``(4,)`` and covariance ``(4, 4)`` of the logarithms of p, q, xi and A.
+
+    In the units of the pair, of all pairs that the package has published parameters of.
+    """
+    rows = set()
+    for parameters in GUPTA_SETS.values():
+        cohesion = {
+            pair.split("-")[0]: fcc_cohesive_energy(*row)[0]
+            for pair, row in parameters.pairs.items()
+            if len(set(pair.split("-"))) == 1
+        }
+        for pair, (p, q, _, xi, a) in parameters.pairs.items():
+            unit = np.mean([cohesion[end] for end in pair.split("-")])
+            unit /= LJ_CRYSTAL_COHESION
+            rows.add((p, q, float(xi / unit), float(a / unit)))
+    logs = np.log(sorted(rows))
+    mean = logs.mean(axis=0)
+    energy = ENERGY_UNIT * np.array([0, 0, 1, 1])
+    length = LENGTH_UNIT * np.array([0, 0, *np.exp(mean[[1, 0]])])
+    covariance = np.cov(logs.T) + OWN**2 * np.eye(4)
+    covariance += np.outer(energy, energy) + np.outer(length, length)
+    return mean, covariance
+
+
+def _tables(logs: np.ndarray, n_species: int) -> np.ndarray:
+    """Of every pair of species, ``(4, s, s)``, from ``(pairs, 4)``."""
+    i, j = np.triu_indices(n_species)
+    tables = np.empty((4, n_species, n_species))
+    tables[:, i, j] = tables[:, j, i] = np.exp(logs).T
+    return tables
+
+
+def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Logarithms of p, q, xi and A of every pair of species, ``(pairs, 4)``.
+
+    Parameters
+    ----------
+    problem
+        Species and units.
+    energies, positions
+        Of minima, ``(m,)`` and ``(3, n, m)``; forces on their atoms are small.
+    """
+    kinds, count = problem.species, problem.n_species
+    mean, covariance = prior()
+    whitened = np.linalg.inv(np.linalg.cholesky(covariance))
+    places = np.moveaxis(positions, -1, 0) / problem.length
+    vectors = places[:, :, :, None] - places[:, :, None, :]
+    distances = np.sqrt(np.sum(vectors**2, axis=1))
+    distances[:, np.arange(len(kinds)), np.arange(len(kinds))] = np.inf
+    units = vectors / np.where(np.isfinite(distances), distances, 1.0)[:, None]
+    stretch = np.where(np.isfinite(distances), distances - 1, 1e3)
+    values = (energies - energies.mean()) / problem.energy_unit
+    weight = np.exp((values.min() - values) / ABOVE) / ENERGY
+    pair = np.ix_(kinds, kinds)
+    per_force = FORCE * len(kinds) ** 0.5
+
+    def residuals(flat: np.ndarray) -> np.ndarray:
+        logs = flat.reshape(-1, 4)
+        p, q, xi, a = (table[pair] for table in _tables(logs, count))
+        repulsion = a * np.exp(-p * stretch)
+        band = xi**2 * np.exp(-2 * q * stretch)
+        root = np.sqrt(np.sum(band, axis=2))
+        energy = np.sum(repulsion, axis=(1, 2)) - np.sum(root, axis=1)
+        bond = 0.5 / root[:, :, None] + 0.5 / root[:, None, :]
+        slope = -2 * p * repulsion + 2 * q * band * bond
+        force = np.sum(slope[:, None] * units, axis=3)
+        return np.concatenate(
+            [
+                weight * (energy - energy.mean() - values),
+                force.ravel() / per_force,
+                (whitened @ (logs - mean).T).ravel(),
+            ]
+        )
+
+    start = np.tile(mean, count * (count + 1) // 2)
+    bounds = (start - FARTHEST, start + FARTHEST)
+    found = least_squares(residuals, start, bounds=bounds, max_nfev=STEPS)
+    return found.x.reshape(-1, 4)
+
+
+def modelled(problem: Problem, logs: np.ndarray) -> Problem:
+    """The problem with the learned potential instead of its own."""
+    p, q, xi, a = _tables(logs, problem.n_species)
+    unit = problem.energy_unit
+    potential = Gupta(
+        p=p,
+        q=q,
+        r0=np.full_like(p, problem.length),
+        xi=unit * xi,
+        A=unit * a,
+        # It knows elements by their places only.
+        symbols=tuple(f"X{k}" for k in range(problem.n_species)),
+    )
+    return Problem(potential, problem.system, name=problem.name)

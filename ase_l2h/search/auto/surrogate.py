@@ -1,0 +1,128 @@
+"""A search of a potential that is learned on the way, where evaluations are dear.
+
+After every few structures a potential is fitted to all minima that the search has
+relaxed (:mod:`~ase_l2h.search.auto.learned_potential`). The default method searches it
+for a moment, at no evaluation of the problem; the lowest minima that are not known yet
+are proposed. How well they do tells, as for every part, whether it goes on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.rollout.kernels.native import compiler
+from ase_l2h.search.auto.changes import shaken
+from ase_l2h.search.auto.learned_potential import fitted, modelled
+from ase_l2h.search.auto.pool import Pool
+from ase_l2h.search.engine import KernelEngine
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.ledger import State, Stopped
+from ase_l2h.search.problem import Problem
+from ase_l2h.search.requests import Relaxed
+
+if TYPE_CHECKING:
+    from ase_l2h.search.method import Method
+
+__all__ = ["PART", "learnable", "nothing_known", "proposed", "remembered"]
+
+# The name of the part.
+PART = "surrogate"
+# Smaller clusters have few minima, which the other parts meet at once.
+FEWEST = 6
+# The lowest structures that the potential is learned from, and proposals remembered.
+LEARNED_FROM, REMEMBERED = 24, 64
+# Evaluations of the learned potential in a search of it.
+EVALUATIONS = 4000
+# Structures of a round of it.
+WIDTH = 3
+# Energies of the learned potential, in reduced units, that are those of one minimum.
+ALIKE = 2e-3
+
+
+def learnable(problem: Problem) -> bool:
+    """Whether it is a free cluster whose energies no machine code knows.
+
+    The learned potential has to be one that is: elsewhere a search of it takes longer
+    than most calculators.
+    """
+    if not isinstance(problem.potential, FunctionPotential | type(None)):
+        return False
+    free = problem.cell is None and not problem.regional and problem.n_atoms >= FEWEST
+    return free and compiler() is not None
+
+
+def nothing_known(n_atoms: int) -> State:
+    """Before anything is relaxed: structures, their energies, and what was proposed."""
+    none = np.zeros((3, n_atoms, 0))
+    return {"energies": np.zeros(0), "positions": none, "proposed": none}
+
+
+def remembered(problem: Problem, known: State, relaxed: Relaxed) -> State:
+    """What is known after more has been relaxed; the lowest are kept."""
+    if not learnable(problem):
+        return known
+    energies = np.concatenate([known["energies"], relaxed.energy])
+    positions = np.concatenate([known["positions"], relaxed.positions], axis=-1)
+    order = np.argsort(energies, kind="stable")[:LEARNED_FROM]
+    order = order[np.isfinite(energies[order])]
+    return known | {"energies": energies[order], "positions": positions[..., order]}
+
+
+def proposed(
+    problem: Problem,
+    method: Method,
+    pool: Pool,
+    known: State,
+    rng: np.random.Generator,
+    count: int,
+) -> np.ndarray:
+    """The lowest unknown minima of the learned potential, ``(3, n, count)``.
+
+    Parameters
+    ----------
+    problem
+        What is searched.
+    method
+        Searches the learned potential.
+    pool
+        What the search holds.
+    known
+        What it has relaxed; what is proposed is noted there.
+    rng
+        Decides what the search of the learned potential begins with.
+    count
+        How many are wanted. Where there are fewer, the others are what is held, shaken.
+    """
+    energies = np.concatenate([pool.energies, known["energies"]])
+    positions = np.concatenate([pool.positions, known["positions"]], axis=-1)
+    model = modelled(problem, fitted(problem, energies, positions))
+    engine = KernelEngine(model.potential)
+
+    def evaluator(limit: int | None) -> Evaluator:
+        return Evaluator(
+            model,
+            lambda request: engine.execute([request])[0],
+            limit=limit,
+            launch=engine.launch,
+        )
+
+    seen = np.concatenate([positions, known["proposed"]], axis=-1)
+    seen_energies = evaluator(None).relax(seen).energy
+    state = method.init(model, rng.integers(2**31, size=2).tolist())
+    searching = evaluator(EVALUATIONS)
+    try:
+        while True:
+            state = method.advance(state, searching)
+    except Stopped:
+        found = method.minima(state)
+    order = np.argsort(found.energies, kind="stable")
+    gaps = np.abs(found.energies[order, None] - seen_energies)
+    new = order[np.all(gaps > ALIKE * problem.energy_unit, axis=1)][:count]
+    made = found.positions[..., new]
+    told = np.concatenate([known["proposed"], made], axis=-1)
+    known["proposed"] = told[..., -REMEMBERED:]
+    held = pool.positions[..., rng.integers(len(pool), size=count - len(new))]
+    return np.concatenate([made, shaken(held, problem, rng)], axis=-1)

@@ -1,0 +1,190 @@
+"""A potential learned from a few minima, and what a search of it proposes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ase_l2h.rollout.kernels.native import compiler
+from ase_l2h.search.auto import surrogate
+from ase_l2h.search.auto.learned_potential import fitted, modelled, prior
+from ase_l2h.search.auto.method import make_auto
+from ase_l2h.search.auto.pool import Pool
+from ase_l2h.search.driver import engine_for, search_problem
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.limits import Limits
+from ase_l2h.search.names import LEARNED
+from ase_l2h.search.problem import Problem
+from ase_l2h.starts.fragments import fragments
+from ase_l2h.system import make_system
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="machine code is searched")
+
+
+def morse(positions: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy and gradient of pairs of the range 1/6, ``(3, n)``."""
+    apart = positions[:, :, None] - positions[:, None]
+    distances = np.sqrt(np.sum(apart**2, axis=0)) + 1e3 * np.eye(positions.shape[1])
+    decay = np.exp(-6 * (distances - 1))
+    slope = -12 * decay * (decay - 1) / distances
+    return 0.5 * np.sum(decay * (decay - 2)), np.sum(slope * apart, axis=2)
+
+
+def called(n_atoms: int = 13) -> Problem:
+    return Problem(None, make_system(np.zeros(n_atoms, int)), measure=morse)
+
+
+def evaluator_of(problem: Problem) -> Evaluator:
+    engine = engine_for(problem)
+    return Evaluator(problem, lambda request: engine.execute([request])[0])
+
+
+@pytest.fixture(scope="module")
+def gold():
+    """Minima of Au20 by a potential that is one of what can be learned."""
+    problem = Problem.of("Au20")
+    starts = problem.length * fragments(20, 16, np.random.default_rng(4))
+    return problem, evaluator_of(problem).relax(starts)
+
+
+@pytest.fixture(scope="module")
+def alloy():
+    problem = Problem.of("Ag7Au8")
+    rng = np.random.default_rng(5)
+    starts = problem.length * fragments(15, 20, rng)
+    order = np.argsort(rng.random(starts.shape[1:]), axis=0)
+    starts = np.take_along_axis(starts, order[None], axis=1)
+    return problem, evaluator_of(problem).relax(starts)
+
+
+@pytest.mark.parametrize("name", ["gold", "alloy"])
+def test_a_few_minima_tell_which_others_are_low(name, request):
+    problem, minima = request.getfixturevalue(name)
+    logs = fitted(problem, minima.energy[:6], minima.positions[..., :6])
+    model = modelled(problem, logs)
+    learned = evaluator_of(model).energies(minima.positions[..., 6:])
+    known = minima.energy[6:]
+    error = (learned - learned.mean()) - (known - known.mean())
+    assert np.corrcoef(learned, known)[0, 1] > 0.95
+    assert np.std(error) < 0.3 * np.std(known)
+
+
+def test_more_minima_do_not_make_it_worse(gold):
+    problem, minima = gold
+    errors = []
+    for count in (1, 8):
+        logs = fitted(problem, minima.energy[:count], minima.positions[..., :count])
+        learned = evaluator_of(modelled(problem, logs)).energies(
+            minima.positions[..., 8:]
+        )
+        errors.append(np.std(learned - minima.energy[8:]))
+    assert errors[1] < errors[0]
+
+
+def test_what_is_believed_before_is_what_published_metals_have_in_common():
+    mean, covariance = prior()
+    assert np.exp(mean) == pytest.approx([11.1, 3.07, 3.44, 0.30], rel=0.02)
+    assert np.all(np.linalg.eigvalsh(covariance) > 0)
+
+
+def test_a_structure_far_from_every_metal_is_no_trouble():
+    problem = called()
+    far = 40.0 * np.random.default_rng(0).normal(size=(3, 13, 2))
+    assert np.all(np.isfinite(fitted(problem, np.array([0.0, 0.0]), far)))
+
+
+def proposals(count: int = 2, rounds: int = 2):
+    problem = called()
+    relaxed = evaluator_of(problem).refine(
+        fragments(13, 4, np.random.default_rng(1), ["fcc"])
+    )
+    pool = Pool(4, 1e-4, problem.length, n_atoms=13)
+    pool.add_many(relaxed.energy, relaxed.positions)
+    known = surrogate.remembered(problem, surrogate.nothing_known(13), relaxed)
+    method = make_auto(problem, without=("learned-starts", "learned-hops"))
+    method = dataclasses.replace(method, width=3, widens=0, patience=None)
+    rng = np.random.default_rng(2)
+    made = [
+        surrogate.proposed(problem, method, pool, known, rng, count)
+        for _ in range(rounds)
+    ]
+    return problem, relaxed, known, made
+
+
+def test_proposals_are_low_and_none_is_made_twice():
+    problem, relaxed, known, _ = proposals(rounds=3)
+    lows = evaluator_of(problem).relax(known["proposed"]).energy
+    # The icosahedron comes first, and never again.
+    assert lows[0] == pytest.approx(-42.4398, abs=1e-3)
+    assert lows[0] < relaxed.energy.min() - 0.5
+    assert np.sum(lows < lows[0] + 1e-3) == 1
+
+
+def test_proposals_follow_from_the_generator():
+    first, second = proposals(rounds=1)[3][0], proposals(rounds=1)[3][0]
+    assert np.array_equal(first, second)
+
+
+def test_where_nothing_is_new_what_is_held_is_shaken(monkeypatch):
+    monkeypatch.setattr(surrogate, "EVALUATIONS", 200)
+    _, _, known, made = proposals(count=3, rounds=1)
+    assert known["proposed"].shape[2] < 3
+    assert made[0].shape == (3, 13, 3)
+
+
+def test_the_lowest_are_remembered():
+    problem = called()
+    relaxed = evaluator_of(problem).relax(
+        np.random.default_rng(0).uniform(-2, 2, size=(3, 13, 40))
+    )
+    known = surrogate.remembered(problem, surrogate.nothing_known(13), relaxed)
+    assert known["energies"].tolist() == np.sort(relaxed.energy)[:24].tolist()
+    assert known["positions"].shape == (3, 13, 24)
+
+
+def test_only_free_clusters_without_machine_code_are_learned(monkeypatch):
+    assert surrogate.learnable(called())
+    assert not surrogate.learnable(called(4))
+    assert not surrogate.learnable(Problem.of("LJ13"))
+    cell = dataclasses.replace(Problem.of("Si8"), potential=None, measure=lambda x: x)
+    assert not surrogate.learnable(cell)
+    monkeypatch.setattr(surrogate, "compiler", lambda: None)
+    assert not surrogate.learnable(called())
+
+
+def test_machine_code_keeps_nothing_in_mind():
+    problem = Problem.of("LJ13")
+    relaxed = evaluator_of(problem).relax(fragments(13, 2, np.random.default_rng(0)))
+    nothing = surrogate.nothing_known(13)
+    assert surrogate.remembered(problem, nothing, relaxed) is nothing
+
+
+def evaluations_to(energy: float, without: tuple[str, ...]) -> int:
+    problem = dataclasses.replace(called(19), reference=energy)
+    method = make_auto(problem, without=(*without, *LEARNED))
+    result = search_problem(
+        problem,
+        method=method,
+        limits=Limits(3000, target_energy=energy),
+        searches=6,
+        stop_together=False,
+    )
+    return sum(trace.charged for trace in result.searches)
+
+
+def test_a_search_that_learns_needs_fewer_evaluations():
+    learning, without = evaluations_to(-68.0, ()), evaluations_to(-68.0, ("surrogate",))
+    assert learning < 0.8 * without
+
+
+def test_an_attempt_knows_nothing_of_what_the_last_one_learned():
+    method = make_auto(called(), without=tuple(LEARNED), patience=1e-9, least=1)
+    problem = called()
+    state = method.init(problem, (0, 0))
+    evaluator = evaluator_of(problem)
+    while state["attempt"] == 0:
+        state = method.advance(state, evaluator)
+    assert state["archive_energies"].size
+    assert state["known"]["energies"].size == state["known"]["proposed"].size == 0
