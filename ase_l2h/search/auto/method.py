@@ -150,7 +150,7 @@ class Auto:
             "archive_energies": np.zeros(0),
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
             "visitors": None,
-            "known": surrogate.nothing_known(problem.n_atoms),
+            "learned": surrogate.nothing_known(problem.n_atoms),
         }
 
     def _empty(self, problem: Problem) -> Pool:
@@ -201,15 +201,15 @@ class Auto:
         if self.widens:
             width = min(width, 1 + state["round"] // self.widens)
         counts = allocation.drawn_parts(state["credit"], shares, width, rng)
-        known = dict(state["known"])
-        made = self._made(evaluator, parts, counts, pool, known, rng)
+        learned = dict(state["learned"])
+        made = self._made(evaluator, parts, counts, pool, learned, rng)
         owners = np.repeat(np.arange(len(parts)), counts)
         made = joined([made, self._visitors(evaluator, state, rng)])
         descends = np.ones(len(made.energy), bool)
         descends[: len(owners)] = [parts[owner].descends for owner in owners]
         goal = lowest + WINDOW * problem.energy_unit
         lowered = self._lowered(evaluator, made, descends, rng, goal)
-        known = surrogate.remembered(problem, known, lowered)
+        learned = surrogate.remembered(problem, learned, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
         own = slice(0, len(owners))
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
@@ -222,7 +222,7 @@ class Auto:
             "pool": pool.to_arrays(),
             "credit": credit,
             "visitors": None,
-            "known": known,
+            "learned": learned,
         }
         known = np.min(state["ended_energies"], initial=np.inf)
         again = bool(pool.energy <= known + SAME * problem.energy_unit)
@@ -236,7 +236,7 @@ class Auto:
         parts: Sequence[Part],
         counts: np.ndarray,
         pool: Pool,
-        known: State,
+        learned: State,
         rng: np.random.Generator,
     ) -> Relaxed:
         """What each part makes, roughly relaxed, part by part."""
@@ -250,26 +250,15 @@ class Auto:
             elif part.source is not None:
                 groups.append(part.source(problem, rng, count))
             elif part.name == surrogate.PART:
-                options = problem, self._inner(), pool, known, rng, count
+                without = (*self.without, *LEARNED)
+                inner = dataclasses.replace(self, without=without, **surrogate.SEARCH)
+                options = problem, inner, pool, learned, rng, count
                 groups.append(surrogate.proposed(*options))
             elif part.name == "uniform":
                 groups.append(random_structures(evaluator, rng, count))
             else:
                 groups.append(self._evaluated(evaluator, part.name, pool, rng, count))
         return all_relaxed(evaluator, groups, ROUGH * problem.force_unit)
-
-    def _inner(self) -> Auto:
-        """What searches a learned potential: all that needs no weights."""
-        without = (*self.without, *LEARNED)
-        return dataclasses.replace(
-            self,
-            weights=None,
-            without=without,
-            width=surrogate.WIDTH,
-            widens=0,
-            patience=None,
-            exact=False,
-        )
 
     def _evaluated(
         self,
@@ -379,7 +368,7 @@ class Auto:
             "given": np.inf,
             "pool": self._empty(problem).to_arrays(),
             "credit": np.zeros_like(state["credit"]),
-            "known": surrogate.nothing_known(problem.n_atoms),
+            "learned": surrogate.nothing_known(problem.n_atoms),
             "archive_energies": energies[lowest],
             "archive_positions": positions[..., lowest],
         }

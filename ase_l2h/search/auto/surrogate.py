@@ -8,7 +8,7 @@ are proposed. How well they do tells, as for every part, whether it goes on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,8 +36,14 @@ FEWEST = 6
 LEARNED_FROM, REMEMBERED = 24, 64
 # Evaluations of the learned potential in a search of it.
 EVALUATIONS = 4000
-# Structures of a round of it.
-WIDTH = 3
+# What the method differs in that searches it.
+SEARCH: dict[str, Any] = {
+    "weights": None,
+    "width": 3,
+    "widens": 0,
+    "patience": None,
+    "exact": False,
+}
 # Energies of the learned potential, in reduced units, that are those of one minimum.
 ALIKE = 2e-3
 

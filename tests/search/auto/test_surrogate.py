@@ -104,7 +104,7 @@ def proposals(count: int = 2, rounds: int = 2):
     pool.add_many(relaxed.energy, relaxed.positions)
     known = surrogate.remembered(problem, surrogate.nothing_known(13), relaxed)
     method = make_auto(problem, without=("learned-starts", "learned-hops"))
-    method = dataclasses.replace(method, width=3, widens=0, patience=None)
+    method = dataclasses.replace(method, **surrogate.SEARCH)
     rng = np.random.default_rng(2)
     made = [
         surrogate.proposed(problem, method, pool, known, rng, count)
@@ -187,4 +187,4 @@ def test_an_attempt_knows_nothing_of_what_the_last_one_learned():
     while state["attempt"] == 0:
         state = method.advance(state, evaluator)
     assert state["archive_energies"].size
-    assert state["known"]["energies"].size == state["known"]["proposed"].size == 0
+    assert state["learned"]["energies"].size == state["learned"]["proposed"].size == 0
