@@ -6,10 +6,10 @@ The halves are split by element, by pair of elements, by the range of Morse clus
 by size. The side ``development`` was looked at, with seed 77; the side ``test`` is run
 once, with seed 2026. All are functions of JAX, for which there is no machine code.
 
-Runs without the part go on until their budget is used up, and the lowest energy that any
-of them has met is what counts as found: what only the runs with it meet counts for
-nothing. A line of ``benchmarks/records/landscapes.jsonl`` for each landscape and method;
-lines that are in the file are not run again.
+Runs without the part go on until their budget is used up, and the lowest energy that
+any of them has met is what counts as found: what only the runs with it meet counts for
+nothing. A line of ``benchmarks/records/landscapes.jsonl`` for each landscape and
+method; lines that are in the file are not run again.
 """
 
 from __future__ import annotations
