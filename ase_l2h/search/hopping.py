@@ -93,12 +93,13 @@ class Hopping:
         before = np.array(rollout.evaluations)
         rollout = evaluator.advanced(settings, rollout, taken)
         evaluator.hopped(rollout)
+        # Whatever stops the search while minima are relaxed.
+        evaluator.note_lowest(rollout)
         state["steps"] += taken
         state["rollouts"] = [rollout]
         spent = np.asarray(rollout.evaluations) - before
         if evaluator.target_energy is not None and not self.finished(state):
             # Only the target counts; what is lowest in the end is relaxed then.
-            evaluator.note_lowest(rollout)
             return state | {"evaluations": state["evaluations"] + spent}
         return self._polished(state, evaluator, rollout, spent)
 

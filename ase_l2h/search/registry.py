@@ -45,8 +45,6 @@ CLASSICAL_STEPS = 1000
 WIDTH = 32
 # Inner steps of a learned start where every one of them costs a calculator's call.
 CALCULATOR_STEPS = 300
-# Calls for each atom that an attempt of "auto" takes at least.
-CALLS_LEAST = 30
 
 
 def strong_basin_hopping(system: System, atom_energies: bool = True) -> BasinHopping:
@@ -194,6 +192,7 @@ def _auto(
 ) -> Method:
     from ase_l2h.search.auto.method import make_auto
     from ase_l2h.search.auto.parts import checked_parts
+    from ase_l2h.search.auto.patience import CALLS
 
     if steps is not None or starts is not None:
         raise InputError(
@@ -203,7 +202,7 @@ def _auto(
     if problem.measure is not None:
         # Calls are dear: one structure at a time, and shorter attempts.
         width = 1 if width is None else width
-        options["least"] = CALLS_LEAST
+        options["patience"] = CALLS
     if width is not None:
         options["width"] = width
     return make_auto(problem, weights, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -251,6 +252,21 @@ def test_time_ends_a_search_with_what_it_has():
     assert result.stopped == "time"
     assert result.best_energy < -150
     assert result.wall_seconds < 30
+
+
+def test_a_chain_cut_short_before_it_is_relaxed_is_kept():
+    """The time is over when its first block of steps is."""
+    limits = Limits(seconds=0.1)
+    asked = []
+    result = search_problem(
+        Problem.of("LJ13"),
+        method="bh-paper",
+        limits=limits,
+        on_charge=lambda count: asked.append(time.sleep(0.11)),
+    )
+    assert result.stopped == "time"
+    assert asked
+    assert result.best_energy < -30
 
 
 def test_an_interruption_keeps_what_was_found():

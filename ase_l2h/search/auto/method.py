@@ -23,6 +23,7 @@ import numpy as np
 
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation, surrogate
+from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import (
     ROUGH,
     SAME,
@@ -31,7 +32,7 @@ from ase_l2h.search.auto.improve import (
     site_descent,
 )
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
-from ase_l2h.search.auto.patience import attempt_over
+from ase_l2h.search.auto.patience import EVALUATIONS, Patience
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
@@ -76,11 +77,7 @@ class Auto:
     widens
         Rounds after which it makes one more in each; 0: all at once.
     patience
-        An attempt ends after so many times the evaluations it took to fall the last
-        time, or ``least`` for each atom if those are more; None: never. Once is enough
-        where it has met the lowest minimum of an earlier one.
-    least
-        See ``patience``.
+        When an attempt ends; None: never.
     shares
         First shares of parts, by name, instead of their usual ones.
     exact
@@ -94,8 +91,7 @@ class Auto:
     without: tuple[str, ...] = ()
     width: int = 8
     widens: int = 8
-    patience: float | None = 4.0
-    least: int = 100
+    patience: Patience | None = EVALUATIONS
     shares: tuple[tuple[str, float], ...] = ()
     exact: bool = False
     name: str = "auto"
@@ -115,13 +111,12 @@ class Auto:
 
     def describe(self) -> dict[str, Any]:
         """Width, patience, weights and what is left out."""
-        loaded = self.weights
+        loaded, patience = self.weights, self.patience
         own = {"shares": dict(self.shares)} if self.shares else {}
         return own | {
             "width": self.width,
             "widens": self.widens,
-            "patience": self.patience,
-            "least": self.least,
+            "patience": patience and dataclasses.asdict(patience),
             "without": list(self.without),
             "weights": None if loaded is None else loaded.name,
             "weights_sha256": None if loaded is None else loaded.sha256,
@@ -151,6 +146,7 @@ class Auto:
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
             "visitors": None,
             "learned": surrogate.nothing_known(problem.n_atoms),
+            "waiting": NONE_WAITING,
         }
 
     def _empty(self, problem: Problem) -> Pool:
@@ -194,8 +190,9 @@ class Auto:
         rng = np.random.default_rng([*state["seed"], state["attempt"], state["round"]])
         lowest = pool.energy
         if state["attempt"] == 0 and state["round"] == 0:
-            self._keep(evaluator, pool, evaluator.polish(problem.given))
-            state = state | {"given": pool.energy}
+            low, waiting = parted(evaluator)
+            self._keep(evaluator, pool, evaluator.polish(low))
+            state = state | {"given": pool.energy, "waiting": waiting}
         shares = first_shares(parts, state["attempt"], bool(len(pool)))
         width = self.width
         if self.widens:
@@ -214,20 +211,23 @@ class Auto:
         own = slice(0, len(owners))
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
         charged = state["spent"] + evaluator.charged - before
-        fell = pool.energy < lowest - SAME * problem.energy_unit
+        same = SAME * problem.energy_unit
         state = state | {
             "round": state["round"] + 1,
             "spent": charged,
-            "fall": charged if fell else state["fall"],
+            "fall": charged if pool.energy < lowest - same else state["fall"],
             "pool": pool.to_arrays(),
             "credit": credit,
             "visitors": None,
             "learned": learned,
         }
         known = np.min(state["ended_energies"], initial=np.inf)
-        again = bool(pool.energy <= known + SAME * problem.energy_unit)
-        least = self.least * int(problem.placed.sum())
-        over = attempt_over(charged, state["fall"], least, self.patience, again)
+        atoms, again = int(problem.placed.sum()), bool(pool.energy <= known + same)
+        over = self.patience is not None and self.patience.over(
+            charged, state["fall"], atoms, again=again
+        )
+        if due(state["waiting"], problem, pool.energy, charged, over):
+            return with_waiting(state, pool, evaluator, self._keep)
         return self._begun_anew(state, problem) if over else state
 
     def _made(

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-__all__ = ["attempt_over"]
+import dataclasses
 
-# Patience of an attempt that has met what an earlier one has ended with: that it is met
-# again is what it was for, and the earlier one has looked for less with all patience.
-AGAIN = 1.0
+__all__ = ["CALLS", "EVALUATIONS", "Patience"]
 
 
-def attempt_over(
-    spent: int, fall: int, least: int, patience: float | None, again: bool
-) -> bool:
-    """Whether an attempt ends.
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """How long an attempt waits for its lowest energy to fall.
 
     Parameters
     ----------
-    spent, fall
-        Its evaluations, and how many they were when its lowest energy last fell.
-    least, patience
-        It ends after ``least`` evaluations without a fall, or ``patience * fall`` if
-        those are more; None: never.
+    factor
+        Times the evaluations that it took to fall the last time.
     again
-        Whether its lowest minimum is the lowest of an earlier attempt.
+        The same where its lowest minimum is that of an earlier attempt: that it is met
+        again is what it was for, and the earlier one has looked for less for long.
+    least, most
+        Evaluations for each atom, at least and at most.
     """
-    if patience is None:
-        return False
-    patience = min(patience, AGAIN) if again else patience
-    return spent - fall >= max(least, patience * fall)
+
+    factor: float = 4.0
+    again: float = 1.0
+    least: int = 100
+    most: int | None = None
+
+    def over(self, spent: int, fall: int, atoms: int, *, again: bool) -> bool:
+        """Whether an attempt ends.
+
+        Parameters
+        ----------
+        spent, fall
+            Its evaluations, and how many they were when its lowest energy last fell.
+        atoms
+            How many there are to be placed.
+        again
+            Whether its lowest minimum is the lowest of an earlier attempt.
+        """
+        factor = min(self.factor, self.again) if again else self.factor
+        quiet = max(self.least * atoms, factor * fall)
+        if self.most is not None:
+            quiet = min(quiet, self.most * atoms)
+        return spent - fall >= quiet
+
+
+EVALUATIONS = Patience()
+# Calls are dear: attempts are shorter, and agree less easily.
+CALLS = Patience(again=4.0, least=30, most=100)

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from ase_l2h.search.auto.patience import AGAIN, attempt_over
+from ase_l2h.search.auto.patience import Patience
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_an_attempt_ends_when_nothing_has_fallen_for_long(again):
-    over = lambda spent: attempt_over(spent, 1000, least=100, patience=4.0, again=again)
-    quiet = int(1000 * (AGAIN if again else 4.0))
-    assert not over(1000 + quiet - 1)
-    assert over(1000 + quiet)
+@pytest.mark.parametrize(("again", "factor"), [(False, 4), (True, 1)])
+def test_an_attempt_ends_when_nothing_has_fallen_for_long(again, factor):
+    patience = Patience(factor=4.0, again=1.0, least=10)
+    assert not patience.over(1000 + 1000 * factor - 1, 1000, 10, again=again)
+    assert patience.over(1000 + 1000 * factor, 1000, 10, again=again)
 
 
 def test_early_falls_are_waited_for_as_well():
-    over = lambda spent: attempt_over(spent, 5, least=100, patience=4.0, again=False)
-    assert not over(104)
-    assert over(105)
+    patience = Patience(least=10)
+    assert not patience.over(104, 5, 10, again=False)
+    assert patience.over(105, 5, 10, again=False)
 
 
 def test_what_is_met_again_is_not_waited_for_longer_than_all_else():
-    over = lambda spent: attempt_over(spent, 1000, least=0, patience=0.5, again=True)
-    assert not over(1499)
-    assert over(1500)
+    patience = Patience(factor=0.5, again=1.0, least=0)
+    assert not patience.over(1499, 1000, 10, again=True)
+    assert patience.over(1500, 1000, 10, again=True)
 
 
-def test_without_patience_there_is_one_attempt():
-    assert not attempt_over(10**9, 1, least=1, patience=None, again=True)
+def test_late_falls_are_not_waited_for_forever():
+    patience = Patience(factor=4.0, least=10, most=50)
+    assert not patience.over(1499, 1000, 10, again=False)
+    assert patience.over(1500, 1000, 10, again=False)

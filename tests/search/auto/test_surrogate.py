@@ -11,6 +11,7 @@ from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import surrogate
 from ase_l2h.search.auto.learned_potential import fitted, modelled, prior
 from ase_l2h.search.auto.method import make_auto
+from ase_l2h.search.auto.patience import Patience
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.driver import engine_for, search_problem
 from ase_l2h.search.evaluator import Evaluator
@@ -180,7 +181,8 @@ def test_a_search_that_learns_needs_fewer_evaluations():
 
 
 def test_an_attempt_knows_nothing_of_what_the_last_one_learned():
-    method = make_auto(called(), without=tuple(LEARNED), patience=1e-9, least=1)
+    hasty = Patience(factor=1e-9, least=1)
+    method = make_auto(called(), without=tuple(LEARNED), patience=hasty)
     problem = called()
     state = method.init(problem, (0, 0))
     evaluator = evaluator_of(problem)
