@@ -140,6 +140,9 @@ class Calling:
         return RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
 
 
+# What ASE's calculators that write files have, one or the other; all have a folder,
+# which they make even where they leave it empty.
+WRITING = ("write_input", "command", "profile")
 # Calculators of this thread, by what they were made from.
 _made = threading.local()
 
@@ -166,7 +169,8 @@ class RemoteMeasure:
             found = pickle.loads(self.pickle)
             calculator = found if self.made else found()
             folder = getattr(calculator, "directory", None)
-            if isinstance(folder, str | Path):
+            writes = any(hasattr(calculator, name) for name in WRITING)
+            if writes and isinstance(folder, str | Path):
                 own = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
                 calculator.directory = type(folder)(Path(folder) / f"calls-{own}")
             known[self.pickle] = calculator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pickle
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from own_calculators import Counting, Moody, Slow
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.ase_adapter.calling import RemoteMeasure
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import told_of
 from ase_l2h.errors import InputError
@@ -60,6 +62,22 @@ def test_a_failing_call_costs_little(undisturbed, how):
     assert result.best_energy == pytest.approx(undisturbed.best_energy, abs=1e-4)
     assert result.failed_calls >= Moody.calls // 7 - 1 > 0
     assert Moody.calls < 1.5 * undisturbed.charged_evaluations
+
+
+class Writing(EMT):
+    """A calculator that writes its input into its folder."""
+
+    command = "none"
+
+
+@pytest.mark.parametrize(("kind", "folders"), [(EMT, 0), (Writing, 1)])
+def test_only_what_writes_files_gets_a_folder(kind, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    measure = RemoteMeasure(pickle.dumps(kind()), made=True)
+    energy, _ = measure(copper(None))
+    assert energy == copper(EMT()).get_potential_energy()
+    assert len(list(tmp_path.glob("calls-*"))) == len(list(tmp_path.iterdir()))
+    assert len(list(tmp_path.iterdir())) == folders
 
 
 @pytest.mark.parametrize("how", ["hang", "die"])
