@@ -213,6 +213,23 @@ def test_a_verdict_says_who_is_ahead_and_whether_the_intervals_part(calls_page):
     assert "in 3 of 24" in calls_page._verdict(never, ours, "NAME")
 
 
+def test_the_picture_says_when_half_of_the_searches_are_there(calls_page):
+    lowest = calls_page.METALS["Cu38"]
+    lines = [
+        line_of([[20, lowest + 1.0], [50 * k, lowest]], seed=k)
+        | {"target": "Cu38", "method": "learn2hop"}
+        for k in (1, 2, 3)
+    ]
+    (axes,) = calls_page.course_figure(lines, "Cu38").axes
+    assert axes.get_title().endswith("after 100 calls")
+    (curve, floor) = axes.get_lines()
+    counts, above = curve.get_data()
+    # Nothing is drawn beyond the calls that the searches had.
+    assert counts.max() <= 100
+    np.testing.assert_allclose(above[counts < 100], 1.0)
+    assert floor.get_ydata()[0] == 0.0
+
+
 def test_the_page_has_the_record_of_calls(calls_page, benchmark_module):
     text = (benchmark_module("paths").DOCS / "comparison.md").read_text()
     assert "\n".join(calls_page.section()).rstrip() in text
