@@ -92,7 +92,7 @@ def _morse(name: str) -> Problem:
 
 def _sutton_chen(name: str) -> Problem:
     atoms = Atoms(name.removeprefix("SuttonChen-"))
-    return sutton_chen_problem(atoms.symbols[0], len(atoms), name)
+    return sutton_chen_problem(str(atoms.symbols[0]), len(atoms), name)
 
 
 def _emt(name: str) -> Problem:

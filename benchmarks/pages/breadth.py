@@ -18,6 +18,7 @@ from benchmarks.hits import breadth, comparison, settled, sizes
 from benchmarks.pages import breadth_pictures, peers
 from benchmarks.pages.encounters import encounters, interval
 from benchmarks.pages.hard import hard_section
+from benchmarks.pages.learned import learned_section
 
 __all__ = ["write"]
 
@@ -68,6 +69,7 @@ def write() -> None:
         *_ablations(),
         *_sizes(),
         *hard_section(),
+        *learned_section(),
         *_settled(),
     ]
     write_page(paths.DOCS / "auto.md", lines)

@@ -1,0 +1,148 @@
+"""The section of ``docs/auto.md`` about what the default learns on the way."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ase_l2h._internal.records import read_lines
+from ase_l2h.comparison.encounters import Encounters
+from ase_l2h.report.pages import markdown_table
+from benchmarks.hits import landscapes
+from benchmarks.pages.encounters import interval
+
+__all__ = ["Pair", "geometric_mean", "learned_section", "pairs"]
+
+# Samples of landscapes and of their runs, from which the interval is taken.
+SAMPLES = 4000
+
+
+class Pair(NamedTuple):
+    """A landscape, and its runs without and with the part."""
+
+    name: str
+    without: Encounters
+    learning: Encounters
+
+    @property
+    def ratio(self) -> float:
+        """Evaluations without over those with; of no encounters, one is counted."""
+        return _mean(self.without) / _mean(self.learning)
+
+
+def _mean(runs: Encounters, drawn: slice | np.ndarray = slice(None)) -> float:
+    hits = max(1, np.sum(runs.found[drawn]))
+    return float(np.sum(runs.evaluations[drawn]) / hits)
+
+
+def _met(line: dict[str, Any], energy: float) -> Encounters:
+    """When the runs of a line met an energy first."""
+    bound = energy + line["tolerance"]
+    falls = [[n for n, e in course if e <= bound] for course in line["courses"]]
+    return Encounters(
+        np.array([bool(own) for own in falls]),
+        np.array(
+            [
+                own[0] if own else n
+                for own, n in zip(falls, line["charged"], strict=True)
+            ]
+        ),
+    )
+
+
+def pairs(side: str) -> list[Pair]:
+    """The landscapes of a side of which both methods have been run."""
+    if not landscapes.RECORDS.exists():
+        return []
+    seed = landscapes.SEEDS[side]
+    lines = {
+        (line["target"], line["method"]): line
+        for line in read_lines(landscapes.RECORDS)
+        if line["seed"] == seed and line["runs"] == landscapes.RUNS
+    }
+    found = []
+    for name in landscapes.LANDSCAPES:
+        both = [lines.get((name, m)) for m in (landscapes.WITHOUT, landscapes.WITH)]
+        without, learning = both
+        if without is None or learning is None:
+            continue
+        lowest = min(fall[1] for course in without["courses"] for fall in course)
+        found.append(Pair(name, _met(without, lowest), _met(learning, lowest)))
+    return found
+
+
+def geometric_mean(found: list[Pair]) -> tuple[float, float, float]:
+    """Of the ratios, with its 95 % interval: landscapes and runs are drawn anew."""
+    rng = np.random.default_rng(0)
+    means = []
+
+    def runs(pair: Pair) -> np.ndarray:
+        count = pair.without.found.size
+        return rng.integers(count, size=count)
+
+    for _ in range(SAMPLES):
+        drawn = [found[k] for k in rng.integers(len(found), size=len(found))]
+        ratios = [_mean(p.without, runs(p)) / _mean(p.learning, runs(p)) for p in drawn]
+        means.append(np.mean(np.log(ratios)))
+    value = float(np.exp(np.mean([np.log(pair.ratio) for pair in found])))
+    low, high = np.exp(np.quantile(means, [0.025, 0.975]))
+    return value, float(low), float(high)
+
+
+def learned_section() -> list[str]:
+    """Ratios by landscape; nothing where none has been run."""
+    lines: list[str] = []
+    for side in ("test", "development"):
+        found = pairs(side)
+        if not found:
+            continue
+        value, low, high = geometric_mean(found)
+        worst = min(found, key=lambda pair: pair.ratio)
+        lines += [
+            f"Side '{side}': {len(found)} landscapes, geometric mean of the ratios "
+            f"{value:.2f} ({low:.2f}-{high:.2f}); the worst is {worst.ratio:.2f}, "
+            f"{worst.name}.",
+            "",
+            _table(found),
+            "",
+        ]
+    if not lines:
+        return []
+    return [
+        "## What it learns on the way",
+        "",
+        "Where every evaluation is a call of a calculator or a function of one's own, "
+        "`auto` fits a potential to the minima that it has relaxed and proposes minima "
+        "of that (part `surrogate`, see [](search.md)). Here are evaluations to the "
+        f"lowest energy that any of {landscapes.RUNS} runs without the part has met, "
+        "without it and with it. Metals by effective-medium theory and by Sutton and "
+        "Chen, which the learned potential resembles; Morse clusters and Stillinger-"
+        "Weber silicon, which it does not. The part was chosen on EMT-Cu26, "
+        "EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, Morse25-14 and SW-Si13, and on "
+        "Cu20, Ag13Cu13 and Sutton-Chen Ag31 before the halves had their present form; "
+        "nothing was chosen on the side 'test', which has other elements, pairs and "
+        "ranges, and other sizes (`python -m benchmarks.hits.landscapes`).",
+        "",
+        *lines,
+    ]
+
+
+def _table(found: list[Pair]) -> str:
+    rows = [
+        [
+            pair.name,
+            landscapes.LANDSCAPES[pair.name].family,
+            f"{pair.without.hits}/{pair.without.found.size}",
+            interval(pair.without.mean),
+            f"{pair.learning.hits}/{pair.learning.found.size}",
+            interval(pair.learning.mean),
+            f"{pair.ratio:.2f}",
+        ]
+        for pair in found
+    ]
+    header = [
+        *("landscape", "family", "met without", "mean evaluations"),
+        *("met with", "mean evaluations", "ratio"),
+    ]
+    return markdown_table(header, rows)
