@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed, SCFError
 
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.errors import InputError
@@ -15,6 +16,7 @@ __all__ = [
     "CentredCoordinates",
     "CountingCalculator",
     "Measured",
+    "StartFailed",
     "evaluated",
     "first_measured",
 ]
@@ -56,6 +58,10 @@ class CentredCoordinates:
         rounding = 1e-14 * (1 + np.max(np.abs(self.given)))
         same = np.max(np.abs(moved - self.given)) < rounding
         return self.given.copy() if same else moved
+
+
+class StartFailed(InputError):
+    """A calculation that did not converge for the structure a search begins with."""
 
 
 class Measured(NamedTuple):
@@ -217,6 +223,8 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
 
     Raises
     ------
+    StartFailed
+        When the calculation does not converge, as the calculator says.
     InputError
         When it fails, for example because it does not know an element, or when energy
         or forces are not finite.
@@ -226,7 +234,8 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
     except Exception as error:
         lines = str(error).splitlines() or [""]
         elements = ", ".join(dict.fromkeys(calculator.symbols))
-        raise InputError(
+        unconverged = isinstance(error, CalculationFailed | SCFError)
+        raise (StartFailed if unconverged else InputError)(
             f"the calculator fails for the structure ({type(error).__name__}: "
             f"{lines[0]}); check that it knows {elements} and gives energies and "
             "forces, and start from a sensible structure"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from ase_l2h.ase_adapter.convert import system_of
 from ase_l2h.ase_adapter.measured import (
     CentredCoordinates,
     CountingCalculator,
+    StartFailed,
     first_measured,
 )
 from ase_l2h.ase_adapter.regions import region_of
@@ -36,6 +38,8 @@ __all__ = [
     "structure_of",
     "told_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 # Part of the energy scale to which the energy of the given structure tells calculators
 # apart; those of machine-learned models differ between processors by far less.
@@ -175,9 +179,15 @@ def problem_of(
     )
     if calculator is None:
         return problem
-    measured = first_measured(calculator, coordinates.given)
+    try:
+        energy = first_measured(calculator, coordinates.given).energy
+    except StartFailed as failure:
+        # Others may converge: the search makes structures of its own.
+        logger.warning("%s", failure)
+        energy = None
     grid = ENERGY_GRID * problem.energy_unit
-    told = problem.identity | {"energy": round(measured.energy / grid)}
+    rounded = None if energy is None else round(energy / grid)
+    told = problem.identity | {"energy": rounded}
     return dataclasses.replace(problem, identity=told)
 
 

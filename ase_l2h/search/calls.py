@@ -31,8 +31,10 @@ from ase_l2h.starts.random import spread
 __all__ = ["MOST_FAILURES", "CalculatorEngine"]
 
 logger = logging.getLogger(__name__)
-# Failed calls in a row after which the calculator is taken to be broken.
-MOST_FAILURES = 20
+# Failed calls in a row after which the calculator is taken to be broken, and how many
+# more for each one that has not failed, at most: what converges for some structures
+# may not for many others.
+MOST_FAILURES, MORE_FAILURES, ENDURED = 20, 0.25, 100
 # How far from a failed call's structure the last attempt is, in bond lengths.
 NEARBY = 1e-3
 # Failures that are told one by one; the number of all is part of the result.
@@ -222,6 +224,10 @@ class CalculatorEngine:
                 )
             apart = self._apart(problem, np.asarray(state.positions), state.active)
             state = state._replace(positions=apart)
+            if not isinstance(request.optimizer, BasinHopping):
+                # Nothing leads on from where nothing is known; a chain hops away.
+                known = np.isfinite(np.asarray(state.best_energy))
+                state = state._replace(active=np.asarray(state.active) & known)
             if np.any(repeated):
                 state = state._replace(evaluations=state.evaluations + repeated)
         return state
@@ -293,9 +299,10 @@ class CalculatorEngine:
         if self.failures <= TOLD:
             more = "; no more of them are told" if self.failures == TOLD else ""
             logger.warning("a call of the calculator failed (%s)%s", reason, more)
-        if self._in_a_row >= MOST_FAILURES:
+        sound = self.calls - self.failures
+        if self._in_a_row >= min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound):
             self.trouble = (
-                f"{MOST_FAILURES} calls of the calculator in a row failed, the last "
+                f"{self._in_a_row} calls of the calculator in a row failed, the last "
                 f"with: {reason}; check the calculator"
             )
             raise Stopped("failed")

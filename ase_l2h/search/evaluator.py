@@ -257,7 +257,7 @@ class Evaluator:
         lowest = int(np.argmin(relaxed.energy))
         energy = relaxed.energy[lowest]
         noise = SINGLE * abs(energy) + LOOSE_ENERGY * self.problem.energy_unit
-        if energy <= self._reached + noise:
+        if energy < math.inf and energy <= self._reached + noise:
             self.refine(relaxed.positions[..., lowest : lowest + 1])
 
     def refine(self, positions: np.ndarray) -> Relaxed:

@@ -14,6 +14,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 from own_calculators import Counting, Moody, Slow
 
@@ -64,6 +65,36 @@ def test_a_failing_call_costs_little(undisturbed, how):
     assert Moody.calls < 1.5 * undisturbed.charged_evaluations
 
 
+class Unconverged(EMT):
+    """Does not converge for the structure that it is given first."""
+
+    error: type[Exception] = CalculationFailed
+    first: np.ndarray | None = None
+
+    def calculate(self, atoms=None, *args, **kwargs):
+        if self.first is None:
+            self.first = atoms.positions.copy()
+        if np.abs(atoms.positions - self.first).max() < 0.1:
+            raise self.error("SCF not converged")
+        super().calculate(atoms, *args, **kwargs)
+
+
+def test_where_only_the_given_structure_does_not_converge_others_are_made(caplog):
+    result = searched(Unconverged())
+    assert result.stopped == "target"
+    assert "SCF not converged" in caplog.text
+    # Once more, and once nearby: then the structure is given up.
+    assert result.failed_calls == 3
+
+
+def test_what_fails_otherwise_for_the_given_structure_is_refused():
+    class Wrong(Unconverged):
+        error = KeyError
+
+    with pytest.raises(InputError, match="fails for the structure"):
+        searched(Wrong())
+
+
 class Writing(EMT):
     """A calculator that writes its input into its folder."""
 
@@ -84,7 +115,7 @@ def test_only_what_writes_files_gets_a_folder(kind, folders, tmp_path, monkeypat
 def test_a_call_that_hangs_or_kills_its_process_costs_little(undisturbed, how):
     """Each process counts for itself, so that fewer calls fail; none of this one."""
     Moody.calls = 0
-    result = searched(Moody(how, every=40), call_timeout=3.0)
+    result = searched(Moody(how, every=15), call_timeout=3.0)
     assert result.stopped == "target"
     assert result.best_energy == pytest.approx(undisturbed.best_energy, abs=1e-4)
     assert result.failed_calls > 0
@@ -93,11 +124,11 @@ def test_a_call_that_hangs_or_kills_its_process_costs_little(undisturbed, how):
 
 def test_a_broken_calculator_ends_the_search_and_all_is_kept():
     broken = EMT()
-    broken.calculate = _breaking_after(broken, 40)
+    broken.calculate = _breaking_after(broken, 12)
     result = searched(broken)
     assert result.stopped == "failed"
-    assert "20 calls of the calculator in a row failed" in str(result.trouble)
-    assert result.failed_calls == 20
+    assert "23 calls of the calculator in a row failed" in str(result.trouble)
+    assert result.failed_calls == 23
     assert np.isfinite(result.best_energy)
     assert result.best_energy < EMT().get_potential_energy(copper(None)) - 1
 

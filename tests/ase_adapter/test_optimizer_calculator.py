@@ -216,9 +216,9 @@ def test_a_calculator_that_is_broken_ends_the_search_and_all_is_kept():
     atoms = copper(CountingEMT(fail_at=range(12, 10_000)))
     before = EMT().get_potential_energy(atoms)
     search = silent(atoms)
-    with pytest.raises(RunError, match=f"{MOST_FAILURES} calls.*in a row.*no conver"):
+    with pytest.raises(RunError, match=r"\d+ calls.*in a row.*no conver"):
         search.run(fmax=0.02)
-    assert atoms.calc.calls >= MOST_FAILURES
+    assert MOST_FAILURES + 11 <= atoms.calc.calls < MOST_FAILURES + 11 + 11
     energy, best = search.get_minimum()
     np.testing.assert_array_equal(best.positions, atoms.positions)
     assert energy < before

@@ -40,7 +40,8 @@ def parted(evaluator: Evaluator) -> tuple[np.ndarray, State]:
     rough = ROUGH * problem.force_unit
     looked = evaluator.relax(problem.given, fmax=rough, limit=LOOK)
     near = looked.converged
-    hot = looked.take(~near)
+    # What has no energy leads nowhere.
+    hot = looked.take(~near & np.isfinite(looked.energy))
     waiting = {"positions": hot.positions, "energies": hot.energy}
     return problem.given[..., near], waiting
 
