@@ -12,10 +12,10 @@ from ase_l2h._internal.records import read_lines
 from ase_l2h.comparison.encounters import Encounters, Estimate
 from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
-from ase_l2h.report.pages import markdown_table, replace_block, write_page
+from ase_l2h.report.pages import markdown_table, write_page
 from benchmarks import paths
 from benchmarks.hits import breadth, comparison, settled, sizes
-from benchmarks.pages import breadth_pictures, peers
+from benchmarks.pages import breadth_pictures
 from benchmarks.pages.encounters import encounters, interval
 from benchmarks.pages.hard import hard_section
 from benchmarks.pages.learned import learned_section
@@ -73,8 +73,6 @@ def write() -> None:
         *_settled(),
     ]
     write_page(paths.DOCS / "auto.md", lines)
-    means = {row.target: row.mean for row in rows}
-    replace_block(paths.README, "peers", peers.readme_table(means))
 
 
 def summary(rows: Sequence[Row]) -> str:

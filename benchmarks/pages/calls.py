@@ -34,7 +34,14 @@ from benchmarks.peers.settings import (
     TUNED,
 )
 
-__all__ = ["Median", "course_figure", "median_of", "section", "write_picture"]
+__all__ = [
+    "Median",
+    "course_figure",
+    "median_of",
+    "readme_table",
+    "section",
+    "write_picture",
+]
 
 OURS = "learn2hop"
 NAMES = {
@@ -48,6 +55,16 @@ NAMES = {
     "anneal": "`anneal`, its ASE interface",
 }
 PICTURED = "Cu38"
+# Of README's table: clusters of one size each, an alloy, and searchers.
+README_METALS = ("Cu13", "Cu20", "Cu38", "Ni10Cu10")
+README_ROWS = {
+    OURS: "**`Learn2Hop(atoms)`**",
+    "anneal": "`anneal`",
+    "ase-ga": "`ase-ga`",
+    "agox": "AGOX, basin hopping",
+    "tuned-hopping": "basin hopping, tuned",
+    "ase-hopping": "ASE `BasinHopping`",
+}
 # Line by line: label, colour of Okabe and Ito, style.
 CURVES = {
     OURS: ("Learn2Hop", VERMILLION, "-"),
@@ -81,6 +98,11 @@ class Median(NamedTuple):
         high = significant(self.high) if math.isfinite(self.high) else "..."
         return f"{significant(self.value)} ({significant(self.low)}-{high}), {met}"
 
+    def brief(self) -> str:
+        """``1,230``, or ``over 10,000``."""
+        cut = f"over {self.cut:,}"
+        return significant(self.value) if math.isfinite(self.value) else cut
+
 
 def median_of(lines: Lines, target: float) -> Median | None:
     """Of the searches of a method, by a bootstrap; None where there are none."""
@@ -101,6 +123,24 @@ def median_of(lines: Lines, target: float) -> Median | None:
         int(np.sum(np.isfinite(calls))),
         calls.size,
         min(line["budget"] for line in lines),
+    )
+
+
+def readme_table() -> str:
+    """A few of the medians, and what is not charged."""
+    lines = [line for line in read_lines(RECORDS) if line["kind"] == "calls"]
+    rows = []
+    for method, label in README_ROWS.items():
+        found = [
+            median_of(_of(lines, method, name), METALS[name]) for name in README_METALS
+        ]
+        rows.append([label, *("-" if m is None else m.brief() for m in found)])
+    table = markdown_table(["searcher", *README_METALS], rows)
+    searches = len(_of(lines, OURS, PICTURED))
+    return (
+        f"{table}\n\nEMT, random starts, {searches} seeds from {SEED} that chose "
+        "nothing. What the package knows beforehand, fragments of ordered packings and "
+        "what published metal potentials have in common, is not charged."
     )
 
 

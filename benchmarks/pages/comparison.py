@@ -12,7 +12,7 @@ from ase_l2h.comparison.outcome import Comparison
 from ase_l2h.comparison.protocol import known_minimum
 from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
-from ase_l2h.report.pages import write_page
+from ase_l2h.report.pages import replace_block, write_page
 from ase_l2h.search.problem import HIT, Problem
 from benchmarks import paths
 from benchmarks.hits import comparison
@@ -45,6 +45,7 @@ def write() -> None:
         *calls.section(),
     ]
     write_page(paths.DOCS / "comparison.md", page)
+    replace_block(paths.README, "calls", calls.readme_table())
 
 
 class Section(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 
 import numpy as np
@@ -15,7 +14,7 @@ from benchmarks.hits import gmin
 from benchmarks.pages.summaries import manifest
 from benchmarks.peers.settings import RECORDS
 
-__all__ = ["README_TARGETS", "readme_table", "section", "verdicts"]
+__all__ = ["section", "verdicts"]
 
 NAMES = {
     "ase-stock": "ASE `BasinHopping`, as it comes",
@@ -63,45 +62,6 @@ def verdicts() -> list[str]:
 
 def _verdicts(targets: list[str], means: Means) -> list[str]:
     return [*(_verdict(target, means) for target in targets), "", _prior()]
-
-
-# Of README's table: those on which the default was run as often as needed.
-README_TARGETS = ("LJ13", "LJ26", "LJ38")
-
-
-def readme_table(auto: dict[str, Estimate]) -> str:
-    """Five searchers by the mean evaluations to a first encounter.
-
-    Parameters
-    ----------
-    auto
-        Those of the default on ``README_TARGETS``.
-    """
-    _, _, means = _encounters()
-    rows = [["**this package**", *(significant(auto[t].value) for t in README_TARGETS)]]
-    for method in ("ase-ga", "anneal", "scipy", "ase-sane"):
-        cells = [_short(means[method, target]) for target in README_TARGETS]
-        rows.append([NAMES[method], *cells])
-    table = markdown_table(["searcher", *README_TARGETS], rows)
-    return f"{table}\n\n{_advantage()}"
-
-
-def _short(mean: Estimate | None) -> str:
-    if mean is None:
-        return "-"
-    if math.isfinite(mean.value):
-        return significant(mean.value)
-    return f"above {significant(mean.low)}"
-
-
-def _advantage() -> str:
-    """What the default knows beforehand, and the others do not."""
-    sizes, spent = _training()
-    return (
-        "The default has two advantages that are not charged: fragments of ordered "
-        "packings, and a learned optimizer that was trained on "
-        f"{', '.join(sizes)} and others, in {spent:.1e} evaluations."
-    )
 
 
 def section() -> list[str]:
