@@ -164,8 +164,9 @@ def section() -> list[str]:
         "ASE's EMT, on which nothing was trained, counted as a user's own calculator: "
         "every call at new positions. All begin with the same random clusters, seeds "
         f"from {SEED}, and relax to {FMAX} eV/A; ours is given no option. Nobody's "
-        "settings were chosen on these seeds. Ours knows fragments of ordered packings "
-        "and has weights trained on other potentials, which is not charged.",
+        "settings were chosen on these seeds, though ours was worked on with others of "
+        "the same clusters. Ours knows fragments of ordered packings and has weights "
+        "trained on other potentials, which is not charged.",
         "",
         table,
         "",
