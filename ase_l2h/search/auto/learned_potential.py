@@ -18,7 +18,7 @@ from ase_l2h.potentials.parameters import GUPTA_SETS
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
 from ase_l2h.search.problem import Problem
 
-__all__ = ["fitted", "modelled", "prior"]
+__all__ = ["fitted", "modelled", "prior", "usable"]
 
 # How far the units of a problem are from those of its crystal: their logarithms.
 ENERGY_UNIT, LENGTH_UNIT = 0.3, 0.03
@@ -30,6 +30,8 @@ ENERGY, FORCE = 0.1, 0.3
 ABOVE = 10.0
 # How far a logarithm may lie from what was expected.
 FARTHEST = 1.5
+# The nearest and farthest neighbour, in bond lengths, of atoms that are bound.
+NEAREST, ALONE = 0.4, 2.5
 # Steps of the fit, each with a derivative by every parameter.
 STEPS = 6
 
@@ -68,6 +70,23 @@ def _tables(logs: np.ndarray, n_species: int) -> np.ndarray:
     return tables
 
 
+def _elements(problem: Problem) -> int:
+    """Of which species are numbers, those included that no atom here has."""
+    return int(np.max(problem.species)) + 1
+
+
+def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
+    """Which of ``(3, n, m)`` tell something of bonds, mask ``(m,)``.
+
+    No two atoms coincide, and none is on its own.
+    """
+    places = positions / problem.length
+    apart = np.linalg.norm(places[:, :, None] - places[:, None, :], axis=0)
+    apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
+    nearest = np.min(apart, axis=1)
+    return (nearest.min(axis=0) > NEAREST) & (nearest.max(axis=0) < ALONE)
+
+
 def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Logarithms of p, q, xi and A of every pair of species, ``(pairs, 4)``.
 
@@ -78,7 +97,7 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.
     energies, positions
         Of minima, ``(m,)`` and ``(3, n, m)``; forces on their atoms are small.
     """
-    kinds, count = problem.species, problem.n_species
+    kinds, count = problem.species, _elements(problem)
     mean, covariance = prior()
     whitened = np.linalg.inv(np.linalg.cholesky(covariance))
     places = np.moveaxis(positions, -1, 0) / problem.length
@@ -118,7 +137,8 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.
 
 def modelled(problem: Problem, logs: np.ndarray) -> Problem:
     """The problem with the learned potential instead of its own."""
-    p, q, xi, a = _tables(logs, problem.n_species)
+    count = _elements(problem)
+    p, q, xi, a = _tables(logs, count)
     unit = problem.energy_unit
     potential = Gupta(
         p=p,
@@ -127,6 +147,6 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
         xi=unit * xi,
         A=unit * a,
         # It knows elements by their places only.
-        symbols=tuple(f"X{k}" for k in range(problem.n_species)),
+        symbols=tuple(f"X{k}" for k in range(count)),
     )
     return Problem(potential, problem.system, name=problem.name)

@@ -15,7 +15,7 @@ import numpy as np
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto.changes import shaken
-from ase_l2h.search.auto.learned_potential import fitted, modelled
+from ase_l2h.search.auto.learned_potential import fitted, modelled, usable
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.engine import KernelEngine
 from ase_l2h.search.evaluator import Evaluator
@@ -104,6 +104,11 @@ def proposed(
     """
     energies = np.concatenate([pool.energies, known["energies"]])
     positions = np.concatenate([pool.positions, known["positions"]], axis=-1)
+    sound = usable(problem, positions)
+    if not np.any(sound):
+        held = pool.positions[..., rng.integers(len(pool), size=count)]
+        return shaken(held, problem, rng)
+    energies, positions = energies[sound], positions[..., sound]
     model = modelled(problem, fitted(problem, energies, positions))
     engine = KernelEngine(model.potential)
 

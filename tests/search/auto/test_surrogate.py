@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import surrogate
-from ase_l2h.search.auto.learned_potential import fitted, modelled, prior
+from ase_l2h.search.auto.learned_potential import fitted, modelled, prior, usable
 from ase_l2h.search.auto.method import make_auto
 from ase_l2h.search.auto.patience import Patience
 from ase_l2h.search.auto.pool import Pool
@@ -190,3 +191,33 @@ def test_an_attempt_knows_nothing_of_what_the_last_one_learned():
         state = method.advance(state, evaluator)
     assert state["archive_energies"].size
     assert state["learned"]["energies"].size == state["learned"]["proposed"].size == 0
+
+
+def test_compositions_without_the_first_element_learn_as_well():
+    """As the ends of a hull: species are numbers of the whole system's elements."""
+    problem = called()
+    species = np.full(problem.n_atoms, problem.species.max() + 1)
+    system = dataclasses.replace(problem.system, species=species)
+    pure = dataclasses.replace(problem, system=system)
+    rng = np.random.default_rng(3)
+    places = problem.length * fragments(problem.n_atoms, 3, rng)
+    logs = fitted(pure, np.array([-1.0, -1.1, -1.2]), places)
+    model = modelled(pure, logs)
+    assert len(model.potential.symbols) == species[0] + 1
+    assert np.all(np.isfinite(evaluator_of(model).energies(places)))
+
+
+def test_atoms_that_coincide_or_are_far_away_teach_nothing():
+    problem = called()
+    places = problem.length * fragments(problem.n_atoms, 3, np.random.default_rng(3))
+    places[:, 0, 0] = places[:, 1, 0]
+    places[0, 0, 1] += 400 * problem.length
+    np.testing.assert_array_equal(usable(problem, places), [False, False, True])
+
+
+def test_a_trap_in_which_all_atoms_coincide_is_searched():
+    trap = Problem.from_function(
+        lambda x: jnp.sum(x**2), [18] * 6, length_scale=1.0, energy_scale=1.0
+    )
+    result = search_problem(trap, limits=Limits(evaluations=1500), seed=0)
+    assert result.best_energy == pytest.approx(0, abs=1e-6)
