@@ -179,14 +179,12 @@ def problem_of(
     )
     if calculator is None:
         return problem
+    grid, rounded = ENERGY_GRID * problem.energy_unit, None
     try:
-        energy = first_measured(calculator, coordinates.given).energy
+        rounded = round(first_measured(calculator, coordinates.given).energy / grid)
     except StartFailed as failure:
         # Others may converge: the search makes structures of its own.
         logger.warning("%s", failure)
-        energy = None
-    grid = ENERGY_GRID * problem.energy_unit
-    rounded = None if energy is None else round(energy / grid)
     told = problem.identity | {"energy": rounded}
     return dataclasses.replace(problem, identity=told)
 

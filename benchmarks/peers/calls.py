@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import os
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +27,7 @@ import numpy as np
 from ase_l2h._internal.machine import provenance
 from ase_l2h._internal.records import Records
 from benchmarks.peers.emt import compiled_emt
-from benchmarks.peers.ledger import Finished, Ledger, LedgerCalculator
+from benchmarks.peers.ledger import Ledger, LedgerCalculator, searched
 from benchmarks.peers.metals import SEARCHERS, random_metal
 from benchmarks.peers.reading import is_done, thinned
 from benchmarks.peers.settings import (
@@ -52,17 +51,8 @@ def one(name: str, method: str, seed: int, calls: int) -> dict[str, Any]:
     ledger = Ledger(target, calls, compiled_emt(name), hit=METAL_HIT, near=METAL_NEAR)
     atoms = random_metal(name, np.random.default_rng(seed))
     atoms.calc = LedgerCalculator(ledger)
-    begun = time.perf_counter(), time.process_time()
-    try:
-        with _scratch_folder():
-            SEARCHERS[method](atoms, seed)
-    except BaseException as error:
-        # anneal wraps what its callbacks raise.
-        over = ledger.found or ledger.evaluations >= ledger.budget
-        if isinstance(error, KeyboardInterrupt) or not (
-            isinstance(error, Finished) or over
-        ):
-            raise
+    with _scratch_folder():
+        told = searched(ledger, lambda: SEARCHERS[method](atoms, seed))
     return {
         "kind": "calls",
         "target": name,
@@ -70,13 +60,8 @@ def one(name: str, method: str, seed: int, calls: int) -> dict[str, Any]:
         "method": method,
         "seed": seed,
         "budget": calls,
-        "found": ledger.found,
-        "evaluations": ledger.evaluations,
-        "near": ledger.near,
-        "lowest": round(float(ledger.lowest), 6),
+        **told,
         "course": thinned(ledger.course, target),
-        "wall_seconds": round(time.perf_counter() - begun[0], 3),
-        "cpu_seconds": round(time.process_time() - begun[1], 3),
         **provenance(PACKAGES),
     }
 

@@ -6,6 +6,7 @@ for, at once or one after the other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from ase.calculators.calculator import (
     all_changes,
 )
 
-__all__ = ["Finished", "Ledger", "LedgerCalculator"]
+__all__ = ["Finished", "Ledger", "LedgerCalculator", "searched"]
 
 Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 # Points whose energy or gradient may still be asked for.
@@ -175,3 +176,25 @@ class LedgerCalculator(Calculator):
 def _order(atoms: Any) -> np.ndarray:
     """Genetic algorithms put together atoms in any order."""
     return np.argsort(atoms.numbers, kind="stable")
+
+
+def searched(ledger: Ledger, search: Callable[[], None]) -> dict[str, Any]:
+    """A search until its ledger ends it, and what a record says of it."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    try:
+        search()
+    except BaseException as error:
+        # anneal wraps what its callbacks raise.
+        over = ledger.found or ledger.evaluations >= ledger.budget
+        if isinstance(error, KeyboardInterrupt) or not (
+            isinstance(error, Finished) or over
+        ):
+            raise
+    return {
+        "found": ledger.found,
+        "evaluations": ledger.evaluations,
+        "near": ledger.near,
+        "lowest": round(float(ledger.lowest), 6),
+        "wall_seconds": round(time.perf_counter() - wall, 3),
+        "cpu_seconds": round(time.process_time() - cpu, 3),
+    }

@@ -16,6 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, reference_states
 
 from benchmarks.peers import settings
+from benchmarks.peers.evolution import evolve
 from benchmarks.peers.quench import Quench
 
 __all__ = ["SEARCHERS", "bond", "random_metal"]
@@ -184,9 +185,8 @@ def cut_and_splice(atoms: Atoms, seed: int) -> None:
 
     The population begins with the atoms and other random clusters.
     """
-    from ase_ga.data import DataConnection, PrepareDB
+    from ase_ga.data import PrepareDB
     from ase_ga.particle_crossovers import CutSpliceCrossover
-    from ase_ga.population import Population
     from ase_ga.standard_comparators import InteratomicDistanceComparator
     from ase_ga.standardmutations import PermutationMutation, RattleMutation
     from ase_ga.utilities import closest_distances_generator
@@ -228,28 +228,12 @@ def cut_and_splice(atoms: Atoms, seed: int) -> None:
         one.set_cell(cell.cell)
         one.translate(np.full(3, side / 2))
         prepared.add_unrelaxed_candidate(one)
-    data = DataConnection("ga.db")
-    while data.get_number_of_unrelaxed_candidates() > 0:
-        candidate = data.get_an_unrelaxed_candidate()
-        relax(candidate)
-        data.add_relaxed_step(candidate)
-    population = Population(data, settings.GA_POPULATION, comparator, rng=rng)
-    while True:
-        child, description = crossover.get_new_individual(
-            population.get_two_candidates()
-        )
-        if child is None:
-            continue
-        data.add_unrelaxed_candidate(child, description)
-        if rng.random_sample() < settings.GA_MUTATED:
-            mutation = mutations[rng.randint(len(mutations))]
-            mutant, description = mutation.get_new_individual([child])
-            if mutant is not None:
-                child = mutant
-                data.add_unrelaxed_step(child, description)
-        relax(child)
-        data.add_relaxed_step(child)
-        population.update()
+
+    def mutant(child: Atoms) -> tuple[Atoms | None, str]:
+        return mutations[rng.randint(len(mutations))].get_new_individual([child])
+
+    size, share = settings.GA_POPULATION, settings.GA_MUTATED
+    evolve("ga.db", size, comparator, crossover, mutant, share, relax, rng)
 
 
 def learn2hop(atoms: Atoms, seed: int) -> None:

@@ -13,7 +13,6 @@ wait is longer than ``evaluations``). Lines that are in the file are not run aga
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from ase_l2h._internal.machine import provenance
 from ase_l2h._internal.records import Records
-from benchmarks.peers.ledger import Finished, Ledger, lennard_jones
+from benchmarks.peers.ledger import Ledger, lennard_jones, searched
 from benchmarks.peers.searchers import SEARCHERS, random_cluster
 from benchmarks.peers.settings import BUDGETS, RECORDS, SEED, SEEDS, TARGETS, done
 
@@ -31,16 +30,7 @@ PACKAGES = ("anneal", "ase", "ase-ga", "numba", "numpy", "scipy")
 def one(name: str, method: str, seed: int, budget: int) -> dict[str, Any]:
     """A search to its end."""
     ledger = Ledger(TARGETS[name], budget)
-    begun = time.perf_counter(), time.process_time()
-    try:
-        SEARCHERS[method](int(name[2:]), seed, ledger)
-    except BaseException as error:
-        # anneal wraps what its callbacks raise.
-        over = ledger.found or ledger.evaluations >= ledger.budget
-        if isinstance(error, KeyboardInterrupt) or not (
-            isinstance(error, Finished) or over
-        ):
-            raise
+    told = searched(ledger, lambda: SEARCHERS[method](int(name[2:]), seed, ledger))
     return {
         "kind": "encounter",
         "target": name,
@@ -48,12 +38,7 @@ def one(name: str, method: str, seed: int, budget: int) -> dict[str, Any]:
         "method": method,
         "seed": seed,
         "budget": budget,
-        "found": ledger.found,
-        "evaluations": ledger.evaluations,
-        "near": ledger.near,
-        "lowest": round(float(ledger.lowest), 6),
-        "wall_seconds": round(time.perf_counter() - begun[0], 3),
-        "cpu_seconds": round(time.process_time() - begun[1], 3),
+        **told,
         **provenance(PACKAGES),
     }
 

@@ -15,13 +15,13 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
 from ase.optimize.basin import BasinHopping
-from ase_ga.data import DataConnection, PrepareDB
+from ase_ga.data import PrepareDB
 from ase_ga.particle_crossovers import CutSpliceCrossover
-from ase_ga.population import Population
 from ase_ga.standard_comparators import InteratomicDistanceComparator
 from ase_ga.standardmutations import RattleMutation
 from scipy.optimize import basinhopping
 
+from benchmarks.peers.evolution import evolve
 from benchmarks.peers.ledger import Ledger, LedgerCalculator
 
 __all__ = ["SEARCHERS"]
@@ -150,26 +150,8 @@ def cut_and_splice(n: int, seed: int, ledger: Ledger) -> None:
             prepared.add_unrelaxed_candidate(
                 Atoms(f"Ar{n}", positions, cell=cell, pbc=False)
             )
-        data = DataConnection(file)
-        while data.get_number_of_unrelaxed_candidates() > 0:
-            candidate = data.get_an_unrelaxed_candidate()
-            relax(candidate)
-            data.add_relaxed_step(candidate)
-        population = Population(data, 20, comparator, rng=rng)
-        while True:
-            parents = population.get_two_candidates()
-            child, description = crossover.get_new_individual(parents)
-            if child is None:
-                continue
-            data.add_unrelaxed_candidate(child, description)
-            if rng.random_sample() < 0.2:
-                mutant, description = rattle.get_new_individual([child])
-                if mutant is not None:
-                    child = mutant
-                    data.add_unrelaxed_step(child, description)
-            relax(child)
-            data.add_relaxed_step(child)
-            population.update()
+        mutant = lambda child: rattle.get_new_individual([child])
+        evolve(file, 20, comparator, crossover, mutant, 0.2, relax, rng)
 
 
 SEARCHERS: dict[str, Callable[[int, int, Ledger], None]] = {

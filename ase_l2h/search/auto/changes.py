@@ -75,9 +75,7 @@ def twisted(
     rank = np.argsort(np.argsort(height, axis=0), axis=0) + 0.5
     turned = rank > rng.uniform(*TWIST, size=count) * len(height)
     angles = rng.uniform(LEAST_TURN, 2 * np.pi - LEAST_TURN, size=count)
-    matrices = Rotation.from_rotvec((axes * angles).T).as_matrix()
-    middle = np.mean(positions, axis=1, keepdims=True)
-    around = np.einsum("kab,bnk->ank", matrices, positions - middle) + middle
+    around = _turned(positions, axes * angles)
     return problem.with_fixed(np.where(turned, around, positions))
 
 
@@ -96,13 +94,17 @@ def slid(
     along /= np.linalg.norm(along, axis=0)
     shift = rng.uniform(*SLIDE, size=count) * along + LIFT * normal[:, None]
     angles = rng.uniform(0, 2 * np.pi, size=count) * (rng.random(count) < TURNED)
-    matrices = Rotation.from_rotvec(np.outer(angles, normal)).as_matrix()
-    placed = positions[:, problem.placed]
-    middle = np.mean(placed, axis=1, keepdims=True)
-    turned = np.einsum("kab,bnk->ank", matrices, placed - middle) + middle
+    turned = _turned(positions[:, problem.placed], np.outer(normal, angles))
     changed = np.array(positions)
     changed[:, problem.placed] = turned + problem.length * shift[:, None]
     return problem.with_fixed(changed)
+
+
+def _turned(positions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Turned about their middle, by rotation vectors ``(3, batch)``."""
+    matrices = Rotation.from_rotvec(vectors.T).as_matrix()
+    middle = np.mean(positions, axis=1, keepdims=True)
+    return np.einsum("kab,bnk->ank", matrices, positions - middle) + middle
 
 
 def _directions(rng: np.random.Generator, *shape: int) -> np.ndarray:
