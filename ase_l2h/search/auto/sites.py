@@ -145,9 +145,15 @@ def _in_bond_lengths(
 
 def neighbours(positions: np.ndarray, length: float) -> np.ndarray:
     """Atoms within a bond of each one of clusters ``(3, n, batch)``, ``(n, batch)``."""
-    apart = positions[:, :, None] - positions[:, None, :]
+    points = np.moveaxis(positions, -1, 0).astype(np.float64)
+    squares = np.sum(points * points, axis=1)
+    # Squared distances by matrix products, which hold nothing large.
+    squared = np.moveaxis(points, 1, 2) @ points
+    squared *= -2
+    squared += squares[:, :, None]
+    squared += squares[:, None, :]
     reach = BOND * length
-    return np.sum(np.sum(apart * apart, axis=0) < reach * reach, axis=1) - 1
+    return np.count_nonzero(squared < reach * reach, axis=2).T - 1
 
 
 def gathered(
