@@ -18,12 +18,13 @@ from typing import Any, Protocol, runtime_checkable
 
 from ase_l2h.errors import InputError, RunError
 
-__all__ = ["ExecutorWorkers", "Workers", "WorkersOf"]
+__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf"]
 
 # Workers in a row that end before they are ready: something is wrong with all of them.
 MOST_STILLBORN = 5
-# Exceptions that other processes fail with go as their type's name and text.
-Failure = tuple[str, str]
+# Exceptions that other processes fail with go as the names of their type and of those
+# that it derives from, and their text.
+Failure = tuple[tuple[str, ...], str]
 
 
 @runtime_checkable
@@ -68,11 +69,19 @@ def _serve(pipe: Any, make: bytes, number: int) -> None:
 
 
 def _failure(error: Exception) -> Failure:
-    return type(error).__name__, (str(error).splitlines() or [""])[0]
+    names = tuple(kind.__name__ for kind in type(error).__mro__)
+    return names, (str(error).splitlines() or [""])[0]
 
 
 class CallFailed(Exception):
-    """What a call in another process failed with; its text has the type's name."""
+    """What a call in another process failed with; its text has the type's name.
+
+    ``kinds`` are the names of the type and of those that it derives from.
+    """
+
+    def __init__(self, said: str, kinds: tuple[str, ...] = ()) -> None:
+        super().__init__(said)
+        self.kinds = kinds
 
 
 class _Worker:
@@ -211,7 +220,7 @@ class Workers:
             worker.ready, self._stillborn = True, 0
             return
         worker.busy, worker.deadline = False, float("inf")
-        self._ended.append((worker.token, value if good else CallFailed(_said(value))))
+        self._ended.append((worker.token, value if good else _failed(value)))
 
     def abandon(self) -> None:
         """Forget all calls; what computes is killed."""
@@ -233,7 +242,12 @@ def _kill_all(workers: list[_Worker]) -> None:
 
 
 def _said(failure: Failure) -> str:
-    return ": ".join(failure)
+    kinds, text = failure
+    return f"{kinds[0]}: {text}"
+
+
+def _failed(failure: Failure) -> CallFailed:
+    return CallFailed(_said(failure), failure[0])
 
 
 def pickled(make: Any) -> bytes:
@@ -302,7 +316,7 @@ class ExecutorWorkers:
             except CancelledError:
                 return token, CallFailed("the executor has cancelled the call")
             except Exception as error:
-                return token, CallFailed(_said(_failure(error)))
+                return token, _failed(_failure(error))
 
     def abandon(self) -> None:
         """Forget all calls; those that have not begun are cancelled."""

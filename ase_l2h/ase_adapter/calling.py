@@ -21,6 +21,7 @@ from ase_l2h._internal.workers import ExecutorWorkers, Workers, WorkersOf, pickl
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.measured import CountingCalculator, evaluated
+from ase_l2h.ase_adapter.naming import WRITING
 from ase_l2h.ase_adapter.problem import told_of
 from ase_l2h.errors import InputError
 from ase_l2h.search.problem import Problem
@@ -105,6 +106,8 @@ class Calling:
         calls = None
         try:
             calls = self.calls_for(calculator)
+            if cache is not None and calls is not None:
+                cache.evaluate = calls.evaluate
             yield cache, calls
         finally:
             if calls is not None:
@@ -140,9 +143,6 @@ class Calling:
         return RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
 
 
-# What ASE's calculators that write files have, one or the other; all have a folder,
-# which they make even where they leave it empty.
-WRITING = ("write_input", "command", "profile")
 # Calculators of this thread, by what they were made from.
 _made = threading.local()
 
@@ -168,6 +168,7 @@ class RemoteMeasure:
         if self.pickle not in known:
             found = pickle.loads(self.pickle)
             calculator = found if self.made else found()
+            # All of ASE's have a folder, which they make even if they write nothing.
             folder = getattr(calculator, "directory", None)
             writes = any(hasattr(calculator, name) for name in WRITING)
             if writes and isinstance(folder, str | Path):
@@ -223,14 +224,37 @@ class RemoteCalls:
 
     def ended(self) -> tuple[Hashable, Any]:
         """The next call that ends."""
-        if self._ready:
-            return self._ready.popleft()
-        number, answer = self.workers.next()
+        if not self._ready:
+            self._take(*self.workers.next())
+        return self._ready.popleft()
+
+    def evaluate(self, atoms: Atoms) -> tuple[float, np.ndarray]:
+        """Energy and gradient ``(n, 3)`` by one call that is waited for.
+
+        Raises
+        ------
+        Exception
+            What the call fails with; TimeoutError where it takes too long.
+        """
+        number, self._count = self._count, self._count + 1
+        bare = atoms.copy()
+        self.workers.submit(number, bare)
+        while True:
+            ended, answer = self.workers.next()
+            if ended == number:
+                break
+            self._take(ended, answer)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _take(self, number: Hashable, answer: Any) -> None:
+        """A call that somebody waits for has ended."""
         assert isinstance(number, int)
         token, calculator, place = self._asked.pop(number)
-        if isinstance(answer, Exception):
-            return token, answer
-        return token, calculator.told(place, answer)
+        if not isinstance(answer, Exception):
+            answer = calculator.told(place, answer)
+        self._ready.append((token, answer))
 
     def abandon(self) -> None:
         """Forget what is under way."""

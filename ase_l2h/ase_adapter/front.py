@@ -94,7 +94,8 @@ def search(
         )
     atoms = structure_of(problem)
     with calling.opened(atoms.calc) as (kept, calls):
-        posed = problem_of(atoms, region=region, cache=kept)
+        evaluate = None if calls is None else calls.evaluate
+        posed = problem_of(atoms, region=region, cache=kept, evaluate=evaluate)
         return search_problem(
             rattled(posed, [checked_seed(seed)]),
             method=method,

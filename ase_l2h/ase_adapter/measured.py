@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, SCFError
 
+from ase_l2h._internal.workers import CallFailed
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.errors import InputError
 
 __all__ = [
     "CentredCoordinates",
     "CountingCalculator",
+    "Evaluate",
     "Measured",
     "StartFailed",
     "evaluated",
@@ -60,6 +63,14 @@ class CentredCoordinates:
         return self.given.copy() if same else moved
 
 
+# From atoms to energy and gradient (n, 3).
+Evaluate = Callable[[Atoms], tuple[float, np.ndarray]]
+
+
+class WrongForces(ValueError):
+    """Forces that are not three numbers for each atom."""
+
+
 class StartFailed(InputError):
     """A calculation that did not converge for the structure a search begins with."""
 
@@ -95,6 +106,8 @@ class CountingCalculator:
         Between ASE's positions and those of the search.
     cache
         Calls that need not be made again; None without.
+    evaluate
+        Makes a call elsewhere; the calculator of ``atoms`` does when None.
 
     Attributes
     ----------
@@ -111,8 +124,10 @@ class CountingCalculator:
         atoms: Atoms,
         coordinates: CentredCoordinates,
         cache: CallCache | None = None,
+        evaluate: Evaluate | None = None,
     ) -> None:
         self.coordinates, self.cache = coordinates, cache
+        self._evaluate = evaluated if evaluate is None else evaluate
         self.spared = 0
         self.symbols = atoms.get_chemical_symbols()
         self.calls = 0
@@ -186,7 +201,7 @@ class CountingCalculator:
         self.calls += 1
         # What is fixed is where it was; ASE's own adjustment would round the rest.
         self._view.set_positions(positions, apply_constraint=False)
-        return self._noted(Measured(self._asked, *evaluated(self._view)))
+        return self._noted(Measured(self._asked, *self._evaluate(self._view)))
 
     def _noted(self, measured: Measured, new: bool = True) -> Measured:
         if measured.sound:
@@ -202,20 +217,31 @@ def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy and gradient ``(n, 3)`` of atoms by their calculator.
 
     A calculator forgets what is not sound, or it would give that again unasked.
+
+    Raises
+    ------
+    WrongForces
+        For forces of another shape.
     """
-    optimizable = atoms.__ase_optimizable__()
     sound = False
     try:
         # Forces first: many calculators then give the energy without another call.
-        gradient = np.asarray(optimizable.get_gradient(), dtype=float)
-        energy = float(optimizable.get_value())
+        forces = np.array(atoms.get_forces(apply_constraint=False), dtype=float)
+        if forces.shape != (len(atoms), 3):
+            raise WrongForces(
+                f"its forces have shape {forces.shape} where {len(atoms)} atoms have "
+                f"{(len(atoms), 3)}"
+            )
+        for constraint in atoms.constraints:
+            constraint.adjust_forces(atoms, forces)
+        gradient = -forces
+        energy = float(atoms.__ase_optimizable__().get_value())
         sound = bool(np.isfinite(energy) and np.all(np.isfinite(gradient)))
-        sound = sound and gradient.size == 3 * len(atoms)
     finally:
         reset = getattr(atoms.calc, "reset", None)
         if not sound and callable(reset):
             reset()
-    return energy, gradient.reshape((-1, 3))
+    return energy, gradient
 
 
 def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:
@@ -226,19 +252,34 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
     StartFailed
         When the calculation does not converge, as the calculator says.
     InputError
-        When it fails, for example because it does not know an element, or when energy
-        or forces are not finite.
+        When it fails, for example because it does not know an element, when it takes
+        too long, or when energy or forces are not finite.
     """
     try:
         measured = calculator.at(positions)
+    except TimeoutError as error:
+        raise InputError(
+            f"the first call of the calculator ended without a result ({error}); check "
+            "that it works for the structure, or allow a call more time"
+        ) from error
+    except InputError:
+        # Of the cache.
+        raise
     except Exception as error:
         lines = str(error).splitlines() or [""]
+        told = isinstance(error, CallFailed)
+        said = lines[0] if told else f"{type(error).__name__}: {lines[0]}"
+        if _is_a(error, WrongForces):
+            raise InputError(
+                f"the calculator cannot be searched with ({said}); let it give three "
+                "forces for each atom"
+            ) from error
         elements = ", ".join(dict.fromkeys(calculator.symbols))
-        unconverged = isinstance(error, CalculationFailed | SCFError)
+        unconverged = _is_a(error, CalculationFailed, SCFError)
         raise (StartFailed if unconverged else InputError)(
-            f"the calculator fails for the structure ({type(error).__name__}: "
-            f"{lines[0]}); check that it knows {elements} and gives energies and "
-            "forces, and start from a sensible structure"
+            f"the calculator fails for the structure ({said}); check that it knows "
+            f"{elements} and gives energies and forces, and start from a sensible "
+            "structure"
         ) from error
     if not measured.sound:
         raise InputError(
@@ -246,3 +287,10 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
             "start from a sensible one"
         )
     return measured
+
+
+def _is_a(error: Exception, *kinds: type[Exception]) -> bool:
+    """Whether a call failed with one of these, here or in another process."""
+    if isinstance(error, CallFailed):
+        return any(kind.__name__ in error.kinds for kind in kinds)
+    return isinstance(error, kinds)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import json
 import os
 import sys
+from collections.abc import Mapping
+from inspect import Parameter
 from typing import Any
 
-from ase.calculators.calculator import get_calculator_class
+from ase.calculators.calculator import Calculator, get_calculator_class
 
 from ase_l2h.errors import InputError
 
-__all__ = ["CalculatorName", "check_calculator", "named_calculator"]
+__all__ = ["WRITING", "CalculatorName", "check_calculator", "named_calculator"]
 
 # Short names of calculators that ASE does not have.
 OTHERS = {"tblite": "tblite.ase:TBLite"}
+# What ASE's calculators that write files have, one or the other.
+WRITING = ("write_input", "command", "profile")
+# Those of ASE that take more than their defaults, and write no files.
+OPEN_ENDED = ("EAM", "LAMMPS", "LAMMPSlib", "Psi4")
+# Arguments of all of ASE's calculators, which say nothing of what they compute.
+FOR_ASE = {"atoms", "ignore_bad_restart_file", "label", "restart"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +53,7 @@ class CalculatorName:
         """
         make = _imported(self.name)
         arguments = json.loads(self.arguments) if self.arguments else {}
+        _check_arguments(make, self.name, arguments)
         try:
             calculator = make(**arguments)
         except Exception as error:
@@ -105,6 +115,48 @@ def check_calculator(calculator: Any, name: str) -> None:
             f"the calculator {name} gives no {' and no '.join(missing)} (it gives "
             f"{', '.join(known)}); a search needs energies and forces"
         )
+
+
+def _check_arguments(make: Any, name: str, arguments: dict[str, Any]) -> None:
+    """Refuse arguments that a calculator would pass over, or cannot be made with."""
+    known = _taken(make)
+    unknown = [argument for argument in arguments if known and argument not in known]
+    if unknown:
+        raise InputError(
+            f"the calculator {name} takes no argument '{unknown[0]}'; of "
+            f"--calculator-args it takes {', '.join(sorted(known - FOR_ASE))}"
+        )
+
+
+def _taken(make: Any) -> set[str]:
+    """Names of the arguments that a class or a function takes; empty where any.
+
+    ASE's calculators keep what they do not know. Where a class has
+    ``default_parameters``, those are all, unless it writes input of any kind.
+    """
+    kinds = make.__mro__ if isinstance(make, type) else (make,)
+    names: set[str] = set()
+    for kind in kinds:
+        maker = vars(kind).get("__init__") if isinstance(kind, type) else kind
+        if maker is None:
+            continue
+        try:
+            parameters = inspect.signature(maker).parameters.values()
+        except (TypeError, ValueError):
+            return set()
+        by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+        names |= {each.name for each in parameters if each.kind in by_name}
+        if kind is Calculator:
+            break
+        if all(each.kind != Parameter.VAR_KEYWORD for each in parameters):
+            return names - {"self"}
+    defaults = getattr(make, "default_parameters", None)
+    open_ended = getattr(make, "__name__", "") in OPEN_ENDED
+    if not isinstance(defaults, Mapping) or not defaults or open_ended:
+        return set()
+    if any(hasattr(make, written) for written in WRITING):
+        return set()
+    return (names | set(defaults)) - {"self"}
 
 
 def _imported(name: str) -> Any:

@@ -76,6 +76,7 @@ class PlacedAtoms:
             self.energy_scale,
             region=self.region,
             cache=self._cache,
+            evaluate=None if self.calls is None else self.calls.evaluate,
         )
 
     def _take_calculator(self) -> None:
@@ -86,6 +87,8 @@ class PlacedAtoms:
         self.rest()
         self._cache = self.calling.opened_cache(calculator)
         self.calls = self.calling.calls_for(calculator)
+        if self._cache is not None and self.calls is not None:
+            self._cache.evaluate = self.calls.evaluate
         self._calculator = calculator
 
     def take_over(self) -> None:
@@ -158,7 +161,7 @@ class PlacedAtoms:
         """Let an unknown calculator compute the structure that the atoms end in."""
         # What it gave for this structure is known; not giving it again is no fault.
         with contextlib.suppress(Exception):
-            if self.posed.calculator is not None:
+            if self.posed.calculator is not None and self.calls is None:
                 self.posed.calculator.call(self.positions)
 
     def kernel_energy(self, positions: np.ndarray) -> float:

@@ -20,12 +20,13 @@ from ase_l2h.ase_adapter.convert import system_of
 from ase_l2h.ase_adapter.measured import (
     CentredCoordinates,
     CountingCalculator,
+    Evaluate,
     StartFailed,
     first_measured,
 )
 from ase_l2h.ase_adapter.regions import region_of
 from ase_l2h.errors import InputError, InputTypeError
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import FirstCall, Problem
 from ase_l2h.system import System
 
 __all__ = [
@@ -94,6 +95,7 @@ def pose(
     fmax: float | None = None,
     region: Any = None,
     cache: CallCache | None = None,
+    evaluate: Evaluate | None = None,
 ) -> PosedProblem:
     """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
     atoms = structure_of(atoms)
@@ -117,7 +119,7 @@ def pose(
     coordinates = CentredCoordinates(atoms.get_positions(), free)
     calculator = None
     if potential is None:
-        calculator = CountingCalculator(atoms, coordinates, cache)
+        calculator = CountingCalculator(atoms, coordinates, cache, evaluate)
     radii = covalent_radii[atoms.numbers]
     problem = Problem(
         potential,
@@ -141,6 +143,7 @@ def problem_of(
     fmax: float | None = None,
     region: Any = None,
     cache: CallCache | None = None,
+    evaluate: Evaluate | None = None,
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.
 
@@ -168,6 +171,10 @@ def problem_of(
         slab, or around fixed atoms, when None.
     cache
         Keeps the calls of an unknown calculator, and spares those that it has.
+    evaluate
+        Makes single calls elsewhere, from atoms to energy and gradient ``(n, 3)``, as
+        :meth:`RemoteCalls.evaluate <ase_l2h.ase_adapter.calling.RemoteCalls.evaluate>`
+        does; the calculator of ``atoms`` makes them when None.
 
     Raises
     ------
@@ -175,18 +182,20 @@ def problem_of(
         For what cannot be searched; the sentence says what to do.
     """
     problem, coordinates, calculator = pose(
-        atoms, length_scale, energy_scale, fmax, region, cache
+        atoms, length_scale, energy_scale, fmax, region, cache, evaluate
     )
     if calculator is None:
         return problem
-    grid, rounded = ENERGY_GRID * problem.energy_unit, None
+    grid, rounded, energy = ENERGY_GRID * problem.energy_unit, None, np.inf
     try:
-        rounded = round(first_measured(calculator, coordinates.given).energy / grid)
+        energy = first_measured(calculator, coordinates.given).energy
+        rounded = round(energy / grid)
     except StartFailed as failure:
         # Others may converge: the search makes structures of its own.
         logger.warning("%s", failure)
     told = problem.identity | {"energy": rounded}
-    return dataclasses.replace(problem, identity=told)
+    first = FirstCall(energy, problem.given[..., 0])
+    return dataclasses.replace(problem, identity=told, first=first)
 
 
 def told_of(calculator: Any) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def hull(
     cache, calls = click.get_current_context().with_resource(brought.opened(calculator))
     searched, _ = joint(
         lambda: _system(
-            system, n_atoms, potential, parameters, brought, calculator, cache
+            system, n_atoms, potential, parameters, brought, calculator, cache, calls
         )
     )
     budget = options["budget"]
@@ -193,6 +193,7 @@ def _system(
     brought: Brought,
     calculator: Any,
     cache: Any,
+    calls: Any,
 ) -> HullSystem:
     """What is searched, and what acts in it."""
     from ase_l2h.search.hull.system import hull_system
@@ -209,7 +210,9 @@ def _system(
     from ase_l2h.ase_adapter.naming import named_calculator
 
     named = named_calculator(brought.calculator, brought.arguments)
-    return calculator_hull(name, n_atoms, named, calculator=calculator, cache=cache)
+    evaluate = None if calls is None else calls.evaluate
+    options = {"calculator": calculator, "cache": cache, "evaluate": evaluate}
+    return calculator_hull(name, n_atoms, named, **options)
 
 
 def read_compositions(text: str, n_atoms: int) -> list[int]:

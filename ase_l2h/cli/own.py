@@ -143,7 +143,7 @@ def resolve_with(
     potential: str | None,
     reading: Reading,
     brought: Brought,
-    made: tuple[Any, Any] = (None, None),
+    made: tuple[Any, Any, Any] = (None, None, None),
 ) -> SearchTarget:
     """As :func:`~ase_l2h.cli.target.resolve`, with what the user brings along.
 
@@ -154,7 +154,7 @@ def resolve_with(
     brought
         What acts.
     made
-        The calculator, where it was made already, and its cache.
+        The calculator, where it was made already, its cache, and what makes its calls.
 
     Raises
     ------
@@ -175,7 +175,12 @@ def resolve_with(
 
 
 def _with_calculator(
-    target: str, reading: Reading, brought: Brought, calculator: Any, cache: Any
+    target: str,
+    reading: Reading,
+    brought: Brought,
+    calculator: Any,
+    cache: Any,
+    calls: Any,
 ) -> SearchTarget:
     from ase_l2h.ase_adapter.composition import composition_problem
     from ase_l2h.ase_adapter.naming import named_calculator
@@ -187,15 +192,16 @@ def _with_calculator(
     named = named_calculator(brought.calculator, brought.arguments)
     images, note = _images(target, reading)
     calculator = named() if calculator is None else calculator
+    options = {"cache": cache, "evaluate": None if calls is None else calls.evaluate}
     if images is None:
         atoms = _formula(target)
         symbols = atoms.get_chemical_symbols()
-        problem = composition_problem(symbols, calculator, cache=cache)
+        problem = composition_problem(symbols, calculator, **options)
     else:
         atoms = images[0]
         posed = atoms.copy()
         posed.calc = calculator
-        problem = problem_of(posed, region=reading.region, cache=cache)
+        problem = problem_of(posed, region=reading.region, **options)
         problem = dataclasses.replace(problem, given=_given(images))
     told = {"name": named.name, "arguments": named.arguments}
     identity = {**problem.identity, "named": told}

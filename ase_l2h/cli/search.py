@@ -216,7 +216,8 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
     brought = own.Brought.among(options)
     calculator = brought.made()
     opened = ctx.with_resource(brought.opened(calculator))
-    made, calls = (calculator, opened[0]), opened[1]
+    calls = opened[1]
+    made = (calculator, *opened)
     resolved = own.resolve_with(target, options["potential"], reading, brought, made)
     check_cell(resolved, options["relax_cell"], options["pressure"])
     wanted = outputs_of(resolved, options)

@@ -284,7 +284,9 @@ def _posed(
     # A structure that all runs begin with would make them alike; where atoms are
     # fixed, it has to say where.
     given = problem.given[..., :0] if problem.free is None else problem.given
-    return dataclasses.replace(problem, reference=float(energy), given=given)
+    return dataclasses.replace(
+        problem, reference=float(energy), given=given, first=None
+    )
 
 
 def _specified(method: str | Method | MethodSpec) -> MethodSpec:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h._internal.remembered import Remembered
+from ase_l2h._internal.workers import CallFailed
 from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
@@ -93,6 +94,8 @@ class CalculatorEngine:
     ----------
     calls
         Carries the calls out; one after the other when None.
+    failures
+        Calls that failed before.
 
     Attributes
     ----------
@@ -108,9 +111,10 @@ class CalculatorEngine:
     launch = 1.0
     backend = "calculator"
 
-    def __init__(self, calls: Calls | None = None) -> None:
+    def __init__(self, calls: Calls | None = None, failures: int = 0) -> None:
         self.caller: Calls = SerialCalls() if calls is None else calls
-        self.calls = self.failures = self.kept_apart = 0
+        self.calls = self.failures = failures
+        self.kept_apart = 0
         self.trouble: str | None = None
         self._in_a_row = 0
         self._jobs: dict[Hashable, _Job] = {}
@@ -310,7 +314,8 @@ class CalculatorEngine:
     def _fault(self, result: Any, shape: tuple[int, ...]) -> str | None:
         if isinstance(result, Exception):
             lines = str(result).splitlines() or [""]
-            return f"{type(result).__name__}: {lines[0]}"
+            told = isinstance(result, CallFailed)
+            return lines[0] if told else f"{type(result).__name__}: {lines[0]}"
         energy, gradient = result
         if np.shape(gradient) != shape:
             return f"its forces have shape {np.shape(gradient)[::-1]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def engine_for(
             f"a calculator is called one structure at a time, so the backend "
             f"'{backend}' cannot run it; leave the backend out"
         )
-    return CalculatorEngine(calls)
+    failed = problem.first is not None and not math.isfinite(problem.first.energy)
+    return CalculatorEngine(calls, failures=int(failed))
 
 
 def start_run(

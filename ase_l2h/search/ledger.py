@@ -51,6 +51,19 @@ class Ledger:
     course: list[tuple[int, float]] = dataclasses.field(default_factory=list)
 
     @classmethod
+    def begun(cls, problem: Problem) -> Ledger:
+        """Before anything is charged: what is known of a structure already."""
+        first = problem.first
+        if first is None or not np.isfinite(first.energy):
+            return cls()
+        return cls(
+            energy=first.energy,
+            positions=first.positions,
+            seen_energy=first.energy,
+            seen_positions=first.positions,
+        )
+
+    @classmethod
     def restored(cls, kept: Mapping[str, Any]) -> Ledger:
         """What a checkpoint kept."""
         course = [(int(count), float(energy)) for count, energy in kept["course"]]

@@ -122,7 +122,7 @@ class SearchRun:
         self.stop_together = stop_together
         self.interrupted, self.on_charge = interrupted, on_charge
         self.searches = [
-            Search(problem, method.init(problem, seed))
+            Search(problem, method.init(problem, seed), Ledger.begun(problem))
             for problem, seed in zip(problems, seeds, strict=True)
         ]
         self.seconds = 0.0

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from ase_l2h.starts.region import Box, Region, derived_region, room
 from ase_l2h.system import System, make_system
 from ase_l2h.targets import Target, named_target
 
-__all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
+__all__ = ["HIT", "FirstCall", "Measure", "Problem", "hit_tolerance"]
 
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
@@ -29,6 +29,13 @@ BEYOND, LAYERS = 10.0, 3.0
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
 Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+
+class FirstCall(NamedTuple):
+    """A call before the search: energy, ``inf`` where it failed, and ``(3, n)``."""
+
+    energy: float
+    positions: np.ndarray
 
 
 def hit_tolerance(system: System) -> float:
@@ -67,6 +74,8 @@ class Problem:
     radii
         Size of each atom ``(n,)``; pairs are kept apart by a share of their sum where
         each evaluation is a call. None keeps none apart.
+    first
+        A call that was made already; what the search has if all others fail.
     identity
         What tells two problems apart that are not known to ``potential``; JSON-able.
 
@@ -89,6 +98,7 @@ class Problem:
     region: Box | None = None
     common_force: float | None = None
     radii: np.ndarray | None = None
+    first: FirstCall | None = None
     identity: Any = None
 
     def __post_init__(self) -> None:

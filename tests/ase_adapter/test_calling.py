@@ -23,7 +23,7 @@ from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calling import RemoteMeasure
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import told_of
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, RunError
 from ase_l2h.search.guard import SHARE, Guard
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.problem import Problem
@@ -83,8 +83,8 @@ def test_where_only_the_given_structure_does_not_converge_others_are_made(caplog
     result = searched(Unconverged())
     assert result.stopped == "target"
     assert "SCF not converged" in caplog.text
-    # Once more, and once nearby: then the structure is given up.
-    assert result.failed_calls == 3
+    # Before the search, in it, once more, and once nearby: then it is given up.
+    assert result.failed_calls == 4
 
 
 def test_what_fails_otherwise_for_the_given_structure_is_refused():
@@ -131,6 +131,91 @@ def test_a_broken_calculator_ends_the_search_and_all_is_kept():
     assert result.failed_calls == 23
     assert np.isfinite(result.best_energy)
     assert result.best_energy < EMT().get_potential_energy(copper(None)) - 1
+
+
+@pytest.mark.parametrize("method", ["auto", "fire"])
+def test_the_start_is_kept_where_all_calls_after_the_first_fail(method):
+    """Also where it is not relaxed: nothing that a user has is lost."""
+    broken = EMT()
+    broken.calculate = _breaking_after(broken, 1)
+    options = {} if method == "auto" else {"without": (), "method": method}
+    result = searched(broken, **options)
+    assert result.stopped == "failed"
+    assert result.failed_calls == 20
+    given = copper(EMT())
+    assert result.best_energy == given.get_potential_energy()
+    assert not result.best.relaxed
+    centred = given.positions - given.positions.mean(axis=0)
+    np.testing.assert_allclose(result.best.positions, centred, atol=1e-12)
+    broken = EMT()
+    broken.calculate = _breaking_after(broken, 1)
+    search = Learn2Hop(copper(broken), seed=0, without=PLAIN, logfile=None)
+    with pytest.raises(RunError, match="in a row failed"):
+        search.run()
+    assert search.get_minimum()[0] == given.get_potential_energy()
+    np.testing.assert_array_equal(search.atoms.positions, given.positions)
+
+
+def test_the_best_so_far_is_kept_where_all_further_calls_fail():
+    """The lowest of all calls, however far its relaxation had come."""
+    energies: list[float] = []
+
+    class Breaking(EMT):
+        def calculate(self, *arguments, **keywords):
+            if len(energies) == 9:
+                raise RuntimeError("the disk is full")
+            super().calculate(*arguments, **keywords)
+            energies.append(self.results["energy"])
+
+    result = searched(Breaking())
+    assert result.stopped == "failed"
+    assert result.best_energy == pytest.approx(min(energies), abs=1e-12)
+    atoms = Atoms("Cu6", result.best.positions, calculator=EMT())
+    assert atoms.get_potential_energy() == pytest.approx(min(energies), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("hang", "no answer within 2 seconds"),
+        ("die", "the process of this call ended"),
+        ("raise", "RuntimeError: not converged"),
+        ("NaN", "no finite energy and forces"),
+        ("shape", r"shape \(5, 3\) where 6 atoms have \(6, 3\)"),
+    ],
+)
+def test_the_first_call_of_all_has_the_time_limit_of_the_others(how, said):
+    Moody.calls = 0
+    with pytest.raises(InputError, match=said):
+        searched(Moody(how, every=1), call_timeout=2.0)
+    if how == "hang":
+        search = Learn2Hop(copper(Moody(how, every=1)), call_timeout=2.0, logfile=None)
+        with pytest.raises(InputError, match=said):
+            search.run()
+    # Nothing is called in this process.
+    assert Moody.calls == 0
+
+
+def test_forces_of_a_wrong_shape_are_named_at_once():
+    Moody.calls = 0
+    with pytest.raises(InputError, match=r"forces have shape \(5, 3\)"):
+        searched(Moody("shape", every=1))
+
+    class Transposed(EMT):
+        def calculate(self, *arguments, **keywords):
+            super().calculate(*arguments, **keywords)
+            self.results["forces"] = self.results["forces"].T
+
+    with pytest.raises(InputError, match=r"forces have shape \(3, 6\)"):
+        searched(Transposed())
+
+
+def test_an_unconverged_first_call_elsewhere_is_no_mistake(caplog):
+    limits = Limits(evaluations=60, settled=0)
+    result = searched(Unconverged(), workers=1, limits=limits)
+    assert "SCF not converged" in caplog.text
+    assert result.failed_calls == 4
+    assert np.isfinite(result.best_energy)
 
 
 def _breaking_after(calculator, count):

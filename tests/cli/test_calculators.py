@@ -90,7 +90,19 @@ def test_a_folder_knows_its_calculator(run, refused, tmp_path):
         (["--calculator", "emt", "--calculator-args", "[1]"], "give a JSON object"),
         (
             ["--calculator", f"{HERE}:scaled", "--calculator-args", '{"no": 1}'],
-            "cannot be made with",
+            "takes no argument 'no'; of --calculator-args it takes scale",
+        ),
+        (
+            ["--calculator", f"{HERE}:scaled", "--calculator-args", '{"scale": []}'],
+            "fails for the structure",
+        ),
+        (
+            ["--calculator", "emt", "--calculator-args", '{"foo": 1}'],
+            "takes no argument 'foo'; of --calculator-args it takes asap_cutoff",
+        ),
+        (
+            ["--calculator", "morse", "--calculator-args", '{"r0": 2, "r1": 1}'],
+            "takes no argument 'r1'",
         ),
         (["--calculator-args", "{}"], "name it with --calculator"),
         (["--calculator", "emt", "--potential", "lj"], "leave one out"),
