@@ -1,12 +1,16 @@
 """Put trained weights into ``pretrained/`` with all that is known of their origin.
 
-    python -m benchmarks.release NAME STAGE_FOLDER... [--after RELEASED] [--default]
+    python -m benchmarks.release NAME STAGE_FOLDER... [--after RELEASED] [--role ROLE]
+        [--default]
 
 The stages are training folders in the order in which they followed one another, after
 those of weights that are released already; the weights of the last are released.
 Configurations and records of all stages are kept beside them, and the manifest is
 written anew. ``python -m benchmarks.pages cards`` then writes the card from the
 measured records.
+
+Wheels carry no weights of the role ``history``: ``exclude`` in ``pyproject.toml`` names
+them.
 """
 
 from __future__ import annotations
@@ -19,10 +23,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from ase_l2h.search.auto.method import ONE_ELEMENT, SEVERAL_ELEMENTS
+from ase_l2h.weights.files import HISTORY, ROLES
 from ase_l2h.weights.load import load_weights, save_weights
 from benchmarks import paths
 
 Stage = dict[str, Any]
+
+AUTO = {"one element": ONE_ELEMENT, "several elements": SEVERAL_ELEMENTS}
 
 
 def stage(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -80,7 +88,8 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("stages", nargs="+", type=Path)
     parser.add_argument("--after", help="released weights that the first began from")
-    parser.add_argument("--default", action="store_true")
+    parser.add_argument("--role", choices=ROLES, help="(history, or as before)")
+    parser.add_argument("--default", action="store_true", help="of `learned`")
     arguments = parser.parse_args()
     name = arguments.name
     origin = paths.PRETRAINED / name
@@ -106,9 +115,12 @@ def main() -> None:
     save_weights(path, last.rule, metadata)
     if arguments.default:
         manifest["default"] = name
+    manifest["auto"] = AUTO
+    role = arguments.role or manifest["weights"].get(name, {"role": HISTORY})["role"]
     content = path.read_bytes()
     manifest["weights"][name] = {
         "file": path.name,
+        "role": "default" if arguments.default else role,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "architecture": last.metadata["architecture"],

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from ase_l2h.cli.main import cli
+from ase_l2h.weights.files import HISTORY, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -105,3 +106,24 @@ def test_commands_have_the_verbs_and_options_that_a_page_shows(page):
         known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
         options = {word for word in words if re.match("--?[a-z]", word)}
         assert options <= known, (page.name, verb, options - known)
+
+
+def test_examples_load_what_is_installed():
+    """Weights of the role `history` are named only where they are downloaded."""
+    weights = manifest()["weights"].items()
+    history = "|".join(name for name, entry in weights if entry["role"] == HISTORY)
+    pages = [ROOT / "README.md", *DOCS.glob("*.md")]
+    lines = [
+        line
+        for page in pages
+        for block in (*blocks(page, "bash"), *blocks(page, "python"))
+        for line in block.splitlines()
+        if "weights download" not in line
+    ]
+    lines += [
+        line
+        for path in (ROOT / "tutorials").glob("*.py")
+        for line in path.read_text().splitlines()
+    ]
+    assert lines
+    assert [x for x in lines if re.search(rf"(?<![\w-])({history})(?![\w-])", x)] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import subprocess
 import sys
 import zipfile
@@ -33,13 +34,24 @@ def contents(wheel) -> set[str]:
 
 
 def test_the_wheel_holds_the_weights_and_the_type_marker(contents):
+    """With cards and records of the trainings; of the role `history`, cards alone."""
+    manifest = json.loads((ROOT / "pretrained" / "manifest.json").read_text())
+    weights = manifest["weights"].items()
+    history = {name for name, entry in weights if entry["role"] == "history"}
+    files = [p for p in (ROOT / "pretrained").rglob("*") if p.is_file()]
+    left_out = {
+        path
+        for path in files
+        if (path.suffix == ".safetensors" and path.stem in history)
+        or path.parent.name in history
+    }
+    assert {path.stem for path in left_out} >= history
     bundled = {
         f"ase_l2h/{path.relative_to(ROOT).as_posix()}"
-        for path in (ROOT / "pretrained").rglob("*")
-        if path.is_file()
+        for path in files
+        if path not in left_out
     }
-    assert bundled
-    assert bundled <= contents
+    assert bundled == {x for x in contents if x.startswith("ase_l2h/pretrained/")}
     assert "ase_l2h/py.typed" in contents
     assert any(name.endswith("licenses/LICENSE") for name in contents)
 

@@ -63,7 +63,7 @@ def info(as_json: bool) -> None:
     devices = (f"{d['platform']}:{d['id']} ({d['kind']})" for d in facts["devices"])
     click.echo(f"devices  {', '.join(devices)}")
     click.echo(f"backends {', '.join(facts['backends'])}")
-    click.echo("\nweights (* is the default)")
+    click.echo("\nweights")
     click.echo(weights_table(facts["weights"]))
     click.echo("\nparameter sets")
     for family, sets in (("gupta", facts["gupta"]), ("sw", facts["stillinger_weber"])):

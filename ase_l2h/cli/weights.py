@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +14,7 @@ from ase_l2h.cli.common import Program, Verb
 if TYPE_CHECKING:
     from ase_l2h.weights.files import WeightFile
 
-__all__ = ["list_weights", "weights", "weights_table"]
+__all__ = ["list_weights", "shortened", "weights", "weights_table"]
 
 
 def list_weights() -> list[dict[str, Any]]:
@@ -26,6 +28,7 @@ def list_weights() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "default": name in manifest()["default"].split(PORTFOLIO),
+                "role": entry["role"],
                 "status": released(name).status(),
                 "architecture": entry["architecture"],
                 "horizon": entry["horizon"],
@@ -38,15 +41,62 @@ def list_weights() -> list[dict[str, Any]]:
 
 
 def weights_table(rows: list[dict[str, Any]]) -> str:
-    """One line per weight file, the default marked with a star."""
-    width = max(len(row["name"]) for row in rows)
-    status = max(len(row["status"]) for row in rows)
-    return "\n".join(
-        f"{'*' if row['default'] else ' '} {row['name']:{width}}  "
-        f"{row['status']:{status}}  {row['architecture']}, {row['horizon']} steps, "
-        f"trained on {', '.join(row['tasks'])}"
-        for row in rows
+    """The weight files by role: a line for each, and which are loaded when."""
+    from ase_l2h.weights.files import ROLES
+
+    names, rules = (
+        max(len(row[key]) for row in rows) for key in ("name", "architecture")
     )
+    lines = [f"  {'':{names}}  {'rule':{rules}}  steps  trained on"]
+    for role, purpose in ROLES.items():
+        group = [row for row in rows if row["role"] == role]
+        if not group:
+            continue
+        usual, _ = Counter(row["status"] for row in group).most_common(1)[0]
+        lines.append(f"{role} ({usual}): {purpose}")
+        lines += [
+            f"  {row['name']:{names}}  {row['architecture']:{rules}}  "
+            f"{row['horizon']:5}  {shortened(row['tasks'])}"
+            + (f" ({row['status']})" if row["status"] != usual else "")
+            for row in group
+        ]
+        if role == "default":
+            lines += _loaded_when()
+        if usual == "not downloaded":
+            lines.append("  to get one: ase-l2h weights download NAME --from URL|DIR")
+        lines.append("")
+    return "\n".join(lines[:-1])
+
+
+def _loaded_when() -> list[str]:
+    from ase_l2h.weights.files import manifest
+
+    known = manifest()
+    loaded = {f"auto, {kind}": name for kind, name in known["auto"].items()}
+    loaded["learned"] = known["default"]
+    width = max(map(len, loaded), default=0)
+    return [f"  {when:{width}}  loads {name}" for when, name in loaded.items()]
+
+
+def shortened(tasks: list[str]) -> str:
+    """Names of targets as ranges: LJ13, LJ38 and LJ75 are LJ13-75.
+
+    Alloys are their elements and the number of all atoms, those of one number
+    together: Ag19Au19 is AgAu 38.
+    """
+    sizes: dict[tuple[str, ...], set[int]] = {}
+    for task in tasks:
+        parts = re.findall(r"([A-Za-z]+)(\d+)", task)
+        symbols = tuple(symbol for symbol, _ in parts)
+        sizes.setdefault(symbols, set()).add(sum(int(count) for _, count in parts))
+    ranges = {s: "-".join(map(str, sorted({min(n), max(n)}))) for s, n in sizes.items()}
+    clusters = sorted((s != ("LJ",), *s, ranges[s]) for s in sizes if len(s) == 1)
+    alloys: dict[str, list[str]] = {}
+    for symbols in sorted(s for s in sizes if len(s) > 1):
+        alloys.setdefault(ranges[symbols], []).append("".join(symbols))
+    words = [f"{symbol}{span}" for _, symbol, span in clusters]
+    words += [f"{'/'.join(names)} {span}" for span, names in alloys.items()]
+    return ", ".join(words)
 
 
 @click.group(cls=Program)
@@ -57,10 +107,11 @@ def weights() -> None:
 @weights.command("list", cls=Verb)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    """List the released weights (* is the default).
+    """List the released weights by what they are for.
 
     Bundled and cached ones are ready for use; others ('not downloaded', 'damaged') need
-    'ase-l2h weights download NAME' first.
+    'ase-l2h weights download NAME' first, and those without an address '--from' a
+    mirror, such as the folder 'pretrained' of a checkout.
     """
     rows = list_weights()
     click.echo(json.dumps(rows, indent=2) if as_json else weights_table(rows))

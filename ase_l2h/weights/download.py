@@ -84,8 +84,8 @@ def download(
     if place is None:
         if "url" not in file.entry:
             raise InputError(
-                f"the weights '{file.name}' are published nowhere; name a mirror with "
-                "--from"
+                f"no address is known of the weights '{file.name}'; name the folder "
+                "`pretrained` of a checkout, or a mirror, with --from"
             )
         place = _address(file.entry["url"], file)
     _try_folder(file.path.parent)
@@ -122,8 +122,8 @@ def _place(source: str, file: WeightFile) -> str | Path:
     source = os.path.expanduser(source)
     path = Path(source)
     if os.path.isdir(source):
-        # A copy of another machine's cache is a mirror, too.
-        for name in (file.released_as, file.path.name):
+        # A checkout, and a copy of another machine's cache, are mirrors, too.
+        for name in (file.released_as, f"{file.name}.safetensors", file.path.name):
             if os.path.isfile(path / name):
                 return path / name
         raise InputError(

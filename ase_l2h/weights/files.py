@@ -1,8 +1,9 @@
 """Weight files on disk: which there are, where they lie, whether they are sound.
 
-The packaged ``manifest.json`` lists every released file with its SHA-256 and size. An
-entry with ``file`` is bundled; any other has a ``url`` and lies in the user's cache
-once it was downloaded. Nothing here needs JAX, opens a connection or executes what it
+The packaged ``manifest.json`` lists every released file with its role, SHA-256 and
+size. An entry with ``file`` is bundled, except that only a checkout has those of the
+role ``history``; any other lies in the user's cache once it was downloaded, from its
+``url`` or a mirror. Nothing here needs JAX, opens a connection or executes what it
 reads.
 """
 
@@ -25,8 +26,10 @@ from ase_l2h.errors import InputError, RunError
 __all__ = [
     "DEFAULT_WEIGHTS",
     "FORMAT",
+    "HISTORY",
     "MAX_BYTES",
     "PORTFOLIO",
+    "ROLES",
     "Header",
     "NotDownloaded",
     "WeightFile",
@@ -45,6 +48,13 @@ DEFAULT_WEIGHTS = "default"
 MAX_BYTES = 5_000_000
 # Joins names to a portfolio; the default may be one.
 PORTFOLIO = "+"
+# Roles of released weights: the manifest gives each of them one.
+HISTORY = "history"
+ROLES = {
+    "default": "loaded where no weights are named",
+    "paper": "loaded by `ase-l2h reproduce`",
+    HISTORY: "of published records; in checkouts, not in wheels",
+}
 
 
 class NotDownloaded(InputError):
@@ -63,8 +73,8 @@ class WeightFile(NamedTuple):
 
     @property
     def bundled(self) -> bool:
-        """Whether the file is part of the package."""
-        return self.entry is not None and "file" in self.entry
+        """Whether the file is part of the package, or of its checkout."""
+        return self.entry is not None and self.path.name == self.entry.get("file")
 
     @property
     def released_as(self) -> str:
@@ -159,7 +169,13 @@ class WeightFile(NamedTuple):
             return "check the path"
         if self.bundled:
             return "reinstall ase_l2h"
-        return f"run `ase-l2h weights download {self.name}`"
+        command = f"run `ase-l2h weights download {self.name}"
+        if "url" in self.entry:
+            return f"{command}`"
+        return (
+            f"{command} --from FOLDER-or-URL`, for example with the folder "
+            "`pretrained` of a checkout"
+        )
 
 
 def pretrained_folder() -> Path:
@@ -174,7 +190,11 @@ def pretrained_folder() -> Path:
 
 
 def manifest() -> dict[str, Any]:
-    """The manifest of the released weights: ``{"default": name, "weights": {...}}``."""
+    """The manifest of the released weights.
+
+    ``{"default": name, "auto": {kind: name}, "weights": {name: entry}}``: what
+    ``learned`` loads, what ``auto`` loads for every kind of problem, and all there are.
+    """
     return _read_manifest(pretrained_folder() / "manifest.json")
 
 
@@ -201,7 +221,9 @@ def released(name: str) -> WeightFile:
             ".safetensors file"
         )
     if "file" in entry:
-        return WeightFile(name, pretrained_folder() / entry["file"], entry)
+        file = WeightFile(name, pretrained_folder() / entry["file"], entry)
+        if entry["role"] != HISTORY or os.path.isfile(file.path):
+            return file
     # With its hash in the name: several versions of the package share one cache.
     path = cache_folder() / f"{name}-{entry['sha256'][:12]}.safetensors"
     return WeightFile(name, path, entry)

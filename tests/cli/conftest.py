@@ -101,7 +101,8 @@ def publish(tmp_path, monkeypatch, cache) -> Callable[..., Path]:
         far["bytes"] = len(content)
         far |= {} if url is None else {"url": url}
         weights = {BUNDLED: ENTRY | {"file": "near.safetensors"}, NAME: far}
-        text = json.dumps({"default": BUNDLED, "weights": weights})
+        auto = {"one element": BUNDLED}
+        text = json.dumps({"default": BUNDLED, "auto": auto, "weights": weights})
         (folder / "manifest.json").write_text(text)
         monkeypatch.setattr(_weight_files, "pretrained_folder", lambda: folder)
         return folder

@@ -28,7 +28,10 @@ from ase_l2h.rules.learned import (
     EquivariantRule,
     FeatureSet,
 )
+from ase_l2h.search.auto.method import ONE_ELEMENT, SEVERAL_ELEMENTS
 from ase_l2h.weights import files as _weight_files
+from ase_l2h.weights.download import DownloadError, download
+from ase_l2h.weights.files import HISTORY, ROLES, released
 from ase_l2h.weights.load import (
     MAX_BYTES,
     load_weights,
@@ -77,16 +80,21 @@ def changed(content: bytes, arrays=None, **text: object) -> bytes:
 
 # The first of the default portfolio.
 DEFAULT = manifest()["default"].split("+")[0]
-BUNDLED = sorted(n for n, entry in manifest()["weights"].items() if "file" in entry)
+WEIGHTS = manifest()["weights"]
+IN_CHECKOUT = sorted(name for name, entry in WEIGHTS.items() if "file" in entry)
+BUNDLED = [name for name in IN_CHECKOUT if WEIGHTS[name]["role"] != HISTORY]
+# Of the checkout, since an installed package has no weights of the role `history`.
+CHECKOUT = Path(__file__).resolve().parents[2] / "pretrained"
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_every_bundled_file_is_the_one_in_the_manifest(name):
-    entry = manifest()["weights"][name]
-    content = (pretrained_folder() / entry["file"]).read_bytes()
+@pytest.mark.parametrize("name", IN_CHECKOUT)
+def test_every_file_is_the_one_in_the_manifest(name):
+    entry = WEIGHTS[name]
+    path = CHECKOUT / entry["file"]
+    content = path.read_bytes()
     assert hashlib.sha256(content).hexdigest() == entry["sha256"]
     assert len(content) == entry["bytes"]
-    loaded = load_weights(name)
+    loaded = load_weights(name if name in BUNDLED else path)
     assert (loaded.name, loaded.sha256) == (name, entry["sha256"])
     assert loaded.horizon >= 1
     assert loaded.metadata["tasks"]
@@ -103,17 +111,72 @@ def test_every_bundled_file_is_the_one_in_the_manifest(name):
 
 @pytest.mark.parametrize("name", sorted(manifest()["weights"]))
 def test_every_entry_of_the_manifest_can_be_had(name):
-    """Bundled, or with an address that is a web address."""
+    """In the checkout, or with an address that is a web address."""
     entry = manifest()["weights"][name]
+    assert entry["role"] in ROLES
     assert len(entry["sha256"]) == 64
     assert 0 < entry["bytes"] <= MAX_BYTES
     assert "file" in entry or entry["url"].startswith("https://")
 
 
-def test_no_file_is_bundled_without_being_listed():
-    listed = {manifest()["weights"][name]["file"] for name in BUNDLED}
-    found = {path.name for path in pretrained_folder().glob("*.safetensors")}
-    assert found == listed
+def test_no_file_is_there_without_being_listed():
+    listed = {WEIGHTS[name]["file"] for name in IN_CHECKOUT}
+    assert {path.name for path in CHECKOUT.glob("*.safetensors")} == listed
+    installed = {path.name for path in pretrained_folder().glob("*.safetensors")}
+    assert {WEIGHTS[name]["file"] for name in BUNDLED} <= installed <= listed
+
+
+def test_the_manifest_says_what_the_methods_load():
+    loaded = (ONE_ELEMENT, SEVERAL_ELEMENTS, manifest()["default"])
+    assert set(manifest()["auto"].values()) == {ONE_ELEMENT, SEVERAL_ELEMENTS}
+    names = {name for names in loaded for name in names.split("+")}
+    default = {name for name, entry in WEIGHTS.items() if entry["role"] == "default"}
+    assert default == names
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch) -> Path:
+    """The folder of an installed package: what the checkout has, without history."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    for file in ("manifest.json", *(WEIGHTS[name]["file"] for name in BUNDLED)):
+        shutil.copy(CHECKOUT / file, folder)
+    monkeypatch.setattr(_weight_files, "pretrained_folder", lambda: folder)
+    monkeypatch.setenv("ASE_L2H_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+HISTORIC = sorted(set(IN_CHECKOUT) - set(BUNDLED))
+
+
+def test_history_is_fetched_from_a_checkout(installed):
+    """Nothing is loaded before, and then what was released, from the cache."""
+    name = HISTORIC[0]
+    said = rf"weights download {name} --from FOLDER-or-URL`.*`pretrained` of a checkout"
+    with pytest.raises(InputError, match=said):
+        load_weights(name)
+    with pytest.raises(InputError, match=r"no address .* `pretrained` of a checkout"):
+        download(name)
+    assert released(name).status() == "not downloaded"
+    file = download(name, str(CHECKOUT))
+    assert file.status() == "cached"
+    assert file.path.parent != installed
+    assert load_weights(name).sha256 == WEIGHTS[name]["sha256"]
+
+
+def test_history_that_is_another_file_is_not_fetched(installed, tmp_path):
+    name, other = HISTORIC[:2]
+    shutil.copy(CHECKOUT / f"{other}.safetensors", tmp_path / f"{name}.safetensors")
+    with pytest.raises(DownloadError, match="not the file that was released"):
+        download(name, str(tmp_path))
+    assert released(name).status() == "not downloaded"
+
+
+def test_a_checkout_has_its_history(installed, monkeypatch):
+    monkeypatch.setattr(_weight_files, "pretrained_folder", lambda: CHECKOUT)
+    for name in HISTORIC:
+        file = released(name)
+        assert (file.path.parent, file.status()) == (CHECKOUT, "bundled")
 
 
 def test_none_and_default_are_the_default_of_the_manifest():

@@ -24,7 +24,7 @@ from ase_l2h.reproduce.learn2hop.searches import (
 from ase_l2h.reproduce.output import RECORDS, write_result
 from ase_l2h.reproduce.registry import Progress
 from ase_l2h.targets import named_target
-from ase_l2h.weights.load import manifest
+from ase_l2h.weights.files import HISTORY, manifest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,9 +111,12 @@ def fig8(folder: Path, budget: str, seed: int, progress: Progress) -> str:
 
 
 def _training_sets() -> list[MethodStyle]:
-    """Every released set of the paper's rule, and one equivariant on the six sizes."""
-    released = manifest()["weights"]
-    names = [n for n, e in released.items() if e["architecture"] == "coordinatewise"]
+    """Every installed set of the paper's rule, and one equivariant on the six sizes."""
+    names = [
+        name
+        for name, entry in manifest()["weights"].items()
+        if entry["architecture"] == "coordinatewise" and entry["role"] != HISTORY
+    ]
     return [learned_style(name, k) for k, name in enumerate([*names, "lj"])]
 
 

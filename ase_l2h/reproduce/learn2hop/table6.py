@@ -20,7 +20,7 @@ from ase_l2h.reproduce.learn2hop.searches import (
 )
 from ase_l2h.reproduce.output import RECORDS, write_result
 from ase_l2h.reproduce.registry import Progress
-from ase_l2h.weights.load import manifest
+from ase_l2h.weights.files import HISTORY, manifest
 
 __all__ = ["reproduce"]
 
@@ -36,7 +36,8 @@ def styles_and_rows() -> list[tuple[MethodStyle, str | None]]:
     silicon = [
         name
         for name, style in manifest()["weights"].items()
-        if all(task.startswith("Si") for task in style["stages"][-1]["tasks"])
+        if style["role"] != HISTORY
+        and all(task.startswith("Si") for task in style["stages"][-1]["tasks"])
     ]
     rows: list[tuple[MethodStyle, str | None]] = [
         (METHOD_STYLES["adam"], "Adam"),

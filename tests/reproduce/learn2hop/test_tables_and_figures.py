@@ -9,7 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from ase_l2h.optimizers import BasinHopping
-from ase_l2h.reproduce.learn2hop import fig3, sizes, table2, table3
+from ase_l2h.reproduce.action.methods import WEIGHTS
+from ase_l2h.reproduce.learn2hop import fig3, fig6, fig7, sizes, table2, table3, table6
 from ase_l2h.reproduce.learn2hop.behaviour import (
     _displacements,
     basin_kinds,
@@ -29,6 +30,7 @@ from ase_l2h.reproduce.learn2hop.searches import (
 from ase_l2h.reproduce.learn2hop.trainings import training_folder
 from ase_l2h.rules import Adam
 from ase_l2h.targets import named_target
+from ase_l2h.weights.files import manifest
 
 GOLDEN = (1 + 5**0.5) / 2
 VERTICES = np.array(
@@ -189,3 +191,17 @@ def test_sizes_that_weights_were_trained_on_are_those_of_the_manifest():
     quick = sizes.BUDGETS["quick"].sizes
     assert len(quick) >= 10
     assert (quick[0], quick[-1]) == (13, 100)
+
+
+def test_what_is_loaded_is_installed_and_what_has_the_role_is_loaded():
+    styles = [
+        *METHOD_STYLES.values(),
+        *fig6.STYLES,
+        *fig7.METHODS.values(),
+        *sizes._training_sets(),
+        *(style for style, _ in table6.styles_and_rows()),
+    ]
+    loaded = {WEIGHTS, *(style.weights for style in styles)} - {None}
+    roles = {name: entry["role"] for name, entry in manifest()["weights"].items()}
+    assert {roles[name] for name in loaded} == {"default", "paper"}
+    assert {name for name, role in roles.items() if role == "paper"} <= loaded
