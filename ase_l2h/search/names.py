@@ -39,6 +39,7 @@ PARTS = {
     "swaps": "a few unlike atoms exchanged at random",
     "site-descent": "the loosest atom to the best vacant site, as long as that pays",
     "exchange-descent": "unlike atoms exchanged, as long as that pays",
+    "learned-exchanges": "which atoms to exchange, from what the search has measured",
     "neighbours": "structures of other compositions, in hulls",
 }
 # Those that take weights.

@@ -233,22 +233,24 @@ class Problem:
         """Number of atoms."""
         return self.system.n_atoms
 
-    @property
+    @cached_property
     def species(self) -> np.ndarray:
-        """Species index of each atom, ``(n,)``."""
-        return np.asarray(self.system.species)
+        """Species index of each atom, ``(n,)``, read-only."""
+        species = np.array(self.system.species)
+        species.flags.writeable = False
+        return species
 
-    @property
+    @cached_property
     def n_species(self) -> int:
         """How many kinds of atoms there are."""
         return len(np.unique(self.species))
 
-    @property
+    @cached_property
     def length(self) -> float:
         """A bond's length, the unit of lengths."""
         return float(np.asarray(self.system.length_scale))
 
-    @property
+    @cached_property
     def energy_unit(self) -> float:
         """The unit of energies."""
         return float(np.asarray(self.system.energy_scale))

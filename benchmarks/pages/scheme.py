@@ -14,7 +14,7 @@ __all__ = ["write"]
 
 GREEN, INK = "#009E73", "#222222"
 SOURCES = ("uniform", "symmetric", "fragments", "learned-starts")
-DESCENTS = ("site-descent", "exchange-descent")
+DESCENTS = ("site-descent", "exchange-descent", "learned-exchanges")
 
 
 def write() -> None:

@@ -11,7 +11,7 @@ that knows nothing but positions will do. Fixed atoms are not exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,10 @@ __all__ = [
 
 # Ranked exchanges that are carried out at once, and of how many these are taken.
 AT_ONCE, RANKED = (2, 4, 8), 60
+
+
+# Flip energies (n, elements, batch) of positions, species and energies.
+Costs = Callable[[Evaluator, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Exchanges(NamedTuple):
@@ -65,6 +69,7 @@ def exchange_proposals(
     rng: np.random.Generator,
     *,
     shortlist: int = 24,
+    costs: Costs | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Structures with two unlike atoms exchanged, and which of the batch each was.
 
@@ -79,6 +84,8 @@ def exchange_proposals(
         For random exchanges.
     shortlist
         How many for each structure, fewer where there are no more.
+    costs
+        Gives the flip energies; they are measured when None.
     """
     problem = evaluator.problem
     species, movable = problem.species, problem.movable
@@ -89,14 +96,14 @@ def exchange_proposals(
     if not can_turn(problem):
         chosen = some_exchanges(species, batch, shortlist, rng, movable)
         return exchanged(positions, chosen), chosen.owners
-    flips = flip_energies(
-        evaluator,
-        positions,
-        np.repeat(species[:, None], batch, axis=1),
-        energies,
-        np.unique(species),
-        movable=movable,
-    )
+    kinds = np.repeat(species[:, None], batch, axis=1)
+    if costs is None:
+        elements = np.unique(species)
+        flips = flip_energies(
+            evaluator, positions, kinds, energies, elements, movable=movable
+        )
+    else:
+        flips = costs(evaluator, positions, kinds, energies)
     ranked = ranked_exchanges(flips, species, max(RANKED, shortlist), movable)
     # Best first within an owner, and the owners in order.
     place = np.arange(len(ranked.owners))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ase_l2h.search.auto.exchange import exchange_proposals
+from ase_l2h.search.auto.exchange import Costs, exchange_proposals
 from ase_l2h.search.auto.sites import gathered, site_moves
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.requests import Relaxed, joined
@@ -195,10 +195,12 @@ def exchange_descent(
     start: Relaxed,
     rng: np.random.Generator,
     goal: float = math.inf,
+    costs: Costs | None = None,
 ) -> Relaxed:
     """Exchange unlike atoms while that lowers the energy.
 
-    ``goal`` as for :func:`improve`.
+    ``goal`` as for :func:`improve`, ``costs`` as for
+    :func:`~ase_l2h.search.auto.exchange.exchange_proposals`.
 
     Exchanges are ranked by the energies of turning single atoms into the other element
     where the potential can tell them, else drawn at random.
@@ -206,7 +208,7 @@ def exchange_descent(
 
     def propose(positions: np.ndarray, energies: np.ndarray) -> Proposals:
         moved, owners = exchange_proposals(
-            evaluator, positions, energies, rng, shortlist=SHORTLIST
+            evaluator, positions, energies, rng, shortlist=SHORTLIST, costs=costs
         )
         return Proposals(moved, owners)
 

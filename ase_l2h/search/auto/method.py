@@ -23,6 +23,7 @@ import numpy as np
 
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation, surrogate
+from ase_l2h.search.auto.flips import FlipCosts
 from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import (
     ROUGH,
@@ -133,10 +134,7 @@ class Auto:
         """Nothing held, nothing known of what pays."""
         return {
             "seed": list(seed),
-            "attempt": 0,
-            "round": 0,
-            "spent": 0,
-            "fall": 0,
+            **dict.fromkeys(("attempt", "round", "spent", "fall"), 0),
             "given": np.inf,
             "ended_energies": np.zeros(0),
             "ended_evaluations": np.zeros(0, int),
@@ -146,6 +144,7 @@ class Auto:
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
             "visitors": None,
             "learned": surrogate.nothing_known(problem.n_atoms),
+            "flips": FlipCosts(problem).to_arrays(),
             "waiting": NONE_WAITING,
         }
 
@@ -204,8 +203,8 @@ class Auto:
         made = joined([made, self._visitors(evaluator, state, rng)])
         descends = np.ones(len(made.energy), bool)
         descends[: len(owners)] = [parts[owner].descends for owner in owners]
-        goal = lowest + WINDOW * problem.energy_unit
-        lowered = self._lowered(evaluator, made, descends, rng, goal)
+        flips = FlipCosts(problem, state["flips"])
+        lowered = self._lowered(evaluator, made, descends, rng, lowest, flips)
         learned = surrogate.remembered(problem, learned, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
         own = slice(0, len(owners))
@@ -220,12 +219,12 @@ class Auto:
             "credit": credit,
             "visitors": None,
             "learned": learned,
+            "flips": flips.to_arrays(),
         }
         known = np.min(state["ended_energies"], initial=np.inf)
         atoms, again = int(problem.placed.sum()), bool(pool.energy <= known + same)
-        over = self.patience is not None and self.patience.over(
-            charged, state["fall"], atoms, again=again
-        )
+        patience, fall = self.patience, state["fall"]
+        over = bool(patience and patience.over(charged, fall, atoms, again=again))
         if due(state["waiting"], problem, pool.energy, charged, over):
             return with_waiting(state, pool, evaluator, self._keep)
         return self._begun_anew(state, problem) if over else state
@@ -309,13 +308,16 @@ class Auto:
         made: Relaxed,
         descends: np.ndarray,
         rng: np.random.Generator,
-        goal: float,
+        lowest: float,
+        flips: FlipCosts,
     ) -> Relaxed:
+        goal = lowest + WINDOW * evaluator.problem.energy_unit
         part = made.take(descends)
         if "site-descent" not in self.without:
             part = site_descent(evaluator, part, goal)
         if evaluator.problem.n_species > 1 and "exchange-descent" not in self.without:
-            part = exchange_descent(evaluator, part, rng, goal)
+            costs = None if "learned-exchanges" in self.without else flips
+            part = exchange_descent(evaluator, part, rng, goal, costs)
         return made.put(descends, part)
 
     def _kept(
@@ -360,11 +362,8 @@ class Auto:
         )
         lowest = np.argsort(energies, kind="stable")[:ARCHIVE]
         best = float(np.min(pool["energies"], initial=np.inf))
-        new = {
+        new = dict.fromkeys(("round", "spent", "fall"), 0) | {
             "attempt": state["attempt"] + 1,
-            "round": 0,
-            "spent": 0,
-            "fall": 0,
             "given": np.inf,
             "pool": self._empty(problem).to_arrays(),
             "credit": np.zeros_like(state["credit"]),

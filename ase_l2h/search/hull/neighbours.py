@@ -11,8 +11,10 @@ __all__ = ["visitors_of"]
 
 # Numbers of atoms by which neighbours in composition differ.
 STEPS = (-2, -1, 1, 2)
-# Structures of any composition that come, too.
+# Structures of any composition that come, too, where so many are left.
 STRANGERS = 3
+# How often one structure comes: which of its atoms turn is chance, in part.
+VISITS = 2
 
 
 def visitors_of(
@@ -21,11 +23,12 @@ def visitors_of(
     species: Mapping[int, np.ndarray],
     lengths: Mapping[int, float],
     rng: np.random.Generator,
+    known: np.ndarray,
 ) -> dict[str, Any]:
     """Structures of other compositions that one may learn from.
 
     Of each neighbour the two lowest and one that leads another motif class; and a few
-    of anywhere.
+    of anywhere. None comes more than twice: what it leads to is known then.
 
     Parameters
     ----------
@@ -36,6 +39,8 @@ def visitors_of(
         :meth:`~ase_l2h.search.auto.pool.Pool.to_arrays`.
     species, lengths
         Species ``(n,)`` and bond length of every composition.
+    known
+        Energies of those that came before, each as often as it came.
 
     Returns
     -------
@@ -46,12 +51,14 @@ def visitors_of(
     chosen: list[tuple[int, int]] = []
     for other in (composition + step for step in STEPS):
         if other in pools:
-            chosen += [(other, k) for k in _leaders(pools[other], rng)]
+            new = _new(pools[other], known)
+            chosen += [(other, k) for k in _leaders(pools[other], rng) if new[k]]
     everyone = [
-        (m, k)
+        (m, int(k))
         for m, pool in pools.items()
         if m != composition
-        for k in range(len(pool["energies"]))
+        for k in np.flatnonzero(_new(pool, known))
+        if (m, k) not in chosen
     ]
     count = min(STRANGERS, len(everyone))
     picks = rng.choice(len(everyone), count, replace=False) if count else []
@@ -72,6 +79,11 @@ def visitors_of(
         "energies": np.array([pools[m]["energies"][k] for m, k in chosen]),
         "lengths": np.array([lengths[m] for m, _ in chosen]),
     }
+
+
+def _new(pool: Mapping[str, np.ndarray], known: np.ndarray) -> np.ndarray:
+    """Which structures of a pool may still come, mask ``(k,)``."""
+    return np.sum(pool["energies"][:, None] == known, axis=1) < VISITS
 
 
 def _leaders(pool: Mapping[str, np.ndarray], rng: np.random.Generator) -> list[int]:

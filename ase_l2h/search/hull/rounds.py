@@ -251,8 +251,11 @@ class HullSearch:
         species = {m: self.system.species(m) for m in pools}
         for m, entry in self.known.items():
             rng = np.random.default_rng([self.settings.seed, self.rounds, m, 1])
+            known = entry["state"].get("introduced", np.zeros(0))
+            visitors = visitors_of(m, pools, species, lengths, rng, known)
             state: State = entry["state"] | {
-                "visitors": visitors_of(m, pools, species, lengths, rng)
+                "visitors": visitors,
+                "introduced": np.concatenate([known, visitors["energies"]]),
             }
             entry["state"] = state
         if self.run is not None:

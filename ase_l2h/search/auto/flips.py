@@ -1,0 +1,185 @@
+"""What turning an atom into another element costs: measured at first, then learned.
+
+An exact answer takes one evaluation for every atom and element, half of all that an
+alloy is charged for. Most of it follows from who is near an atom. So the costs that a
+search has measured are fitted, by linear least squares for every pair of elements, to
+sums over the neighbours of each atom: of every element, over three ranges, and the
+square roots and squares of their sums, as metallic bonds grow with the root of the
+number of neighbours. Later structures get the fitted costs; some are measured all the
+same, and where these tell that the fit explains too little, all are.
+
+Nothing but a ranking follows from the costs: what is exchanged is evaluated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ase_l2h.search.auto.exchange import flip_energies
+from ase_l2h.search.auto.fingerprint import nearest_images
+from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.problem import Problem
+
+__all__ = ["FlipCosts"]
+
+# Decay of a neighbour's weight with its distance, per bond length.
+DECAYS = (1.5, 4.0, 8.0)
+# Distances, in bond lengths, that count as no less, and beyond which nobody counts.
+LEAST, FAR = 0.6, 3.0
+# Structures that are measured before the fit is asked, and one of so many after that.
+FIRST, AGAIN = 16, 20
+# Largest share of the variance that the fit may leave, and memory of what it left.
+UNEXPLAINED, MEMORY = 0.5, 0.9
+# Of the diagonal, added to it: numbers that always go together do no harm.
+RIDGE = 1e-6
+# Costs above so many energy scales are of atoms without room, and teach nothing.
+HIGHEST = 20.0
+
+
+class FlipCosts:
+    """Flip energies of the structures of one search.
+
+    Parameters
+    ----------
+    problem
+        Whose elements turn into each other.
+    arrays
+        What :meth:`to_arrays` gave; None before anything is known.
+    """
+
+    def __init__(self, problem: Problem, arrays: dict[str, Any] | None = None) -> None:
+        self._problem = problem
+        self.elements = np.unique(problem.species)
+        kinds = len(self.elements)
+        size = 1 + len(DECAYS) * (kinds + 2)
+        if arrays is None:
+            arrays = {
+                "products": np.zeros((kinds, kinds, size, size)),
+                "moments": np.zeros((kinds, kinds, size)),
+                "left": np.zeros(2),
+                "asked": 0,
+            }
+        self._products = np.array(arrays["products"], float)
+        self._moments = np.array(arrays["moments"], float)
+        # Squares of what the fit left, and of the costs, of those measured lately.
+        self._left = np.array(arrays["left"], float)
+        self._asked = int(arrays["asked"])
+        self._fit: np.ndarray | None = None
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Everything that is known, for a checkpoint."""
+        return {
+            "products": self._products,
+            "moments": self._moments,
+            "left": self._left,
+            "asked": self._asked,
+        }
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the fit explains enough to be asked."""
+        left, all_of_it = self._left.tolist()
+        return self._asked >= FIRST and left < UNEXPLAINED * all_of_it
+
+    def __call__(
+        self,
+        evaluator: Evaluator,
+        positions: np.ndarray,
+        species: np.ndarray,
+        energies: np.ndarray,
+    ) -> np.ndarray:
+        """Costs ``(n, elements, batch)``, 0 for an atom's own element.
+
+        Arguments as for :func:`~ase_l2h.search.auto.exchange.flip_energies`; ``inf``
+        for atoms that may not turn.
+        """
+        batch = positions.shape[2]
+        number = self._asked + np.arange(batch)
+        measured = np.arange(batch)
+        if self.trusted:
+            measured = np.flatnonzero(number % AGAIN == 0)
+        self._asked += batch
+        near = self._surroundings(positions, species)
+        costs = self._fitted(near, species)
+        if len(measured):
+            part = measured
+            exact = flip_energies(
+                evaluator,
+                positions[..., part],
+                species[:, part],
+                energies[part],
+                self.elements,
+                movable=self._problem.movable,
+            )
+            self._learn(near[:, part], species[:, part], exact, costs[..., part])
+            costs[..., part] = exact
+        costs[~self._problem.movable] = np.inf
+        return costs
+
+    def _surroundings(self, positions: np.ndarray, species: np.ndarray) -> np.ndarray:
+        """Who is near each atom, ``(n, batch, numbers)``."""
+        problem, (n, batch) = self._problem, positions.shape[1:]
+        if problem.cell is None:
+            points = np.moveaxis(positions, -1, 0)
+            squares = np.sum(points * points, axis=1)
+            squared = -2 * np.moveaxis(points, 1, 2) @ points
+            squared += squares[:, :, None] + squares[:, None, :]
+        else:
+            points = np.moveaxis(positions, -1, 1)
+            apart = points[..., :, None] - points[..., None, :]
+            squared = np.sum(nearest_images(apart, problem.cell) ** 2, axis=0)
+        shortest = LEAST * problem.length
+        distance = np.sqrt(np.maximum(squared, shortest**2)) / problem.length
+        atoms = np.arange(n)
+        distance[:, atoms, atoms] = np.inf
+        kinds = (species[None] == self.elements[:, None, None]).astype(float)
+        kinds = np.moveaxis(kinds, -1, 0).swapaxes(1, 2)
+        numbers = [np.ones((batch, n, 1))]
+        for decay in DECAYS:
+            weight = np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
+            of_each = weight @ kinds
+            together = of_each.sum(axis=2, keepdims=True)
+            numbers += [of_each, np.sqrt(together), together**2]
+        return np.concatenate(numbers, axis=2).swapaxes(0, 1)
+
+    def _fitted(self, near: np.ndarray, species: np.ndarray) -> np.ndarray:
+        """What the fit says, ``(n, elements, batch)``."""
+        if self._fit is None:
+            size = near.shape[2]
+            ridge = RIDGE * np.eye(size) * (self._products + np.eye(size))
+            self._fit = np.linalg.solve(
+                self._products + ridge, self._moments[..., None]
+            )[..., 0]
+        own = np.searchsorted(self.elements, species)
+        costs = np.einsum("nbp,nbep->neb", near, self._fit[own])
+        rows, columns = np.indices(species.shape)
+        costs[rows, own, columns] = 0.0
+        return costs
+
+    def _learn(
+        self,
+        near: np.ndarray,
+        species: np.ndarray,
+        exact: np.ndarray,
+        fitted: np.ndarray,
+    ) -> None:
+        """Remember measured costs, and what the fit had made of them."""
+        highest = HIGHEST * self._problem.energy_unit
+        own = np.searchsorted(self.elements, species)
+        sums = np.zeros(2)
+        for a, b in np.ndindex(self._moments.shape[:2]):
+            cost = exact[:, b]
+            taught = (own == a) & np.isfinite(cost) & (np.abs(cost) < highest)
+            if a == b or not np.any(taught):
+                continue
+            rows, costs = near[taught], cost[taught]
+            # The first of the numbers is 1, so this is how many were learned from.
+            if self._products[a, b, 0, 0] >= near.shape[2]:
+                sums[0] += np.sum((fitted[:, b][taught] - costs) ** 2)
+                sums[1] += np.sum((costs - np.mean(costs)) ** 2)
+            self._products[a, b] += rows.T @ rows
+            self._moments[a, b] += rows.T @ costs
+        self._left = MEMORY * self._left + sums
+        self._fit = None
