@@ -27,7 +27,7 @@ def hard_section() -> list[str]:
                 f"{line['target_energy']:.4f}",
                 f"{line['budget']:,}",
                 f"{runs.hits}/{runs.found.size}",
-                str(goal.wanted),
+                "-" if goal.wanted is None else str(goal.wanted),
                 interval(mean)
                 if math.isfinite(mean.value)
                 else f"above {significant(mean.low)}",
@@ -45,7 +45,8 @@ def hard_section() -> list[str]:
         "## The dearest targets",
         "",
         "`auto` as everybody gets it; `LJ75~fragments` without fragments, so that "
-        "nothing knows a packing (`python -m benchmarks.hits.hard`, seed 2026).",
+        "nothing knows a packing, and `~learned-exchanges` with exchanges that are "
+        "measured, not learned (`python -m benchmarks.hits.hard`, seed 2026).",
         "",
         markdown_table(header, rows),
         "",
