@@ -289,48 +289,54 @@ def _machine(lines: Any) -> str:
 
 def _settled() -> list[str]:
     """How often `settled` was right."""
-    if not settled.RECORDS.exists():
-        return []
-    lines = read_lines(settled.RECORDS)
+    lines = read_lines(settled.RECORDS) if settled.RECORDS.exists() else []
     if not lines:
         return []
-    rows = []
-    right = total = 0
-    for line in lines:
-        ended = [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
-        good = sum(line["right"][k] for k in ended)
-        right, total = right + good, total + len(ended)
-        mean = float(np.mean([line["evaluations"][k] for k in ended] or [math.nan]))
-        first = float(np.mean([line["first"][k] for k in ended] or [math.nan]))
-        rows.append(
-            [
-                line["target"],
-                f"{len(ended)}/{len(line['stopped'])}",
-                f"{good}/{len(ended)}",
-                significant(mean),
-                f"{mean / first:.1f}",
-            ]
-        )
+    usual = [line for line in lines if line["target"] not in settled.MISLEADING]
+    misleading = [line for line in lines if line["target"] in settled.MISLEADING]
+    right, total = (sum(part) for part in zip(*map(_right, usual), strict=True))
     done = {line["target"] for line in lines}
     left = [target for target in settled.TARGETS if target not in done]
     missing = f" Not run to the end: {', '.join(left)}." if left else ""
+    misled = [
+        f"{line['target']} ({_right(line)[0]} of {_right(line)[1]} right)"
+        for line in misleading
+    ]
+    warning = (
+        " It is no proof: where a minimum that is easily found hides the lowest, every "
+        f"attempt may end in it. So it is known to be on {' and '.join(misled)}."
+    )
+    header = [
+        *("target", "settled", "right", "mean evaluations"),
+        "over those to the lowest",
+    ]
     return [
         "## Settled is a statement that can be checked",
         "",
         "A search ends when three independent attempts have met its lowest minimum. "
         f"Of {total} searches that ended so, {right} had the lowest minimum known, "
         f"{100 * right / total:.1f} % (`python -m benchmarks.hits.settled`, seeds from "
-        f"{breadth.SEED} on).{missing}",
+        f"{breadth.SEED} on).{missing}{warning if misled else ''}",
         "",
-        markdown_table(
-            [
-                "target",
-                "settled",
-                "right",
-                "mean evaluations",
-                "over those to the lowest",
-            ],
-            rows,
-        ),
+        markdown_table(header, [_settled_row(line) for line in (*usual, *misleading)]),
         "",
+    ]
+
+
+def _right(line: Any) -> tuple[int, int]:
+    """How many of a target's settled searches were right, and how many there were."""
+    ended = [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
+    return sum(line["right"][k] for k in ended), len(ended)
+
+
+def _settled_row(line: Any) -> list[str]:
+    ended = [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
+    mean = float(np.mean([line["evaluations"][k] for k in ended] or [math.nan]))
+    first = float(np.mean([line["first"][k] for k in ended] or [math.nan]))
+    return [
+        line["target"],
+        f"{len(ended)}/{len(line['stopped'])}",
+        f"{_right(line)[0]}/{len(ended)}",
+        significant(mean),
+        f"{mean / first:.1f}",
     ]
