@@ -30,7 +30,7 @@ HELP = """Search all compositions of a two-element cluster; draw the hull.
 SYSTEM is a pair of elements, AgAu for example. Every composition is a search by the
 method auto, whose parts 'ase-l2h search --help' lists; after every round neighbours in
 composition show each other their lowest structures. It ends when the budget is spent or
-nothing has fallen for 15 rounds.
+nothing has fallen for 30 rounds.
 
 The folder receives hull.csv, hull.json, hull.png, hull.pdf, report.md and
 structures.extxyz. It keeps what was found after every round: the same command continues

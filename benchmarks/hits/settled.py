@@ -34,8 +34,8 @@ TARGETS = (
     *("LJ13", "LJ15", "LJ19", "LJ21", "LJ23", "LJ26", "LJ28", "LJ31", "LJ34", "LJ38"),
     *("LJ41", "LJ45", "LJ50", "LJ55", "LJ60", "LJ65", "LJ75", "Ag38", "Au55", "Si8"),
 )
-# Lowest energy known (eV) of what an easily found minimum hides: a rhombus of gold atoms
-# inside polyicosahedral silver.
+# Lowest energy known (eV) of what an easily found minimum hides: a rhombus of gold
+# atoms inside polyicosahedral silver.
 MISLEADING = {"Ag34Au4": -102.39286101}
 
 

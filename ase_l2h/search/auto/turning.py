@@ -72,11 +72,13 @@ def _may_turn(
 
     ``(n, elements, k)``, all that may turn into each other.
     """
-    present = np.sum(species[:, None, :] == elements[:, None], axis=0)
-    missing = present < np.sum(target[:, None] == elements, axis=0)[:, None]
-    count = np.sum(species[:, None, :] == species[None], axis=1)
-    demand = np.sum(species[:, None, :] == target[:, None], axis=1)
-    return (count > demand)[:, None, :] & missing
+    kinds = np.union1d(np.unique(species), elements)
+    present = np.sum(species == kinds[:, None, None], axis=1)
+    demand = np.sum(target == kinds[:, None], axis=1)[:, None]
+    missing = (present < demand)[np.searchsorted(kinds, elements)]
+    own = np.searchsorted(kinds, species)
+    many = np.take_along_axis(present > demand, own, axis=0)
+    return many[:, None, :] & missing
 
 
 def transmuted(

@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase_l2h._internal.processes import joint
 from ase_l2h.search.auto.improve import SAME
 from ase_l2h.search.auto.method import Auto, make_auto
+from ase_l2h.search.auto.patience import EVALUATIONS
 from ase_l2h.search.callers import Calls
 from ase_l2h.search.checking import check_lowest
 from ase_l2h.search.driver import engine_for
@@ -88,14 +89,15 @@ class HullSearch:
         first = system.problem(settings.compositions[-1])
         self.engine = engine_for(first, backend, calls=calls)
         self.method: Auto = make_auto(
-            system.problem(settings.compositions[-1]),
+            first,
             weights,
             without=settings.without,
             width=settings.width,
             widens=0,
             shares=SHARES,
             exact=True,
-            patience=None,
+            # A composition begins anew where nothing falls; not where it takes calls.
+            patience=EVALUATIONS if first.measure is None else None,
         )
         identity = self._identity(settings)
         self.folder = HullFolder(folder, identity, [settings.budget, update])

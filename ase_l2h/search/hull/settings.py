@@ -21,7 +21,7 @@ DEFAULT_CALLS = 2000
 # evaluation is a call, what was found has to show sooner.
 WIDTH, CALLED_WIDTH = 16, 2
 # Rounds without a lower energy anywhere after which a search is settled.
-PATIENCE = 15
+PATIENCE = 30
 
 
 @dataclasses.dataclass(frozen=True)
