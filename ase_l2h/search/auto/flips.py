@@ -24,9 +24,8 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["FlipCosts"]
 
-# Ranges: the slowest decay of a neighbour's weight, per bond length, and how many there
-# are, each twice as fast as the one before.
-SLOWEST, DECAYS = 2.0, 3
+# Decay of a neighbour's weight with its distance, per bond length.
+DECAYS = (1.5, 4.0, 8.0)
 # Distances, in bond lengths, that count as no less, and beyond which nobody counts.
 LEAST, FAR = 0.6, 3.0
 # Structures that are measured before the fit is asked, and one of so many after that.
@@ -54,7 +53,7 @@ class FlipCosts:
         self._problem = problem
         self.elements = np.unique(problem.species)
         kinds = len(self.elements)
-        size = 1 + DECAYS * (kinds + 2)
+        size = 1 + len(DECAYS) * (kinds + 2)
         if arrays is None:
             arrays = {
                 "products": np.zeros((kinds, kinds, size, size)),
@@ -138,12 +137,11 @@ class FlipCosts:
         kinds = (species[None] == self.elements[:, None, None]).astype(float)
         kinds = np.moveaxis(kinds, -1, 0).swapaxes(1, 2)
         numbers = [np.ones((batch, n, 1))]
-        weight = np.where(distance < FAR, np.exp(SLOWEST * (1 - distance)), 0.0)
-        for _ in range(DECAYS):
+        for decay in DECAYS:
+            weight = np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
             of_each = weight @ kinds
             together = of_each.sum(axis=2, keepdims=True)
             numbers += [of_each, np.sqrt(together), together**2]
-            weight = weight * weight
         return np.concatenate(numbers, axis=2).swapaxes(0, 1)
 
     def _fitted(self, near: np.ndarray, species: np.ndarray) -> np.ndarray:
