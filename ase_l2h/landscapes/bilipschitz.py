@@ -4,13 +4,14 @@ r"""Invertible networks with certified bounds, and functions with a single minim
                Q^T Q <= 1 (Cayley), L > 0 diagonal, slope of s in [0, 1]
     Jacobian   mu + g Q^T diag(s') Q, symmetric, between mu and nu
     network    G = P_k F_k ... P_1 F_1, P orthogonal (Cayley)
-    function   f(x) = 1/2 e^(2 a) |G(x) - t|^2 + c
+    function   f(x) = 1/2 d e^(2 a) (q + e)^p + c,  q = |G(x) - t|^2 / d
 
 R. Wang, K. Dvijotham, I. R. Manchester, "Monotone, Bi-Lipschitz, and
 Polyak-Lojasiewicz Networks", ICML 2024 (arXiv:2402.01344); the layer is theirs with one
 hidden layer. The network's bounds are the products of its layers' and hold for all
 weights: ``mu |x - y| <= |G(x) - G(y)| <= nu |x - y|``. So G has an inverse, the only
-stationary point of f is ``G^-1(t)``, and ``|grad f|^2 >= 2 e^(2 a) mu^2 (f - c)``.
+stationary point of f is ``G^-1(t)``. With p = 1, as in the paper, ``|grad f|^2 >= 2
+e^(2 a) mu^2 (f - c)``; other powers are increasing functions of that f.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 Points = Float[Array, "d *batch"]
+# e: a power of a distance below one half has a cusp at its minimum. In units of the
+# bound, a thousandth of it in each coordinate.
+SOFTENING = 1e-6
 
 
 def cayley(free: Float[Array, "m n"]) -> Float[Array, "m n"]:
@@ -228,21 +232,33 @@ class BiLipschitzNetwork(nn.Module):
 
 @pytree_dataclass
 class SingleMinimum:
-    """``f(x) = 1/2 e^(2 a) |G(x) - t|^2 + c``: one minimum, no other stationary point.
+    """``f(x) = 1/2 d e^(2 a) ((q + e)^p - e^p) + c`` with ``q = |G(x) - t|^2 / d``.
 
-    ``curvature`` is ``e^(2 a)``. Points are in the network's units.
+    One minimum and no other stationary point, for every p above 0. With p = 1 it is
+    ``1/2 e^(2 a) |G(x) - t|^2 + c``, with p = 1/2 a cone. ``curvature`` is ``e^(2 a)``,
+    e is :data:`SOFTENING`. Points are in the network's units.
     """
 
     map: BiLipschitzMap
     target: Float[Array, " d"]
     curvature: Float[Array, ""]
     constant: Float[Array, ""]
+    power: float | Float[Array, ""] = 1.0
+
+    def bowl(self, points: Points) -> Float[Array, "*batch"]:
+        """``1/2 |G(x) - t|^2``, of which f is an increasing function."""
+        difference = self.map(points) - _column(self.target, points)
+        return 0.5 * jnp.sum(difference * difference, axis=0)
+
+    def raised(self, points: Points) -> Float[Array, "*batch"]:
+        """``1/2 d ((q + e)^p - e^p)``: f without its two linear coefficients."""
+        d = self.target.shape[0]
+        mean = 2.0 / d * self.bowl(points)
+        return 0.5 * d * ((mean + SOFTENING) ** self.power - SOFTENING**self.power)
 
     def __call__(self, points: Points) -> Float[Array, "*batch"]:
         """``f(x)``."""
-        difference = self.map(points) - _column(self.target, points)
-        squared = jnp.sum(difference * difference, axis=0)
-        return 0.5 * self.curvature * squared + self.constant
+        return self.curvature * self.raised(points) + self.constant
 
     def gradient(self, points: Points) -> Points:
         """``df/dx``."""
@@ -253,7 +269,10 @@ class SingleMinimum:
         return self.map.inverse(self.target, tolerance)
 
     def inequality(self) -> Array:
-        """M of the Polyak-Lojasiewicz inequality ``|grad f|^2 >= 2 m (f - c)``."""
+        """M of the Polyak-Lojasiewicz inequality ``|grad f|^2 >= 2 m (f - c)``.
+
+        It holds with power 1.
+        """
         return self.curvature * self.map.bounds[0] ** 2
 
 
@@ -264,9 +283,12 @@ class SingleMinimumNetwork(nn.Module):
     ----------
     network
         Of the invertible map.
+    power
+        First value of the power, which is learned; None: it stays 1.
     """
 
     network: BiLipschitzNetwork
+    power: float | None = None
 
     @nn.compact
     def __call__(self) -> SingleMinimum:
@@ -275,10 +297,12 @@ class SingleMinimumNetwork(nn.Module):
         zeros = nn.initializers.zeros
         target = self.param("target", zeros, (d,))
         log_scale = self.param("log_scale", zeros, ())
-        # Of a sum over coordinates the mean lies sqrt(d) deviations above the minimum:
-        # steps of Adam, alike for all weights, should be that much longer here.
-        constant = d**0.5 * self.param("depth", zeros, ())
-        return SingleMinimum(self.network(), target, jnp.exp(2.0 * log_scale), constant)
+        constant = self.param("constant", zeros, ())
+        curvature = jnp.exp(2.0 * log_scale)
+        power = 1.0
+        if self.power is not None:
+            power = self.power * jnp.exp(self.param("log_power", zeros, ()))
+        return SingleMinimum(self.network(), target, curvature, constant, power)
 
     def initial(
         self, key: Array, minimum: Float[Array | np.ndarray, " d"]

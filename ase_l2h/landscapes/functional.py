@@ -23,9 +23,27 @@ from jaxtyping import Array, Bool, Float
 
 from ase_l2h.landscapes.bilipschitz import SingleMinimum
 
-__all__ = ["Paths", "deviation", "gradient_paths", "largest_separation", "squared_loss"]
+__all__ = [
+    "Coefficients",
+    "Paths",
+    "deviation",
+    "gradient_paths",
+    "largest_separation",
+    "projected_loss",
+]
 
 Pair = tuple[Array, Array]
+
+
+# Of the deviation of U that f is left with, see projected_loss.
+LEAST_SHARE = 0.1
+
+
+class Coefficients(NamedTuple):
+    """Curvature and constant of f, in which it is linear."""
+
+    curvature: Float[Array, ""]
+    constant: Float[Array, ""]
 
 
 class Paths(NamedTuple):
@@ -65,20 +83,22 @@ def gradient_paths(
     starts
         First points of the paths.
     rate
-        Step in units of ``1 / (e^(2 a) nu^2)``; that is where f were quadratic along
-        the steepest direction the bounds allow.
+        Step in units of ``1 / nu^2``, the curvature along the steepest direction that
+        the bounds allow. The descent is on ``1/2 |G(x) - t|^2``: f is an increasing
+        function of it, so the curves are the same.
     steps
         Points per path, the start included.
     tolerance
         Paths have met when no two points are further apart than this.
     """
     function = jax.lax.stop_gradient(function)
-    step = rate / (function.curvature * function.map.bounds[1] ** 2)
+    step = rate / function.map.bounds[1] ** 2
+    slope = jax.grad(lambda points: jnp.sum(function.bowl(points)))
 
     def descend(carry: Pair, _: None) -> tuple[Pair, Pair]:
         points, apart = carry
         apart = apart & (largest_separation(points) > tolerance)
-        following = points - step * function.gradient(points)
+        following = points - step * slope(points)
         following = jnp.where(apart, following, points)
         return (following, apart), (points, apart)
 
@@ -88,20 +108,39 @@ def gradient_paths(
     return Paths(jnp.moveaxis(points, 0, 1), counted.at[0].set(True))
 
 
-def squared_loss(
-    function: SingleMinimum,
-    points: Float[Array, "d *batch"],
+def projected_loss(
+    raised: Float[Array, "*batch"],
     values: Float[Array, "*batch"],
     counted: Bool[Array, "*batch"],
-) -> Float[Array, ""]:
+) -> tuple[Float[Array, ""], Coefficients]:
     """Mean of ``(f - U)^2`` over the counted points where U has a value.
 
-    Zero when there are none.
+    ``raised`` is f at the points without curvature and constant, in which f is linear.
+    These two are fitted to the points instead of being learned (variable projection,
+    G. H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)): in many dimensions
+    they would have to move with every step of the minimum, by many times what f varies
+    over the box.
+
+    Zero when there are no such points.
     """
     counted = counted & jnp.isfinite(values)
-    difference = function(points) - jnp.where(counted, values, 0.0)
-    total = jnp.sum(jnp.where(counted, difference**2, 0.0))
-    return total / jnp.maximum(jnp.sum(counted, dtype=total.dtype), 1.0)
+    number = jnp.maximum(jnp.sum(counted, dtype=values.dtype), 1.0)
+
+    def mean(numbers: Array) -> Array:
+        return jnp.sum(jnp.where(counted, numbers, 0.0)) / number
+
+    values = jnp.where(counted, values, 0.0)
+    highs = values - mean(values)
+    rises = raised - mean(raised)
+    squared = jnp.maximum(mean(rises**2), jnp.finfo(values.dtype).tiny)
+    # Where f falls as U rises the fitted curvature were negative, and at zero nothing
+    # would be learned: a little of what would explain all of U is always left.
+    least = LEAST_SHARE * jnp.sqrt(mean(highs**2) / squared)
+    curvature = jnp.maximum(mean(highs * rises) / squared, least)
+    curvature = jax.lax.stop_gradient(curvature)
+    constant = mean(values) - curvature * mean(raised)
+    loss = mean((highs - curvature * rises) ** 2)
+    return loss, Coefficients(curvature, jax.lax.stop_gradient(constant))
 
 
 def deviation(

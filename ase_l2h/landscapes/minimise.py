@@ -30,7 +30,7 @@ from ase_l2h._internal.progress import progress_bar
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h._internal.stopping import Stop
 from ase_l2h.landscapes.bilipschitz import SingleMinimum
-from ase_l2h.landscapes.functional import gradient_paths, squared_loss
+from ase_l2h.landscapes.functional import Coefficients, gradient_paths, projected_loss
 from ase_l2h.landscapes.settings import ActionSettings
 from ase_l2h.potentials.analytic import Landscape
 
@@ -62,7 +62,8 @@ class ActionResult:
     """Outcome of :func:`minimise`.
 
     ``point`` is the learned minimum of lowest energy, ``records`` a line per look,
-    ``function`` the last learned function, of points divided by the bound.
+    ``function`` the last learned function, of points divided by the bound, and
+    ``minimum`` its minimum, in the landscape's units.
     """
 
     point: np.ndarray
@@ -70,6 +71,7 @@ class ActionResult:
     charged_evaluations: int
     records: list[dict[str, Any]]
     function: SingleMinimum
+    minimum: np.ndarray
     state: ActionState
 
 
@@ -97,31 +99,27 @@ class _Run:
         made: Any = network.apply({"params": parameters})
         return made
 
-    def initial(self, key: Array) -> ActionState:
-        """Weights whose minimum is a random point: the middle of the box is no guess.
+    def minimum(self, state: ActionState) -> Array:
+        """The learned minimum, in the landscape's units."""
+        return self.function(state.parameters).minimum() * self.landscape.bound
 
-        Curvature and constant are such that f has the mean and spread of U on the
-        first samples.
+    def initial(self, key: Array, first: Array | None) -> ActionState:
+        """Weights whose minimum is ``first``, in the landscape's units.
+
+        None: a random point, for the middle of the box is no guess.
         """
         settings, d = self.settings, self.landscape.dimension
         samples, weights, point = jax.random.split(key, 3)
-        points = self.uniform(samples, settings.batch)
-        values = self.energy(points)
+        values = self.energy(self.uniform(samples, settings.batch))
         finite = jnp.isfinite(values)
         count = jnp.maximum(jnp.sum(finite, dtype=values.dtype), 1.0)
         mean = jnp.sum(jnp.where(finite, values, 0.0)) / count
         squares = jnp.where(finite, (values - mean) ** 2, 0.0)
         spread = jnp.sqrt(jnp.sum(squares) / count)
         spread = jnp.where(spread > 0, spread, 1.0)
-        guess = self.uniform(point, 1)[:, 0]
+        drawn = self.uniform(point, 1)[:, 0]
+        guess = drawn if first is None else first / self.landscape.bound
         parameters = settings.network(d).initial(weights, guess)
-        raw = self.function(parameters)(points)
-        unit = jnp.maximum(jnp.std(raw), 1e-6)
-        parameters = {
-            **parameters,
-            "log_scale": -0.5 * jnp.log(unit),
-            "depth": -jnp.mean(raw) / unit / d**0.5,
-        }
         return ActionState(
             update=jnp.zeros((), jnp.int32),
             parameters=parameters,
@@ -133,16 +131,16 @@ class _Run:
             best_energy=jnp.asarray(jnp.inf),
         )
 
-    def _step(
-        self, state: ActionState, points: Array, counted: Array
-    ) -> tuple[ActionState, Array]:
-        """One step of the regression on the counted points."""
+    def _step(self, state: ActionState, points: Array, counted: Array) -> Any:
+        """One step of the regression on the counted points, and its loss."""
         values = (self.energy(points) - state.mean) / state.spread
 
-        def loss(parameters: Any) -> Array:
-            return squared_loss(self.function(parameters), points, values, counted)
+        def loss(parameters: Any) -> tuple[Array, Coefficients]:
+            raised = self.function(parameters).raised(points)
+            return projected_loss(raised, values, counted)
 
-        value, gradient = jax.value_and_grad(loss)(state.parameters)
+        projected = jax.value_and_grad(loss, has_aux=True)
+        (value, fitted), gradient = projected(state.parameters)
         with jax.numpy_dtype_promotion("standard"):
             change, inner = self.settings.optimizer().update(
                 gradient, state.optimizer, state.parameters
@@ -155,7 +153,13 @@ class _Run:
         rate = jnp.where(later, self.rates[1], self.rates[0])
         rate = rate * (0.505 + 0.495 * jnp.cos(jnp.pi * spent))
         change = jax.tree.map(lambda leaf: rate * leaf, change)
-        parameters = optax.apply_updates(state.parameters, change)
+        curvature = jnp.maximum(fitted.curvature, jnp.finfo(values.dtype).tiny)
+        changed: Any = optax.apply_updates(state.parameters, change)
+        parameters = {
+            **changed,
+            "log_scale": 0.5 * jnp.log(curvature),
+            "constant": fitted.constant,
+        }
         sound = jnp.all(
             jnp.stack([jnp.all(jnp.isfinite(p)) for p in jax.tree.leaves(parameters)])
         )
@@ -216,7 +220,8 @@ class _Run:
             best_point=jnp.where(better, point, state.best_point),
             best_energy=jnp.where(better, energy, state.best_energy),
         )
-        slope = jnp.linalg.norm(function.gradient(scaled))
+        # Of the bowl: that of f is steep next to a minimum with a small power.
+        slope = jnp.linalg.norm(jax.grad(function.bowl)(scaled))
         return state, {
             "loss": losses / jnp.maximum(taken, 1.0),
             "minimum": point,
@@ -226,6 +231,7 @@ class _Run:
 
 
 _initial = jax.jit(_Run.initial)
+_minimum = jax.jit(_Run.minimum)
 _updates = jax.jit(_Run.updates, static_argnames="warm")
 
 
@@ -233,6 +239,7 @@ def minimise(
     landscape: Landscape,
     settings: ActionSettings | None = None,
     *,
+    first: np.ndarray | None = None,
     folder: Path | None = None,
     measure: Callable[[np.ndarray], dict[str, Any]] | None = None,
     quiet: bool = False,
@@ -246,6 +253,9 @@ def minimise(
         What to minimise.
     settings
         How; the defaults when None.
+    first
+        Where the learned function has its minimum at first, ``(d,)``; None: at a random
+        point of the box.
     folder
         Keeps the run, made if need be. A run found there is continued, and ends in the
         same bits as one that was never stopped; ``progress.jsonl`` has its records.
@@ -268,21 +278,11 @@ def minimise(
     """
     settings = ActionSettings() if settings is None else settings
     stop = Stop() if stop is None else stop
-    # What a compiled update does not depend on must not compile it again.
-    compiled = dataclasses.replace(
-        settings,
-        seed=0,
-        budget=10**9,
-        warm=0.0,
-        looks=1,
-        learning_rate=1.0,
-        path_learning_rate=1.0,
-    )
     rates = jnp.asarray([settings.learning_rate, settings.path_learning_rate])
     turn, budget = int(settings.warm * settings.budget), settings.budget
-    first, last = (jnp.asarray(end, jnp.float32) for end in (turn, budget))
-    run = _Run(landscape, first, last, rates, compiled)
-    course = _Course(run, settings, turn, folder, measure)
+    begin, end = (jnp.asarray(charge, jnp.float32) for charge in (turn, budget))
+    run = _Run(landscape, begin, end, rates, settings.compiled())
+    course = _Course(run, settings, turn, first, folder, measure)
     with progress_bar(
         "action", budget, "evaluation", not quiet, done=course.charged
     ) as bar:
@@ -304,6 +304,7 @@ def minimise(
         charged_evaluations=course.charged,
         records=course.records,
         function=run.function(state.parameters),
+        minimum=np.asarray(_minimum(run, state)),
         state=state,
     )
 
@@ -316,17 +317,20 @@ class _Course:
         run: _Run,
         settings: ActionSettings,
         turn: int,
+        first: np.ndarray | None,
         folder: Path | None,
         measure: Callable[[np.ndarray], dict[str, Any]] | None,
     ) -> None:
         self.run, self.settings, self.turn, self.measure = run, settings, turn, measure
         self.key = jax.random.key(settings.seed)
-        self.state = _initial(run, jax.random.fold_in(self.key, FIRST))
+        begun = None if first is None else jnp.asarray(first, jnp.float32)
+        self.state = _initial(run, jax.random.fold_in(self.key, FIRST), begun)
         self.records: list[dict[str, Any]] = []
         self.saved = time.monotonic()
         self.checkpoint = None
         if folder is not None:
-            self.checkpoint = Checkpoint(folder, _identity(run.landscape, settings))
+            identity = _identity(run.landscape, settings, first)
+            self.checkpoint = Checkpoint(folder, identity)
             stored = self.checkpoint.load()
             if stored is not None:
                 state = tree_of_arrays(self.state, stored[0])
@@ -373,11 +377,14 @@ class _Course:
         self.saved = time.monotonic()
 
 
-def _identity(landscape: Any, settings: ActionSettings) -> dict[str, Any]:
+def _identity(
+    landscape: Any, settings: ActionSettings, first: np.ndarray | None
+) -> dict[str, Any]:
     """What tells two runs apart."""
     return {
         "run": "action",
         "settings": dataclasses.asdict(settings),
+        "first": None if first is None else fingerprint(np.asarray(first)),
         "landscape": {
             "kind": type(landscape).__name__,
             "dimension": landscape.dimension,

@@ -35,9 +35,12 @@ class ActionSettings:
     learning_rate, path_learning_rate, clip
         Adam's at the beginning of each phase, falling to a hundredth along a cosine,
         and the largest norm of a gradient (the paper's 0.5).
-    mu, nu, layers, width, rotations
-        Of the network; width None: twice the dimension, at least 64. Rotations between
-        layers add nothing that the layers' own matrices cannot do.
+    mu, nu, layers, width, rotations, power
+        Of the network. Directions that no hidden unit looks along are scaled alike, so
+        ``width`` bounds how much of the shape is learned, and the cost. Rotations
+        between layers add nothing that the layers' own matrices cannot do. ``power``
+        is the first one of f, see
+        :class:`~ase_l2h.landscapes.bilipschitz.SingleMinimum`; None: 1, not learned.
     seed
         Of weights, samples and paths.
 
@@ -49,20 +52,21 @@ class ActionSettings:
 
     budget: int = 200_000
     warm: float = 0.5
-    batch: int = 256
+    batch: int = 128
     paths: int = 16
-    path_steps: int = 32
+    path_steps: int = 8
     path_rate: float = 1.0
     path_tolerance: float = 0.01
     looks: int = 100
-    learning_rate: float = 2e-2
-    path_learning_rate: float = 1e-3
+    learning_rate: float = 1e-2
+    path_learning_rate: float = 2e-3
     clip: float = 0.5
     mu: float = 0.7
     nu: float = 1.4
     layers: int = 2
-    width: int | None = None
+    width: int = 16
     rotations: bool = False
+    power: float | None = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,8 +87,11 @@ class ActionSettings:
             "learning_rate",
             "path_learning_rate",
             "clip",
+            "power",
         ):
             value = getattr(self, name)
+            if value is None:
+                continue
             if not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} is {value}; give a number above 0")
         if not 0 <= self.seed < 2**32:
@@ -93,14 +100,28 @@ class ActionSettings:
             )
         self.network(1).network.check()
 
+    def compiled(self) -> ActionSettings:
+        """These, but for what an update is not compiled for.
+
+        Runs that differ in nothing else share the compiled update.
+        """
+        return dataclasses.replace(
+            self,
+            seed=0,
+            budget=10**9,
+            warm=0.0,
+            looks=1,
+            learning_rate=1.0,
+            path_learning_rate=1.0,
+        )
+
     def network(self, dimension: int) -> SingleMinimumNetwork:
         """The network for points of ``dimension`` coordinates."""
-        width = max(64, 2 * dimension) if self.width is None else self.width
         network = BiLipschitzNetwork(
-            dimension, self.mu, self.nu, self.layers, width, self.rotations
+            dimension, self.mu, self.nu, self.layers, self.width, self.rotations
         )
         network.check()
-        return SingleMinimumNetwork(network)
+        return SingleMinimumNetwork(network, self.power)
 
     def optimizer(self) -> optax.GradientTransformation:
         """Clipped Adam of unit rate."""

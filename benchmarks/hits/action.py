@@ -1,6 +1,7 @@
 """The action paper's functions: every method, several seeds, original and shifted.
 
     python -m benchmarks.hits.action [--functions alpine1,schaffer-f7] [--dimensions 10]
+        [--budget 1000000] [--methods Adam/regression] [--seeds 1]
     python -m benchmarks.hits.action --atoms clusters    (or binary)
 
 Records go to ``benchmarks/records/action.jsonl``; what is in it is not run again.
@@ -16,6 +17,7 @@ from ase_l2h._internal.records import Records
 from ase_l2h.reproduce.action.atoms import Budget as GlassBudget
 from ase_l2h.reproduce.action.atoms import binary_lines, cluster_lines
 from ase_l2h.reproduce.action.lines import Budget, function_lines
+from ase_l2h.reproduce.action.methods import METHODS
 from ase_l2h.reproduce.progress import counted_progress
 from benchmarks import paths
 
@@ -36,6 +38,8 @@ def main() -> None:
     parser.add_argument("--functions", default=",".join(FUNCTIONS))
     parser.add_argument("--dimensions", default="10,30,100")
     parser.add_argument("--seeds", type=int, default=MEASURED.seeds)
+    parser.add_argument("--budget", type=int, default=MEASURED.charged)
+    parser.add_argument("--methods", default="/".join(METHODS), help="divided by /")
     parser.add_argument("--atoms", choices=("clusters", "binary"))
     arguments = parser.parse_args()
     records = Records(RECORDS)
@@ -47,9 +51,12 @@ def main() -> None:
             binary_lines(records, GLASS, SEED, show)
         else:
             dimensions = tuple(map(int, arguments.dimensions.split(",")))
-            size = MEASURED._replace(dimensions=dimensions, seeds=arguments.seeds)
+            size = MEASURED._replace(
+                dimensions=dimensions, seeds=arguments.seeds, charged=arguments.budget
+            )
             names = arguments.functions.split(",")
-            function_lines(records, names, size, SEED, show)
+            methods = arguments.methods.split("/")
+            function_lines(records, names, size, SEED, show, methods=methods)
 
 
 if __name__ == "__main__":

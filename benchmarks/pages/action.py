@@ -12,6 +12,7 @@ from ase_l2h.reproduce.action.tables import (
     cost_table,
     function_table,
     ordering_table,
+    paths_table,
 )
 from benchmarks import paths
 from benchmarks.hits.action import FUNCTIONS, RECORDS
@@ -29,6 +30,7 @@ def write() -> None:
             course_figure(lines, name), paths.IMAGES / f"action-{name}.png", "png"
         )
     replace_block(page, "ordering", ordering_table(lines))
+    replace_block(page, "paths", paths_table(lines))
     replace_block(page, "cost", cost_table(lines))
     save_figure(loss_figure(lines), paths.IMAGES / "action-loss.png", "png")
     kinds = {line["record"] for line in lines}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -115,6 +116,28 @@ def test_the_learned_minimum_is_stationary(seed):
     found = examined(seed, 1.0)
     assert found["slope_at_minimum"] < 1e-5
     assert found["minimum"] < 1e-10
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("power", [0.25, 0.5, 2.0])
+def test_a_power_keeps_the_minimum_and_the_order_of_points(power):
+    f = random_function(jax.random.key(8), CASE)
+    raised = dataclasses.replace(f, power=power)
+    points = jax.random.normal(jax.random.key(9), (4, 200))
+    np.testing.assert_array_equal(jnp.argsort(f(points)), jnp.argsort(raised(points)))
+    minimum = raised.minimum(1e-12)
+    np.testing.assert_array_equal(minimum, f.minimum(1e-12))
+    assert float(raised(minimum)) == pytest.approx(float(f.constant), abs=1e-9)
+    q = 2.0 * f.bowl(points) / 4
+    expected = 2.0 * f.curvature * ((q + 1e-6) ** power - 1e-6**power) + f.constant
+    np.testing.assert_allclose(raised(points), expected, rtol=1e-12)
+
+
+def test_the_power_is_a_weight_of_the_network():
+    network = SingleMinimumNetwork(BiLipschitzNetwork(3, width=4), power=0.5)
+    weights: Any = network.init(jax.random.key(0))["params"]
+    made: Any = network.apply({"params": {**weights, "log_power": jnp.asarray(0.7)}})
+    assert float(made.power) == pytest.approx(0.5 * np.exp(0.7))
 
 
 def test_single_precision_will_do():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ from ase_l2h.landscapes.functional import (
     deviation,
     gradient_paths,
     largest_separation,
-    squared_loss,
+    projected_loss,
 )
 
 STARTS = np.random.default_rng(4).uniform(-1, 1, (4, 9)).astype(np.float32)
@@ -79,15 +80,46 @@ def test_paths_of_a_function_do_not_deviate_from_descent_on_itself(found):
     assert float(uphill) < 0.01
 
 
-def test_the_loss_leaves_out_what_has_no_value(found):
-    f = found[0]
-    points = jnp.asarray(STARTS)
-    values = f(points) + jnp.asarray([1.0, 2.0, 3.0] + [0.0] * 6)
-    every = jnp.ones(9, bool)
-    assert float(squared_loss(f, points, values, every)) == pytest.approx(14 / 9, 1e-4)
+def least_squares(f, points, values, counted):
+    """Coefficients of f and the mean of what they leave, by NumPy."""
+    kept = np.asarray(counted) & np.isfinite(values)
+    raised = np.asarray(f.raised(points), float)[kept]
+    design = np.stack([raised, np.ones_like(raised)], axis=1)
+    target = np.asarray(values, float)[kept]
+    coefficients, *_ = np.linalg.lstsq(design, target, rcond=None)
+    return coefficients, np.mean((design @ coefficients - target) ** 2)
+
+
+def test_the_loss_is_that_of_the_best_coefficients(found):
+    """What has no value, or is not counted, is left out."""
+    f, points = found[0], jnp.asarray(STARTS)
+    values = 3.0 * f(points) + jnp.asarray([1.0, 2.0, 3.0] + [0.0] * 6)
     holes = values.at[2].set(jnp.nan).at[5].set(jnp.inf)
-    assert float(squared_loss(f, points, holes, every)) == pytest.approx(5 / 7, 1e-4)
-    some = every.at[1].set(False)
-    assert float(squared_loss(f, points, holes, some)) == pytest.approx(1 / 6, 1e-4)
-    none = jnp.zeros(9, bool)
-    assert float(squared_loss(f, points, holes, none)) == 0.0
+    every = jnp.ones(9, bool)
+    for given, counted in (
+        (values, every),
+        (holes, every),
+        (holes, every.at[1].set(False)),
+    ):
+        (curvature, constant), left = least_squares(f, points, given, counted)
+        loss, fitted = projected_loss(f.raised(points), given, counted)
+        assert float(loss) == pytest.approx(left, rel=2e-3, abs=1e-5)
+        assert float(fitted.curvature) == pytest.approx(curvature, rel=1e-3)
+        assert float(fitted.constant) == pytest.approx(constant, rel=1e-3)
+    loss, fitted = projected_loss(f.raised(points), holes, jnp.zeros(9, bool))
+    assert float(loss) == float(fitted.constant) == 0.0
+
+
+def test_a_function_that_falls_where_values_rise_still_learns(found):
+    """The fitted curvature would be negative: a little is left, and a gradient."""
+    f, points = found[0], jnp.asarray(STARTS)
+    values, every = -f(points), jnp.ones(9, bool)
+
+    def loss(target):
+        moved = dataclasses.replace(f, target=target)
+        return projected_loss(moved.raised(points), values, every)
+
+    (_, fitted), slope = jax.value_and_grad(loss, has_aux=True)(f.target)
+    share = float(fitted.curvature) * np.std(f.raised(points)) / np.std(values)
+    assert share == pytest.approx(0.1, rel=1e-3)
+    assert np.linalg.norm(slope) > 1e-3

@@ -152,6 +152,21 @@ def lines_in(path):
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
+def test_the_first_minimum_is_random_or_the_one_that_is_given(tmp_path):
+    """One update moves it by about the learning rate, in units of the bound."""
+    few = dataclasses.replace(SETTINGS, budget=66, looks=66, learning_rate=1e-6)
+    firsts = [
+        minimise(BOWL, dataclasses.replace(few, seed=k), quiet=True).minimum
+        for k in range(4)
+    ]
+    assert np.min([np.ptp(first) for first in np.transpose(firsts)]) > 2
+    given = np.array([1.0, -2.0, 3.0], np.float32)
+    found = minimise(BOWL, few, first=given, folder=tmp_path, quiet=True)
+    np.testing.assert_allclose(found.minimum, given, atol=1e-2)
+    with pytest.raises(ValueError, match="another first; use the same again"):
+        minimise(BOWL, few, folder=tmp_path, quiet=True)
+
+
 def test_a_run_of_something_else_is_not_continued(tmp_path):
     small = dataclasses.replace(SETTINGS, budget=200)
     minimise(BOWL, small, folder=tmp_path, quiet=True)
@@ -197,6 +212,7 @@ def test_measurements_join_the_records():
         ({"paths": 0}, "paths is 0; give at least 1"),
         ({"clip": -0.5}, "clip is -0.5; give a number above 0"),
         ({"seed": -1}, "the seed is -1; give a number from 0"),
+        ({"power": 0.0}, "power is 0.0; give a number above 0"),
         ({"width": 0}, "width 0; give at least 1"),
     ],
 )

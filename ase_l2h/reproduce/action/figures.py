@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_l2h._internal.records import Lines
-from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure, tidy_axes
+from ase_l2h.report.figures import BLUE, GREY, PAIRED, VERMILLION, new_figure, tidy_axes
 from ase_l2h.reproduce.action.lines import (
     TITLES,
     largest_dimension,
@@ -23,16 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["STYLES", "course_figure", "loss_figure"]
 
 # Colour and line of the network methods.
-STYLES = {"action": (BLUE, "-"), "regression": (VERMILLION, "--")}
+STYLES = {
+    "action": (BLUE, "-"),
+    "regression": (VERMILLION, "--"),
+    "shrinking boxes": (PAIRED[2], "-."),
+}
 
 
 def course_figure(lines: Lines, name: str) -> Figure:
     """Value and distance of the learned minimum in the course of the runs.
 
-    Largest dimension of the records, first seed; Figures 2 and 3 of the paper.
+    Largest dimension of the records and budget, first seed; Figures 2 and 3 of the
+    paper.
     """
+    lines = [line for style in STYLES for line in select(lines, method=style)]
     lines = select(lines, function=name)
-    lines = select(lines, dimension=largest_dimension(lines))
+    lines = select(lines, dimension=max(values_of(lines, "dimension")))
+    lines = select(lines, budget=max(values_of(lines, "budget")))
     lines = select(lines, seed=min(values_of(lines, "seed")))
     copies = [copy for copy in COPIES if select(lines, copy=copy)]
     figure = new_figure(4.6 * len(copies), 5.6)
@@ -72,6 +79,7 @@ def loss_figure(lines: Lines) -> Figure:
     for panel, name in zip(panels, names, strict=True):
         runs = select(lines, function=name, method="action")
         runs = select(runs, dimension=largest_dimension(runs))
+        runs = select(runs, budget=max(values_of(runs, "budget")))
         for copy, colour, style in zip(
             COPIES, (BLUE, VERMILLION), ("-", "--"), strict=True
         ):

@@ -7,6 +7,7 @@ and gradient, which is the more generous count for the others.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h._internal.pytree import replace
+from ase_l2h.landscapes.boxes import minimise_in_boxes
+from ase_l2h.landscapes.gon import GonSettings, fit_gon
 from ase_l2h.landscapes.minimise import ActionSettings, minimise
 from ase_l2h.optimizers import BasinHopping, Moves, RuleOptimizer
 from ase_l2h.potentials.analytic import (
@@ -98,6 +101,39 @@ def _action(
     )
 
 
+def _boxes(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
+    """Regression in boxes that shrink around the learned minimum."""
+    del rates
+    points: list[np.ndarray] = []
+
+    def keep(point: np.ndarray) -> dict[str, Any]:
+        points.append(point)
+        return {}
+
+    settings = ActionSettings(budget=budget, warm=1.0, seed=seed)
+    result = minimise_in_boxes(function, settings, measure=keep, quiet=True)
+    energies = np.array([line["energy"] for line in result.records])
+    return Outcome(
+        np.stack(points, axis=1), energies, result.charged_evaluations, result.records
+    )
+
+
+def _gon(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
+    """A global optimization network, fitted to random points."""
+    del rates
+    points: list[np.ndarray] = []
+
+    def keep(point: np.ndarray) -> dict[str, Any]:
+        points.append(point)
+        return {}
+
+    result = fit_gon(function, GonSettings(budget=budget, seed=seed), keep)
+    energies = np.array([line["energy"] for line in result.records])
+    return Outcome(
+        np.stack(points, axis=1), energies, result.charged_evaluations, result.records
+    )
+
+
 def _regression(
     function: Any, budget: int, seed: int, rates: Sequence[float]
 ) -> Outcome:
@@ -168,11 +204,17 @@ def _basin_hopping(
     return out._replace(charged=out.charged + SAMPLES)
 
 
-def _learned(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
+def _learned(
+    function: Any,
+    budget: int,
+    seed: int,
+    rates: Sequence[float],
+    name: str | None = WEIGHTS,
+) -> Outcome:
     """The learned rule with weights trained on atoms, for its usual horizon."""
     del rates
     system, _ = _units(function, seed)
-    weights = method_weights("learned", WEIGHTS)
+    weights = method_weights("learned", name)
     assert weights is not None, "the learned method has weights"
     # At least ten starts: each learned run is one draw.
     steps = min(weights.horizon, max(1, (budget - SAMPLES) // 10 - 1))
@@ -185,11 +227,14 @@ def _learned(function: Any, budget: int, seed: int, rates: Sequence[float]) -> O
 
 Run = Callable[[Any, int, int, Sequence[float]], Outcome]
 METHODS: dict[str, Run] = {
+    "shrinking boxes": _boxes,
     "action": _action,
     "regression": _regression,
+    "gon": _gon,
     "Adam": _adam,
     "basin hopping": _basin_hopping,
     "learned": _learned,
+    "learned, default": functools.partial(_learned, name=None),
 }
 
 

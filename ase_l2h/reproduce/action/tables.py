@@ -17,7 +17,13 @@ from ase_l2h.report.pages import markdown_table
 from ase_l2h.reproduce.action.lines import TITLES, select, values_of
 from ase_l2h.reproduce.action.methods import COPIES, METHODS
 
-__all__ = ["COLUMNS", "cost_table", "function_table", "ordering_table"]
+__all__ = [
+    "COLUMNS",
+    "cost_table",
+    "function_table",
+    "ordering_table",
+    "paths_table",
+]
 
 # In 1000 dimensions, one seed; least distance of all points, and distance of the point
 # of lowest energy; Table 1 (Schaffer F7) and Table 2 (Alpine-1).
@@ -58,46 +64,88 @@ def _per_coordinate(line: dict[str, Any], name: str = "distance") -> float:
 def function_table(lines: Lines, name: str) -> str:
     """What every method reaches on a function, beside the published numbers."""
     lines = select(lines, function=name)
-    header = ["dimension, copy", "method", "U", "distance", "nearest point"]
+    header = ["dimension, copy", "evaluations", "method"]
+    header += ["U", "distance", "nearest point"]
     alpine = name == "alpine1"
     if alpine:
         header.append("to a zero")
     rows = []
-    for dimension in values_of(lines, "dimension"):
-        for copy in COPIES:
-            for method in METHODS:
-                runs = select(lines, dimension=dimension, copy=copy, method=method)
-                if not runs:
-                    continue
-                row = [f"{dimension}, {copy}", method]
-                row.append(_spread([line["energy"] for line in runs]))
-                for column in ("distance", "least_distance"):
-                    row.append(_spread([_per_coordinate(f, column) for f in runs]))
-                if alpine:
-                    row.append(_spread([line["to_zero"] for line in runs]))
-                rows.append(row)
+    for dimension, budget, copy in _cases(lines):
+        for method in METHODS:
+            runs = select(
+                lines, dimension=dimension, budget=budget, copy=copy, method=method
+            )
+            if not runs:
+                continue
+            row = [f"{dimension}, {copy}", f"{budget:,}", method]
+            row.append(_spread([line["energy"] for line in runs]))
+            for column in ("distance", "least_distance"):
+                row.append(_spread([_per_coordinate(f, column) for f in runs]))
+            if alpine:
+                row.append(_spread([line["to_zero"] for line in runs]))
+            rows.append(row)
     for method, (least, best) in PUBLISHED[name].items():
         root = PUBLISHED_DIMENSION**0.5
-        row = [f"{PUBLISHED_DIMENSION}, paper", method, "-"]
+        row = [f"{PUBLISHED_DIMENSION}, paper", "-", method, "-"]
         row += [f"{best / root:.3g}", f"{least / root:.3g}"]
         rows.append([*row, "-"] if alpine else row)
     return markdown_table(header, rows)
 
 
+def _cases(lines: Lines) -> list[tuple[int, int, str]]:
+    """Dimensions, budgets and copies that occur, in this order."""
+    found = {(f["dimension"], f["budget"], COPIES.index(f["copy"])) for f in lines}
+    return [(d, budget, COPIES[k]) for d, budget, k in sorted(found)]
+
+
 def ordering_table(lines: Lines) -> str:
     """In how many seeds action < regression < Adam, by distance and by value."""
-    header = ["function", "dimension", "copy", "by distance", "by U", "seeds"]
+    header = ["function", "dimension", "evaluations", "copy", "by distance", "by U"]
     rows = []
     for name in values_of(lines, "function"):
-        for dimension in values_of(lines, "dimension"):
-            for copy in COPIES:
-                runs = select(lines, function=name, dimension=dimension, copy=copy)
-                orders = _orderings(runs)
-                if orders:
-                    by = [str(sum(order[k] for order in orders)) for k in (0, 1)]
-                    row = [TITLES[name], str(dimension), copy, *by, str(len(orders))]
-                    rows.append(row)
+        cases = select(lines, function=name)
+        for dimension, budget, copy in _cases(cases):
+            runs = select(cases, dimension=dimension, budget=budget, copy=copy)
+            orders = _orderings(runs)
+            if orders:
+                by = [str(sum(order[k] for order in orders)) for k in (0, 1)]
+                row = [TITLES[name], str(dimension), f"{budget:,}", copy, *by]
+                rows.append([*row, str(len(orders))])
+    return markdown_table([*header, "seeds"], rows)
+
+
+def paths_table(lines: Lines) -> str:
+    """Distance of regression in units of that of action: what paths add.
+
+    Median over the seeds of each, at the largest budget that both have.
+    """
+    dimensions = values_of(lines, "dimension")
+    header = ["function, copy", *(f"d = {d}" for d in dimensions)]
+    rows = []
+    for name in values_of(lines, "function"):
+        for copy in COPIES:
+            row = [f"{TITLES[name]}, {copy}"]
+            for dimension in dimensions:
+                runs = select(lines, function=name, copy=copy, dimension=dimension)
+                row.append(_gain(runs))
+            rows.append(row)
     return markdown_table(header, rows)
+
+
+def _gain(lines: Lines) -> str:
+    budgets = [
+        {line["budget"] for line in select(lines, method=method)}
+        for method in ("action", "regression")
+    ]
+    both = budgets[0] & budgets[1]
+    if not both:
+        return "-"
+    lines = select(lines, budget=max(both))
+    action, regression = (
+        np.median([line["distance"] for line in select(lines, method=method)])
+        for method in ("action", "regression")
+    )
+    return f"{regression / action:.2f}"
 
 
 def _orderings(lines: Lines) -> list[tuple[bool, bool]]:

@@ -14,7 +14,12 @@ from ase_l2h.reproduce.action.atoms import binary_table, cluster_table
 from ase_l2h.reproduce.action.figures import course_figure, loss_figure
 from ase_l2h.reproduce.action.lines import BUDGETS, Budget, function_lines
 from ase_l2h.reproduce.action.methods import METHODS, function_copy, function_line
-from ase_l2h.reproduce.action.tables import cost_table, function_table, ordering_table
+from ase_l2h.reproduce.action.tables import (
+    cost_table,
+    function_table,
+    ordering_table,
+    paths_table,
+)
 
 TRACE = {
     "charged_evaluations": [100, 200, 300, 400],
@@ -33,6 +38,7 @@ def line(method, seed, distance, energy, copy="original", dimension=4, **more):
         "copy": copy,
         "method": method,
         "seed": seed,
+        "budget": 1000,
         "energy": energy,
         "distance": distance,
         "least_distance": distance / 2,
@@ -61,23 +67,24 @@ def cells(table: str) -> list[list[str]]:
 
 def test_distances_are_per_coordinate_with_their_range():
     rows = cells(function_table(LINES, "alpine1"))
-    assert rows[0][1:] == ["method", "U", "distance", "nearest point", "to a zero"]
-    found = next(r for r in rows if r[:2] == ["4, original", "action"])
+    assert rows[0][1:3] == ["evaluations", "method"]
+    assert rows[0][3:] == ["U", "distance", "nearest point", "to a zero"]
+    found = next(r for r in rows if r[:3] == ["4, original", "1,000", "action"])
     # Distances 2 and 4 in four dimensions: 1 and 2 per coordinate.
-    assert found[2:] == [
+    assert found[3:] == [
         "15.5 (1 to 30)",
         "1.5 (1 to 2)",
         "0.75 (0.5 to 1)",
         "0.25 (0.25 to 0.25)",
     ]
-    assert ["4, shifted", "action", "3", "1", "0.5", "0.25"] in rows
+    assert ["4, shifted", "1,000", "action", "3", "1", "0.5", "0.25"] in rows
 
 
 def test_published_numbers_stand_beside_ours():
     """Table 2 of the paper prints 3.601, 17.2482 and 31.8134 per coordinate."""
     rows = cells(function_table(LINES, "alpine1"))
     published = [r for r in rows if r[0] == "1000, paper"]
-    assert [(r[1], r[3]) for r in published] == [
+    assert [(r[2], r[4]) for r in published] == [
         ("action", "3.6"),
         ("regression", "17.2"),
         ("Adam", "31.8"),
@@ -85,12 +92,26 @@ def test_published_numbers_stand_beside_ours():
     schaffer = [{**one, "function": "schaffer-f7"} for one in LINES]
     rows = cells(function_table(schaffer, "schaffer-f7"))
     assert "to a zero" not in rows[0]
-    assert [r[3] for r in rows if r[0] == "1000, paper"] == ["3.24", "15.7", "53.8"]
+    assert [r[4] for r in rows if r[0] == "1000, paper"] == ["3.24", "15.7", "53.8"]
 
 
 def test_the_order_is_counted_by_distance_and_by_value():
     rows = cells(ordering_table(LINES))
-    assert rows[2:] == [["Alpine-1", "4", "original", "2", "1", "2"]]
+    assert rows[2:] == [["Alpine-1", "4", "1,000", "original", "2", "1", "2"]]
+
+
+def test_runs_of_different_budgets_are_kept_apart():
+    larger = [line("action", 0, 1.0, 5.0, budget=9000)]
+    rows = cells(function_table([*LINES, *larger], "alpine1"))
+    assert ["4, original", "9,000", "action", "5", "0.5", "0.25", "0.25"] in rows
+    assert cells(ordering_table([*LINES, *larger])) == cells(ordering_table(LINES))
+
+
+def test_what_paths_add_is_a_ratio_at_the_same_evaluations():
+    """Medians 7 and 3; the larger budget is that of one method only."""
+    rows = cells(paths_table([*LINES, line("action", 0, 0.1, 5.0, budget=9000)]))
+    assert rows[0] == ["function, copy", "d = 4"]
+    assert rows[2:] == [["Alpine-1, original", "2.33"], ["Alpine-1, shifted", "-"]]
 
 
 def test_the_cost_is_that_of_the_run_that_did_not_compile():
