@@ -10,7 +10,16 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
-__all__ = ["Counting", "Moody", "Slow", "StressOnly", "Stretched", "number", "scaled"]
+__all__ = [
+    "Counting",
+    "Moody",
+    "Slow",
+    "StressOnly",
+    "Stretched",
+    "Water",
+    "number",
+    "scaled",
+]
 
 
 class Counting(EMT):
@@ -95,3 +104,39 @@ class Slow(EMT):
     def calculate(self, *arguments: Any, **keywords: Any) -> None:
         time.sleep(0.05)
         super().calculate(*arguments, **keywords)
+
+
+class Water(Calculator):
+    """Flexible three-point water, atoms in the order O, H, H."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    stiffness, charge, depth, size = 40.0, 0.417, 0.0066, 3.15
+
+    def calculate(
+        self,
+        atoms: Any = None,
+        properties: Any = None,
+        system_changes: Any = all_changes,
+    ) -> None:
+        super().calculate(atoms, properties, system_changes)
+        place = self.atoms.positions
+        n = len(place)
+        i, j = np.triu_indices(n, 1)
+        apart = place[i] - place[j]
+        distance = np.linalg.norm(apart, axis=1)
+        oxygen = np.arange(n) % 3 == 0
+        charges = np.where(oxygen, -2, 1) * self.charge
+        same = i // 3 == j // 3
+        natural = np.where(oxygen[i], 0.957, 1.514)
+        stretch = np.where(same, distance - natural, 0.0)
+        power = np.where(~same & oxygen[i] & oxygen[j], (self.size / distance) ** 6, 0)
+        coulomb = np.where(same, 0.0, 14.4 * charges[i] * charges[j] / distance)
+        energy = self.stiffness / 2 * stretch**2 + coulomb
+        energy += 4 * self.depth * (power**2 - power)
+        slope = self.stiffness * stretch - coulomb / distance
+        slope -= 24 * self.depth * (2 * power**2 - power) / distance
+        pull = (slope / distance)[:, None] * apart
+        forces = np.zeros((n, 3))
+        np.add.at(forces, i, -pull)
+        np.add.at(forces, j, pull)
+        self.results = {"energy": float(energy.sum()), "forces": forces}

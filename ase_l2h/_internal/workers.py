@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ase_l2h.errors import InputError, RunError
 
-__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf"]
+__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf", "names"]
 
 # Workers in a row that end before they are ready: something is wrong with all of them.
 MOST_STILLBORN = 5
@@ -69,8 +69,14 @@ def _serve(pipe: Any, make: bytes, number: int) -> None:
 
 
 def _failure(error: Exception) -> Failure:
-    names = tuple(kind.__name__ for kind in type(error).__mro__)
-    return names, (str(error).splitlines() or [""])[0]
+    return names(error), (str(error).splitlines() or [""])[0]
+
+
+def names(error: Exception) -> tuple[str, ...]:
+    """Of its type and of those that it derives from, wherever it was raised."""
+    if isinstance(error, CallFailed):
+        return error.kinds
+    return tuple(kind.__name__ for kind in type(error).__mro__)
 
 
 class CallFailed(Exception):

@@ -33,6 +33,7 @@ def search(
     seed: int = 0,
     searches: int = 1,
     region: Any = None,
+    keep_molecules: bool | None = None,
     **options: Any,
 ) -> SearchResult:
     """Search for the lowest minimum of anything that has an energy.
@@ -55,6 +56,8 @@ def search(
     region
         Where the free atoms of Atoms are sought, see
         :func:`~ase_l2h.ase_adapter.regions.region_of`.
+    keep_molecules
+        Whether bonds of an unknown calculator's atoms last, see there.
     **options
         Of an unknown calculator ``cache``, ``workers``, ``executor``, ``call_timeout``
         and ``make_calculator``, see :class:`~ase_l2h.ase_adapter.calling.Calling`; and
@@ -79,9 +82,10 @@ def search(
     """
     calling = Calling.taken_from(options)
     if isinstance(problem, Problem | str | Target):
-        if region is not None:
+        if region is not None or keep_molecules is not None:
             raise InputError(
-                "a region belongs to Atoms; a Problem takes it when it is made"
+                "region and keep_molecules belong to Atoms; a Problem takes them when "
+                "it is made"
             )
         if calling != Calling():
             raise InputError(
@@ -95,7 +99,13 @@ def search(
     atoms = structure_of(problem)
     with calling.opened(atoms.calc) as (kept, calls):
         evaluate = None if calls is None else calls.evaluate
-        posed = problem_of(atoms, region=region, cache=kept, evaluate=evaluate)
+        posed = problem_of(
+            atoms,
+            region=region,
+            cache=kept,
+            evaluate=evaluate,
+            keep_molecules=keep_molecules,
+        )
         return search_problem(
             rattled(posed, [checked_seed(seed)]),
             method=method,

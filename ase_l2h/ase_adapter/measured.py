@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, SCFError
 
-from ase_l2h._internal.workers import CallFailed
+from ase_l2h._internal.workers import CallFailed, names
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.errors import InputError
 
@@ -291,6 +291,4 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
 
 def _is_a(error: Exception, *kinds: type[Exception]) -> bool:
     """Whether a call failed with one of these, here or in another process."""
-    if isinstance(error, CallFailed):
-        return any(kind.__name__ in error.kinds for kind in kinds)
-    return isinstance(error, kinds)
+    return any(kind.__name__ in names(error) for kind in kinds)

@@ -98,7 +98,7 @@ class Learn2Hop(Optimizer):
         ``"cpu"``, ``"gpu"``, a JAX device, or None for JAX's default.
     backend
         ``"auto"``, ``"native"``, ``"scan"`` or ``"cuda"``; of a recognised calculator.
-    length_scale, energy_scale, region
+    length_scale, energy_scale, region, keep_molecules
         See :func:`~ase_l2h.ase_adapter.problem.problem_of`.
     restart
         Folder in which everything is kept. A search that is there already is continued,
@@ -137,6 +137,7 @@ class Learn2Hop(Optimizer):
         length_scale: int | float | None = None,
         energy_scale: int | float | None = None,
         region: Any = None,
+        keep_molecules: bool | None = None,
         restart: str | Path | None = None,
         logfile: IO | str | Path | None = "-",
         trajectory: Any = None,
@@ -145,9 +146,9 @@ class Learn2Hop(Optimizer):
     ) -> None:
         # Everything is checked before the base class removes an old trajectory.
         self._cell = CellStage.of(atoms)
-        where = length_scale, energy_scale, region, Calling.taken_from(kwargs)
+        where = length_scale, energy_scale, region, keep_molecules
         atoms = structure_of(atoms, filters=True)
-        placed = PlacedAtoms(atoms, *where)
+        placed = PlacedAtoms(atoms, *where, Calling.taken_from(kwargs))
         self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
         self.comm = kwargs.get("comm", world)

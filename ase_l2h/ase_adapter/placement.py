@@ -41,9 +41,8 @@ class PlacedAtoms:
     ----------
     atoms
         The user's structure.
-    length_scale, energy_scale, region
+    length_scale, energy_scale, region, keep_molecules
         As for :func:`~ase_l2h.ase_adapter.problem.problem_of`.
-
     calling
         How an unknown calculator is called.
 
@@ -59,6 +58,7 @@ class PlacedAtoms:
     length_scale: int | float | None = None
     energy_scale: int | float | None = None
     region: Any = None
+    keep_molecules: bool | None = None
     calling: Calling = dataclasses.field(default_factory=Calling)
     posed: PosedProblem = dataclasses.field(init=False)
 
@@ -76,6 +76,7 @@ class PlacedAtoms:
             self.energy_scale,
             region=self.region,
             cache=self._cache,
+            keep_molecules=self.keep_molecules,
             evaluate=None if self.calls is None else self.calls.evaluate,
         )
 

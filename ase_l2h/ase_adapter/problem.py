@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import covalent_radii
 from ase.filters import UnitCellFilter
 
+from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.convert import system_of
@@ -24,9 +25,11 @@ from ase_l2h.ase_adapter.measured import (
     StartFailed,
     first_measured,
 )
+from ase_l2h.ase_adapter.molecules import molecules_of
 from ase_l2h.ase_adapter.regions import region_of
 from ase_l2h.errors import InputError, InputTypeError
-from ase_l2h.search.problem import FirstCall, Problem
+from ase_l2h.search.first_call import FirstCall
+from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
 
 __all__ = [
@@ -45,6 +48,9 @@ logger = logging.getLogger(__name__)
 # Part of the energy scale to which the energy of the given structure tells calculators
 # apart; those of machine-learned models differ between processors by far less.
 ENERGY_GRID = 1e-3
+# Energy scale of molecules that are kept, in eV: of what lies between them, such as
+# half a hydrogen bond.
+BETWEEN_MOLECULES = 0.1
 # Length scales by which the structure is shaken that is stepped: enough to break every
 # symmetry, and nothing beside the first step of any method.
 RATTLE = 1e-3
@@ -96,6 +102,7 @@ def pose(
     region: Any = None,
     cache: CallCache | None = None,
     evaluate: Evaluate | None = None,
+    keep_molecules: bool | None = None,
 ) -> PosedProblem:
     """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
     atoms = structure_of(atoms)
@@ -109,9 +116,15 @@ def pose(
             "the structure carries stored results instead of a calculator, as "
             "files do; set atoms.calc to one that can compute"
         )
+    acting = potential_of(atoms.calc)
+    if acting is not None and keep_molecules:
+        raise InputError(
+            f"{type(atoms.calc).__name__} runs in a kernel, which keeps no molecules; "
+            "leave keep_molecules out"
+        )
     potential, system, _ = system_of(
         atoms,
-        potential_of(atoms.calc),
+        acting,
         length_scale=length_scale,
         energy_scale=energy_scale,
     )
@@ -121,6 +134,13 @@ def pose(
     if potential is None:
         calculator = CountingCalculator(atoms, coordinates, cache, evaluate)
     radii = covalent_radii[atoms.numbers]
+    radii = radii * (float(np.asarray(system.length_scale)) / (2 * np.mean(radii)))
+    molecules = None
+    if calculator is not None:
+        molecules = molecules_of(atoms, radii, keep_molecules)
+    if molecules is not None and energy_scale is None:
+        unit = np.asarray(system.energy_scale)
+        system = replace(system, energy_scale=np.full_like(unit, BETWEEN_MOLECULES))
     problem = Problem(
         potential,
         system,
@@ -129,7 +149,8 @@ def pose(
         symbols=tuple(atoms.get_chemical_symbols()),
         measure=calculator,
         fmax=fmax,
-        radii=radii * (float(np.asarray(system.length_scale)) / (2 * np.mean(radii))),
+        radii=radii,
+        molecules=molecules,
         region=region_of(region, atoms, coordinates.centre),
         identity=_identity(atoms, potential, system),
     )
@@ -144,6 +165,7 @@ def problem_of(
     region: Any = None,
     cache: CallCache | None = None,
     evaluate: Evaluate | None = None,
+    keep_molecules: bool | None = None,
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.
 
@@ -160,7 +182,7 @@ def problem_of(
         obeyed, and ``FixScaled``, ``FixedPlane`` and ``FixedLine`` along the axes.
     length_scale, energy_scale
         Reduced units. By default those of the potential; for an unknown calculator
-        twice the mean covalent radius, and 3.5 eV / 8.61.
+        twice the mean covalent radius, and 3.5 eV / 8.61, or 0.1 eV of molecules.
     fmax
         Largest force on an atom of a reported minimum, in the units of the calculator;
         when None 1e-6 reduced units, or 5e-3 of an unknown calculator (0.0008 eV per
@@ -175,6 +197,10 @@ def problem_of(
         Makes single calls elsewhere, from atoms to energy and gradient ``(n, 3)``, as
         :meth:`RemoteCalls.evaluate <ase_l2h.ase_adapter.calling.RemoteCalls.evaluate>`
         does; the calculator of ``atoms`` makes them when None.
+    keep_molecules
+        Whether an unknown calculator's atoms stay bonded as they are given. When None
+        where they make several molecules of non-metals, or an organic one, see
+        :func:`~ase_l2h.ase_adapter.molecules.molecules_of`.
 
     Raises
     ------
@@ -182,7 +208,14 @@ def problem_of(
         For what cannot be searched; the sentence says what to do.
     """
     problem, coordinates, calculator = pose(
-        atoms, length_scale, energy_scale, fmax, region, cache, evaluate
+        atoms,
+        length_scale,
+        energy_scale,
+        fmax,
+        region,
+        cache,
+        evaluate,
+        keep_molecules,
     )
     if calculator is None:
         return problem

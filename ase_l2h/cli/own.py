@@ -163,6 +163,10 @@ def resolve_with(
     """
     from ase_l2h.cli.target import resolve
 
+    if reading.keep_molecules and brought.calculator is None:
+        raise InputError(
+            "--keep-molecules is about calculators; name one with --calculator"
+        )
     if brought == Brought():
         return resolve(target, potential, reading)
     if brought.calculator is not None:
@@ -183,6 +187,7 @@ def _with_calculator(
     calls: Any,
 ) -> SearchTarget:
     from ase_l2h.ase_adapter.composition import composition_problem
+    from ase_l2h.ase_adapter.molecules import check_kept
     from ase_l2h.ase_adapter.naming import named_calculator
     from ase_l2h.ase_adapter.problem import problem_of
     from ase_l2h.cli.target import SearchTarget
@@ -201,8 +206,10 @@ def _with_calculator(
         atoms = images[0]
         posed = atoms.copy()
         posed.calc = calculator
-        problem = problem_of(posed, region=reading.region, **options)
+        options |= {"region": reading.region, "keep_molecules": reading.keep_molecules}
+        problem = problem_of(posed, **options)
         problem = dataclasses.replace(problem, given=_given(images))
+        check_kept(problem)
     told = {"name": named.name, "arguments": named.arguments}
     identity = {**problem.identity, "named": told}
     problem = dataclasses.replace(problem, name=target, identity=identity)
@@ -296,8 +303,8 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
             raise InputError(f"there is no structure file '{target}'; check the path")
         if reading != Reading():
             raise InputError(
-                "--region, --no-pbc, --index, --types and --format are for structure "
-                f"files; '{target}' is a formula"
+                "--region, --keep-molecules, --no-pbc, --index, --types and --format "
+                f"are for structure files; '{target}' is a formula"
             )
         return None, None
     path, own = file

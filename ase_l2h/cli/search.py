@@ -62,6 +62,7 @@ GROUPS = {
         "cutoff",
         "pbc",
         "region",
+        "keep_molecules",
         "index",
         "file_format",
         "types",
@@ -109,6 +110,11 @@ GROUPS = {
     "--cutoff", type=Real(0.0), help="Of lj (smooth) and gupta; periodic cells need it."
 )
 @click.option("--pbc/--no-pbc", default=True, help="Keep a file's periodicity or not.")
+@click.option(
+    "--keep-molecules/--break-molecules",
+    default=None,
+    help="Whether bonds last; where a file has molecules they do.  [calculators]",
+)
 @click.option(
     "--region",
     metavar="LOW:HIGH",
@@ -212,6 +218,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         index=options["index"],
         form=options["file_format"],
         types=options["types"],
+        keep_molecules=options["keep_molecules"],
     )
     brought = own.Brought.among(options)
     calculator = brought.made()

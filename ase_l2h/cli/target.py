@@ -105,6 +105,8 @@ class Reading:
         :func:`~ase_l2h.cli.structure_files.read_frames`.
     types
         Elements of numbered types.
+    keep_molecules
+        Whether bonds last, of calculators.
     """
 
     sigma: float | None = None
@@ -115,6 +117,7 @@ class Reading:
     index: str | None = None
     form: str | None = None
     types: str | None = None
+    keep_molecules: bool | None = None
 
 
 def parse_region(text: str | None) -> tuple[float, float] | None:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h._internal.remembered import Remembered
-from ase_l2h._internal.workers import CallFailed
+from ase_l2h._internal.workers import CallFailed, names
 from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
@@ -38,6 +38,10 @@ logger = logging.getLogger(__name__)
 MOST_FAILURES, MORE_FAILURES, ENDURED = 20, 0.25, 100
 # How far from a failed call's structure the last attempt is, in bond lengths.
 NEARBY = 1e-3
+# Attempts of a call before the last one, which is nearby.
+LAST = 2
+# What codes say of structures that they do not converge for, as ASE names it.
+UNCONVERGED = {"CalculationFailed", "SCFError"}
 # Failures that are told one by one; the number of all is part of the result.
 TOLD = 20
 
@@ -188,6 +192,7 @@ class CalculatorEngine:
     def _begin(self, request: Begin) -> Work:
         # In double precision: here a step costs nothing beside the call.
         positions = np.asarray(request.positions, np.float64)
+        positions = self._guard(request.problem).brought_together(positions)
         positions = self._apart(request.problem, positions)
         nothing = PointPotential(np.zeros(positions.shape[2]), np.zeros_like(positions))
         system = request.problem.system
@@ -230,18 +235,20 @@ class CalculatorEngine:
             state = state._replace(positions=apart)
             if not isinstance(request.optimizer, BasinHopping):
                 # Nothing leads on from where nothing is known; a chain hops away.
-                known = np.isfinite(np.asarray(state.best_energy))
+                known = np.isfinite(np.asarray(state.best_energy)) & problem.kept(apart)
                 state = state._replace(active=np.asarray(state.active) & known)
             if np.any(repeated):
                 state = state._replace(evaluations=state.evaluations + repeated)
         return state
 
+    def _guard(self, problem: Problem) -> Guard:
+        return self._guards.get((problem,), None, lambda: Guard(problem))
+
     def _apart(
         self, problem: Problem, positions: np.ndarray, which: Any = None
     ) -> np.ndarray:
         """Positions with no two atoms nearer than a share of their bond."""
-        guard = self._guards.get((problem,), None, lambda: Guard(problem))
-        apart, moved = guard.kept_apart(positions)
+        apart, moved = self._guard(problem).kept_apart(positions)
         if which is not None and np.any(moved & ~np.asarray(which)):
             # Where a structure has ended is what has been evaluated.
             moved &= np.asarray(which)
@@ -259,26 +266,27 @@ class CalculatorEngine:
         """Energies and gradients; ``+inf`` and zero where a call failed.
 
         What failed is called once more, since queues and files fail for a moment, and
-        then nearby, where what does not converge may; while ``spare`` calls last.
+        then nearby, where what does not converge may; while ``spare`` calls last. What
+        says that it does not converge is called nearby at once.
         """
         energies = np.full(positions.shape[2], np.inf)
         gradients = np.zeros_like(positions)
         repeated = np.zeros(positions.shape[2], np.int32)
-        pending, attempts = list(which), 0
+        attempts = dict.fromkeys(which.tolist(), 0)
+        pending = list(attempts)
         while pending:
             places = [positions[..., b] for b in pending]
-            if attempts == 2:
-                places = [self._nearby(problem, place) for place in places]
-            results = yield places
+            results = yield [
+                self._nearby(problem, place) if attempts[b] == LAST else place
+                for b, place in zip(pending, places, strict=True)
+            ]
             failed = []
             for b, result in zip(pending, results, strict=True):
                 if self._fault(result, positions.shape[:2]) is None:
                     energies[b], gradients[..., b] = result
-                else:
+                elif attempts[b] < LAST:
                     failed.append(b)
-            attempts += 1
-            if attempts > 2:
-                break
+                    attempts[b] = LAST if _unconverged(result) else attempts[b] + 1
             pending = failed[: int(max(0, min(spare, len(failed))))]
             spare -= len(pending)
             repeated[pending] += 1
@@ -304,7 +312,8 @@ class CalculatorEngine:
             more = "; no more of them are told" if self.failures == TOLD else ""
             logger.warning("a call of the calculator failed (%s)%s", reason, more)
         sound = self.calls - self.failures
-        if self._in_a_row >= min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound):
+        most = min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound)
+        if self._in_a_row >= (ENDURED if _unconverged(result) else most):
             self.trouble = (
                 f"{self._in_a_row} calls of the calculator in a row failed, the last "
                 f"with: {reason}; check the calculator"
@@ -322,3 +331,8 @@ class CalculatorEngine:
         if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
             return "its energy or forces are not finite"
         return None
+
+
+def _unconverged(result: Any) -> bool:
+    """Whether a call says that this structure, and no other, is at fault."""
+    return isinstance(result, Exception) and not UNCONVERGED.isdisjoint(names(result))

@@ -19,15 +19,14 @@ from ase_l2h.optimizers import BasinHopping, Optimizer, RuleOptimizer, SearchSta
 from ase_l2h.search.ledger import Ledger, Stopped
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.relaxing import (
-    FINE_FMAX,
     LOOSE_ENERGY,
-    LOOSE_FMAX,
     LOOSE_STEPS,
     POLISH_STEPS,
     SINGLE,
     lowest_force,
     no_keys,
     outcome,
+    relaxations,
     relaxing,
 )
 from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Submit
@@ -88,10 +87,7 @@ class Evaluator:
         self._interrupted, self._on_charge = interrupted, on_charge
         self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
         self.fmax = lowest_force(problem)
-        self._loose = relaxing(LOOSE_FMAX * problem.force_unit)
-        self._tight = relaxing(self.fmax)
-        fine = max(self.fmax, FINE_FMAX * problem.force_unit)
-        self._fine = relaxing(fine) if problem.fmax is None else self._tight
+        self._loose, self._fine, self._tight = relaxations(problem)
 
     @property
     def charged(self) -> int:
@@ -129,10 +125,10 @@ class Evaluator:
         polished: bool = False,
     ) -> None:
         """Remember the best structure; a relaxed one beats one that is not."""
-        ledger = self.ledger
-        if not np.isfinite(energy):
+        ledger, places = self.ledger, np.array(positions, float)[..., None]
+        if not (np.isfinite(energy) and self.problem.kept(places)[0]):
             return
-        fixed = self.problem.with_fixed(np.array(positions, float)[..., None])[..., 0]
+        fixed = self.problem.with_fixed(places)[..., 0]
         if not relaxed and energy < ledger.seen_energy:
             ledger.seen_energy, ledger.seen_positions = float(energy), fixed
         better = energy < ledger.energy or relaxed > ledger.relaxed
@@ -226,7 +222,7 @@ class Evaluator:
         """
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
-        optimizer = self._loose if fmax is None else relaxing(fmax)
+        optimizer = self._loose if fmax is None else relaxing(self.problem, fmax)
         state = self.begin(optimizer, positions, no_keys(positions))
         state = self.advanced(optimizer, state, limit)
         relaxed = outcome(state, self.problem)

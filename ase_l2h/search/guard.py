@@ -8,10 +8,15 @@ bond is moved apart along the line between the two, until no pair is.
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ase_l2h.search.problem import Problem
 
 __all__ = ["Guard"]
+
+# Parts of a cluster that begin farther from each other are brought to a bond's length.
+APART = 1.3
 
 # Of a bond's length. The shortest bonds of all, of Cr2 and Mo2, are 0.60 and 0.63 of
 # the sum of the covalent radii, N2 is 0.77.
@@ -36,6 +41,7 @@ class Guard:
         self.cell = problem.cell
         radii = problem.radii
         self.closest: np.ndarray | None = None
+        self.joined = False
         if radii is None or problem.n_atoms < 2:
             return
         self.first, self.second = np.triu_indices(problem.n_atoms, 1)
@@ -48,6 +54,12 @@ class Guard:
             apart = np.linalg.norm(self._between(problem.given[..., k]), axis=0)
             share = min(share, ROOM * float(np.min(apart / bonds)))
         self.closest = share * bonds
+        self.bonds, self.n_atoms = bonds, problem.n_atoms
+        cluster = problem.cell is None and free is None and problem.molecules is None
+        self.joined = cluster and all(
+            self._parts(np.linalg.norm(self._between(given), axis=0)).max() == 0
+            for given in np.moveaxis(problem.given, -1, 0)
+        )
 
     def _between(self, place: np.ndarray) -> np.ndarray:
         """Vectors from first to second atom of each pair, by the nearest image."""
@@ -75,6 +87,40 @@ class Guard:
             result[..., b] = place
             moved[b] = True
         return result, moved
+
+    def brought_together(self, positions: np.ndarray) -> np.ndarray:
+        """Positions ``(3, n, batch)`` of free clusters with no part on its own.
+
+        The smaller of two parts goes straight to what is nearest to it. Where a given
+        structure has parts, whatever begins may.
+        """
+        if not self.joined:
+            return positions
+        result = np.array(positions, np.float64)
+        for b in range(positions.shape[2]):
+            place = result[..., b]
+            while np.all(np.isfinite(place)):
+                distances = np.linalg.norm(self._between(place), axis=0)
+                labels = self._parts(distances)
+                if labels.max() == 0:
+                    break
+                small = labels == np.argmin(np.bincount(labels))
+                across = small[self.first] != small[self.second]
+                gaps = np.where(across, distances / self.bonds, np.inf)
+                pair = int(np.argmin(gaps))
+                i, j = self.first[pair], self.second[pair]
+                i, j = (i, j) if small[i] else (j, i)
+                way = place[:, j] - place[:, i]
+                way *= 1 - self.bonds[pair] / np.linalg.norm(way)
+                place[:, small] += way[:, None]
+        return result
+
+    def _parts(self, distances: np.ndarray) -> np.ndarray:
+        """Which part each atom belongs to, ``(n,)``."""
+        near = distances < APART * self.bonds
+        ends, n = (self.first[near], self.second[near]), self.n_atoms
+        graph = coo_array((np.ones(len(ends[0])), ends), shape=(n, n))
+        return connected_components(graph, directed=False)[1]
 
     def _spread(self, place: np.ndarray) -> bool:
         """Move atoms apart in place; whether any had to be."""

@@ -12,6 +12,7 @@ from ase_l2h.optimizers import BasinHopping
 from ase_l2h.search.attempts import Attempts, no_attempts
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
+from ase_l2h.search.molecules import refused_molecules
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.starting import numbered_structures
 
@@ -43,8 +44,8 @@ class Hopping:
     n_steps: int | None = None
 
     def refuse(self, problem: Problem) -> str | None:
-        """Nothing: every atom can be kicked."""
-        return None
+        """Molecules that are kept: it kicks atoms, each on its own."""
+        return refused_molecules(problem)
 
     def init(self, problem: Problem, seed: Sequence[int]) -> State:
         """Chains that have not begun."""

@@ -13,6 +13,7 @@ from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.method import Found, State
+from ase_l2h.search.molecules import refused_molecules
 from ase_l2h.search.problem import Problem
 from ase_l2h.search.result import SearchResult
 from ase_l2h.search.starting import numbered_structures
@@ -58,7 +59,9 @@ class Multistart:
 
     def refuse(self, problem: Problem) -> str | None:
         """A rule of the paper tells a fixed number of species apart."""
-        return refused_species(self.rules, problem)
+        learned = any(hasattr(rule, "features") for rule in self.rules)
+        molecules = refused_molecules(problem) if learned else None
+        return molecules or refused_species(self.rules, problem)
 
     def init(self, problem: Problem, seed: Sequence[int]) -> State:
         """Nothing found, the first start to come."""

@@ -37,6 +37,7 @@ PARTS = {
     "shuffles": "loose atoms put at vacant sites drawn at random",
     "surrogate": "minima of a potential that is learned on the way, of calculators",
     "swaps": "a few unlike atoms exchanged at random",
+    "molecules": "molecules that are kept: put elsewhere, turned, bent about bonds",
     "site-descent": "the loosest atom to the best vacant site, as long as that pays",
     "exchange-descent": "unlike atoms exchanged, as long as that pays",
     "learned-exchanges": "which atoms to exchange, from what the search has measured",

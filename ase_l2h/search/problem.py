@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,11 +15,13 @@ from ase_l2h._internal.arguments import check_reach
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.search.first_call import FirstCall
+from ase_l2h.search.molecules import Molecules
 from ase_l2h.starts.region import Box, Region, derived_region, room
 from ase_l2h.system import System, make_system
 from ase_l2h.targets import Target, named_target
 
-__all__ = ["HIT", "FirstCall", "Measure", "Problem", "hit_tolerance"]
+__all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
 
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
@@ -29,13 +31,6 @@ BEYOND, LAYERS = 10.0, 3.0
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
 Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
-
-
-class FirstCall(NamedTuple):
-    """A call before the search: energy, ``inf`` where it failed, and ``(3, n)``."""
-
-    energy: float
-    positions: np.ndarray
 
 
 def hit_tolerance(system: System) -> float:
@@ -76,6 +71,8 @@ class Problem:
         each evaluation is a call. None keeps none apart.
     first
         A call that was made already; what the search has if all others fail.
+    molecules
+        Bonds that last: what has others is no result. None where any bonds do.
     identity
         What tells two problems apart that are not known to ``potential``; JSON-able.
 
@@ -99,6 +96,7 @@ class Problem:
     common_force: float | None = None
     radii: np.ndarray | None = None
     first: FirstCall | None = None
+    molecules: Molecules | None = None
     identity: Any = None
 
     def __post_init__(self) -> None:
@@ -361,6 +359,12 @@ class Problem:
             return positions
         return np.where(free[..., None], positions, self.given[..., :1])
 
+    def kept(self, positions: np.ndarray) -> np.ndarray:
+        """Which of ``(3, n, batch)`` have whole :attr:`molecules`, mask."""
+        if self.molecules is None:
+            return np.ones(positions.shape[2], bool)
+        return self.molecules.whole(positions)
+
     def fingerprint(self) -> dict[str, Any]:
         """What results depend on, JSON-able: two searches can be told apart by it."""
         digest = hashlib.sha256()
@@ -368,6 +372,8 @@ class Problem:
             array = np.asarray(leaf)
             digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
         digest.update(np.ascontiguousarray(self.given).tobytes())
+        if self.molecules is not None:
+            digest.update(np.asarray(self.molecules.bonds, np.int64).tobytes())
         if self.region is not None:
             digest.update(self.region.corner.tobytes() + self.region.vectors.tobytes())
         kind = type(self.potential).__name__ if self.measure is None else "calculator"

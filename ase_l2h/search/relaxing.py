@@ -22,6 +22,7 @@ __all__ = [
     "lowest_force",
     "no_keys",
     "outcome",
+    "relaxations",
     "relaxing",
 ]
 
@@ -30,6 +31,11 @@ LOOSE_FMAX = 5e-3
 LOOSE_STEPS = 150
 # Force (reduced) below which minima are told apart.
 FINE_FMAX = 1e-3
+# Force (reduced) that is left between molecules, where a meV takes as many calls as all
+# the rest: 0.01 eV per angstrom of water.
+SOFT_FMAX = 0.085
+# Steps that L-BFGS remembers; more of them cost nothing beside a call.
+MEMORY, CALLED_MEMORY = 5, 30
 # Evaluations of a relaxation to the last digits.
 POLISH_STEPS = 1000
 # Relative error of a single-precision energy, and how far above a minimum of its basin
@@ -42,15 +48,30 @@ def lowest_force(problem: Problem) -> float:
     """Largest force on an atom of a minimum that is reported, in the problem's unit."""
     if problem.fmax is not None:
         return problem.fmax
+    if problem.molecules is not None:
+        return SOFT_FMAX * problem.force_unit
     # The last digits of an energy take as many calls again.
     last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
     return last * problem.force_unit
 
 
-@lru_cache(maxsize=64)
-def relaxing(fmax: float) -> RuleOptimizer:
+def relaxing(problem: Problem, fmax: float) -> RuleOptimizer:
     """L-BFGS down to a force; one object for each, so that what it compiled is kept."""
-    return RuleOptimizer(Lbfgs(), fmax=fmax)
+    return _relaxing(fmax, MEMORY if problem.measure is None else CALLED_MEMORY)
+
+
+def relaxations(problem: Problem) -> tuple[RuleOptimizer, RuleOptimizer, RuleOptimizer]:
+    """On the way, until minima are told apart, and to the last digits."""
+    last, unit = lowest_force(problem), problem.force_unit
+    loose = LOOSE_FMAX * unit if problem.molecules is None else last
+    fine = max(last, FINE_FMAX * unit) if problem.fmax is None else last
+    loosely, finely, tightly = (relaxing(problem, fmax) for fmax in (loose, fine, last))
+    return loosely, finely, tightly
+
+
+@lru_cache(maxsize=64)
+def _relaxing(fmax: float, memory: int) -> RuleOptimizer:
+    return RuleOptimizer(Lbfgs(memory=memory), fmax=fmax)
 
 
 def no_keys(positions: np.ndarray) -> np.ndarray:
@@ -59,12 +80,15 @@ def no_keys(positions: np.ndarray) -> np.ndarray:
 
 
 def outcome(state: SearchState, problem: Problem) -> Relaxed:
-    """Where a relaxation ended: its last point, or its lowest if it was cut short."""
+    """Where a relaxation ended: its last point, or its lowest if it was cut short.
+
+    Where molecules have not been kept the energy is ``+inf``.
+    """
     active = np.asarray(state.active)
     positions = np.where(active, state.best_positions, state.positions)
     energy = np.where(active, state.best_energy, state.energy).astype(float)
     positions = problem.with_fixed(positions.astype(float))
-    finite = np.isfinite(energy)
+    finite = np.isfinite(energy) & problem.kept(positions)
     return Relaxed(
         positions,
         np.where(finite, energy, np.inf),

@@ -8,7 +8,9 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ase_l2h.search.evaluator import Evaluator
+from ase_l2h.search.molecules import packed, packed_well
 from ase_l2h.search.requests import random_keys
+from ase_l2h.starts.heaps import atoms_in_a_heap
 from ase_l2h.starts.random import uniform_points
 from ase_l2h.starts.region import region_starts
 
@@ -18,8 +20,21 @@ __all__ = ["numbered_structures", "random_structures"]
 def random_structures(
     evaluator: Evaluator, rng: np.random.Generator, count: int, spread: bool = True
 ) -> np.ndarray:
-    """Random structures ``(3, n, count)``, without overlaps where ``spread``."""
+    """Random structures ``(3, n, count)``, without overlaps where ``spread``.
+
+    Molecules that are kept stay as they are given. Atoms of a cluster whose sizes are
+    known then touch each other.
+    """
     problem = evaluator.problem
+    if problem.molecules is not None:
+        return (
+            packed_well(evaluator, rng, count)
+            if spread
+            else packed(problem, rng, count)
+        )
+    radii = None if problem.regional or problem.cell is not None else problem.radii
+    if spread and radii is not None:
+        return atoms_in_a_heap(radii, count, rng)
     if not problem.regional:
         points = uniform_points(problem.system, count, rng)
     else:

@@ -9,8 +9,9 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from ase.calculators.emt import EMT
-from own_calculators import Counting
+from own_calculators import Counting, Water
 
 PLAIN = ("--without", "learned-starts,learned-hops,hopping")
 FEW = (*PLAIN, "--evaluations", 250, "--seed", 3)
@@ -114,6 +115,29 @@ def test_a_folder_knows_its_calculator(run, refused, tmp_path):
 )
 def test_what_makes_no_sense_is_refused(refused, arguments, said):
     assert said in refused("search", "Cu5", *arguments)
+
+
+def test_the_command_line_keeps_and_breaks(run, refused, tmp_path):
+    path, best = tmp_path / "water.xyz", tmp_path / "best.extxyz"
+    atoms = molecule("H2O") + molecule("H2O")
+    atoms.positions[3:, 0] += 3.5
+    ase.io.write(path, atoms)
+    base = ("search", path, "--calculator", "own_calculators:Water")
+    few = ("--evaluations", 100, "--settled", 0, "--json", "-o", best)
+    result = run(*base, *few)
+    assert result.exit_code == 0, result.stderr
+    found = ase.io.read(best)
+    bonds = found.get_all_distances()[[0, 0, 3, 3], [1, 2, 4, 5]]
+    np.testing.assert_allclose(bonds, 0.96, atol=0.05)
+    atoms.calc = Water()
+    assert json.loads(result.stdout)["best_energy"] < atoms.get_potential_energy()
+    assert "would break" in refused(*base, "--method", "bh")
+    assert run(*base, *few, "--method", "bh", "--break-molecules").exit_code == 0
+    torn = atoms.copy()
+    torn.positions[1] += 3
+    ase.io.write(path, [atoms, torn])
+    assert "structure 1 of the file has other bonds" in refused(*base, "--index", ":")
+    assert "is about calculators" in refused("search", "LJ7", "--keep-molecules")
 
 
 def test_a_calculator_without_the_element_is_refused_at_once(refused):

@@ -1,13 +1,12 @@
 """The default method: sources and improvers, and what has paid gets the next turn.
 
 In a round a search makes a few structures. Each comes from a *source* (random places,
-point or space groups, fragments of ordered packings, the learned optimizer) or from an
-*improver*, which changes or learns from what is held (one side turned, loose atoms at
-other sites, minima of a learned potential), see :mod:`~ase_l2h.search.auto.parts`. All
-are relaxed roughly, descend by moves of the loosest atom to the best vacant site and by
-exchanges of unlike atoms, and the lowest are relaxed well and kept by packing. Which
-part makes the next ones follows from what they have found for their evaluations, see
-:mod:`~ase_l2h.search.auto.allocation`.
+symmetry, fragments of ordered packings, the learned optimizer) or from an *improver*,
+which changes or learns from what is held (one side turned, loose atoms elsewhere), see
+:mod:`~ase_l2h.search.auto.parts`. All are relaxed roughly, descend by moves of the
+loosest atom to the best vacant site and by exchanges of unlike atoms, and the lowest
+are relaxed well and kept by packing. Which part makes the next ones follows from what
+they have found, see :mod:`~ase_l2h.search.auto.allocation`.
 
 What no longer falls is given up, and an attempt that knows nothing of it begins: how
 many attempts end in the same lowest minimum tells how sure that is.
@@ -38,6 +37,7 @@ from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
+from ase_l2h.search.molecules import rearranged
 from ase_l2h.search.multistart import refused_species
 from ase_l2h.search.names import LEARNED
 from ase_l2h.search.problem import Problem
@@ -73,8 +73,7 @@ class Auto:
     without
         Names of parts that are left out, see :mod:`~ase_l2h.search.auto.parts`.
     width
-        The most structures of a round. A search begins with one, so that what is easy
-        stays cheap; more of them fill the lanes of a search that runs alone.
+        The most structures of a round; a search begins with one, which is cheap.
     widens
         Rounds after which it makes one more in each; 0: all at once.
     patience
@@ -82,8 +81,7 @@ class Auto:
     shares
         First shares of parts, by name, instead of their usual ones.
     exact
-        Whether the lowest structure is relaxed to the last digits as soon as it is
-        found, where others ask for it in the middle of the search.
+        Whether the lowest is relaxed to the last digits as soon as it is found.
     name
         For tables.
     """
@@ -253,6 +251,8 @@ class Auto:
                 inner = dataclasses.replace(self, without=without, **surrogate.SEARCH)
                 options = problem, inner, pool, learned, rng, count
                 groups.append(surrogate.proposed(*options))
+            elif part.name == "molecules":
+                groups.append(rearranged(evaluator, pool.drawn(rng, count), rng))
             elif part.name == "uniform":
                 groups.append(random_structures(evaluator, rng, count))
             else:

@@ -76,7 +76,10 @@ PARTS: tuple[Part, ...] = (
     Part("shuffles", "improver", 1.0, change=changes.shuffled),
     Part(surrogate.PART, "improver", 4.0, descends=False),
     Part("swaps", "improver", 1.0, change=changes.swapped),
+    Part("molecules", "improver", 4.0, descends=False),
 )
+# All that moves molecules as they are.
+MOLECULAR = {"uniform", "molecules"}
 
 
 # The source that every second attempt favours, and what it leaves of the others.
@@ -131,13 +134,18 @@ def parts_for(
     Parameters
     ----------
     problem
-        Fixed atoms and cells have no fragments, one element no swaps.
+        Fixed atoms and cells have no fragments, one element no swaps; molecules that
+        are kept have parts of their own.
     without
         Names that are switched off.
     learned
         Whether there are weights.
     """
     impossible = set(without)
+    if problem.molecules is not None:
+        chosen = [part for part in PARTS if part.name in MOLECULAR - impossible]
+        return tuple(dataclasses.replace(part, descends=False) for part in chosen)
+    impossible.add("molecules")
     if problem.cell is not None or problem.free is not None or problem.n_atoms < 4:
         impossible.add("fragments")
     if problem.regional or problem.n_atoms < 4:

@@ -24,14 +24,14 @@ from ase_l2h.weights.load import load_weights
 
 ALL = {part.name for part in PARTS}
 # What problems have that no machine code knows, see test_surrogate.py.
-DEAR = "surrogate"
+DEAR = {"surrogate", "molecules"}
 SOURCES = ("uniform", "symmetric", "fragments", "learned-starts")
 
 
 def lacking(problem: Problem, without=(), learned: bool = True) -> set[str]:
     """Parts that a problem does not have."""
     left = {part.name for part in parts_for(problem, without, learned)}
-    return ALL - left - {DEAR}
+    return ALL - left - DEAR
 
 
 def with_fixed(*atoms: int, name: str = "LJ7") -> Problem:
@@ -77,7 +77,7 @@ def test_swaps_need_unlike_atoms_that_move():
 
 @pytest.mark.parametrize("name", ["LJ2", "LJ3"])
 def test_few_atoms_have_random_places_hops_and_shakes(name):
-    left = ALL - lacking(Problem.of(name)) - {DEAR}
+    left = ALL - lacking(Problem.of(name)) - DEAR
     assert left == {*("uniform", "learned-starts", "learned-hops", "hopping", "shakes")}
 
 
