@@ -15,6 +15,8 @@ __all__ = ["atoms_in_a_heap", "docked", "heaped", "turned"]
 
 # Ways of docking of which the most compact is taken, at most.
 DOCKINGS = 6
+# Distances in a heap of atoms, in sums of their sizes.
+LOOSE = (1.0, 1.25)
 
 
 def turned(points: np.ndarray, turn: Rotation) -> np.ndarray:
@@ -54,11 +56,15 @@ def heaped(
 def atoms_in_a_heap(
     sizes: np.ndarray, count: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Single atoms in ``count`` heaps, about their middle, ``(3, n, count)``."""
-    n = len(sizes)
+    """Single atoms in ``count`` heaps, about their middle, ``(3, n, count)``.
+
+    Some are looser, for bonds are longer where atoms have many.
+    """
+    n, heaps = len(sizes), np.zeros((3, len(sizes), count))
     pieces = [np.array([k]) for k in range(n)]
-    made = [heaped(np.zeros((3, n)), pieces, sizes, rng) for _ in range(count)]
-    heaps = np.stack(made, axis=-1) if made else np.zeros((3, n, 0))
+    for k in range(count):
+        loose = rng.uniform(*LOOSE) * sizes
+        heaps[..., k] = heaped(np.zeros((3, n)), pieces, loose, rng)
     return heaps - heaps.mean(axis=1, keepdims=True)
 
 

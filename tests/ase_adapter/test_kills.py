@@ -103,3 +103,78 @@ def test_twenty_kills_at_random_moments_change_nothing(script, tmp_path):
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     assert output == whole
+
+
+# A task of a campaign: every second search, each in a folder of its own.
+CAMPAIGN = """
+import time
+from pathlib import Path
+from ase.calculators.emt import EMT
+
+class Slow(EMT):
+    def calculate(self, *arguments, **keywords):
+        time.sleep(0.02)
+        super().calculate(*arguments, **keywords)
+
+kept, task = Path(sys.argv[1]), int(sys.argv[2])
+block = 2.55 * np.argwhere(np.ones((2, 2, 2)))[:5]
+for number in range(task, SEARCHES, 2):
+    kept.mkdir(exist_ok=True)
+    folder = kept / str(number)
+    found = ase_l2h.search(
+        Atoms("Cu5", block, calculator=Slow()), seed=number, folder=folder,
+        limits=Limits(evaluations=120, settled=0), cache=f"{folder}.extxyz",
+        without=("learned-starts", "learned-hops", "hopping", "surrogate"))
+    print(number, repr(found.best_energy), bits(found.best.positions),
+          found.searches[0].charged, flush=True)
+"""
+SEARCHES = 8
+
+
+def task(folder: Path, number: int) -> subprocess.Popen:
+    script = BEGIN + CAMPAIGN.replace("SEARCHES", str(SEARCHES))
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", script, str(folder), str(number)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def frames(folder: Path) -> int:
+    return sum(path.read_text().count("Lattice") for path in folder.glob("*.extxyz"))
+
+
+def test_tasks_of_a_campaign_that_are_killed_at_random_lose_nothing(tmp_path):
+    whole: list[str] = []
+    for number in range(2):
+        process = task(tmp_path / "whole", number)
+        begun(process)
+        told, errors = process.communicate()
+        assert process.returncode == 0, errors
+        whole += told.splitlines()
+    assert len(whole) == SEARCHES
+    rng, folder, kills = np.random.default_rng(7), tmp_path / "killed", 0
+    ended: dict[int, list[str]] = {}
+    for _ in range(60):
+        pair = {k: task(folder, k) for k in range(2) if k not in ended}
+        for process in pair.values():
+            begun(process)
+        # The first rounds compile; later ones are killed sooner after they begin.
+        moments = {k: time.monotonic() + rng.uniform(1, 8) for k in pair}
+        for k, process in pair.items():
+            try:
+                wait = max(0.0, moments[k] - time.monotonic()) if kills < 10 else 600
+                told, errors = process.communicate(timeout=wait)
+                assert process.returncode == 0, errors
+                ended[k] = told.splitlines()
+            except subprocess.TimeoutExpired:
+                os.kill(process.pid, signal.SIGKILL)
+                process.communicate()
+                kills += 1
+        if len(ended) == 2:
+            break
+    assert kills >= 5
+    assert sorted(ended[0] + ended[1]) == sorted(whole)
+    # What a cache holds is not asked for again.
+    assert frames(folder) == frames(tmp_path / "whole")
