@@ -29,7 +29,7 @@ from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Advance, Begin, Points, Request, Spread
 from ase_l2h.starts.random import spread
 
-__all__ = ["MOST_FAILURES", "CalculatorEngine"]
+__all__ = ["ENDURED", "CalculatorEngine"]
 
 logger = logging.getLogger(__name__)
 # Failed calls in a row after which the calculator is taken to be broken, and how many
