@@ -203,7 +203,7 @@ def test_free_clusters_have_no_region():
         problem_of(atoms, region=((0, 0, 0), np.eye(3)))
     with pytest.raises(InputError, match="give a corner and three vectors"):
         problem_of(atoms, region=(0.0, 3.0))
-    with pytest.raises(InputError, match="a region belongs to Atoms"):
+    with pytest.raises(InputError, match="region and keep_molecules belong to Atoms"):
         ase_l2h.search("LJ7", region=(0.0, 3.0))
 
 
