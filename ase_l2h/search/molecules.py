@@ -282,7 +282,7 @@ def _changed(
         shaken = kind == "shaken"
         turn = Rotation.from_rotvec(rng.normal(scale=TILT, size=3))
         turn = turn if shaken else Rotation.random(None, rng)
-        place[:, group] = turned(place[:, group], turn)
+        place[:, group] = turned(place[:, group], turn.as_matrix())
         if shaken:
             place[:, group] += rng.normal(scale=SHIFT * length, size=(3, 1))
     return place

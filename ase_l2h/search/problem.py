@@ -360,7 +360,7 @@ class Problem:
         return np.where(free[..., None], positions, self.given[..., :1])
 
     def kept(self, positions: np.ndarray) -> np.ndarray:
-        """Which of ``(3, n, batch)`` have whole :attr:`molecules`, mask."""
+        """Which of ``(3, n, batch)`` have whole ``molecules``, mask."""
         if self.molecules is None:
             return np.ones(positions.shape[2], bool)
         return self.molecules.whole(positions)

@@ -19,10 +19,10 @@ DOCKINGS = 6
 LOOSE = (1.0, 1.25)
 
 
-def turned(points: np.ndarray, turn: Rotation) -> np.ndarray:
-    """Points ``(3, k)`` turned about their middle."""
+def turned(points: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Points ``(3, k)`` turned about their middle by a matrix."""
     middle = points.mean(axis=1, keepdims=True)
-    return turn.as_matrix() @ (points - middle) + middle
+    return turn @ (points - middle) + middle
 
 
 def heaped(
@@ -83,7 +83,7 @@ def docked(
     contact = sizes[piece][:, None] + sizes[others]
     middle = held.mean(axis=1, keepdims=True)
     for _ in range(int(rng.integers(1, DOCKINGS + 1))):
-        moved = turned(place[:, piece], Rotation.random(None, rng))
+        moved = turned(place[:, piece], Rotation.random(None, rng).as_matrix())
         moved += held[:, [rng.integers(len(others))]] - moved.mean(axis=1)[:, None]
         line = rng.normal(size=3)
         line /= np.linalg.norm(line)
