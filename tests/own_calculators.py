@@ -7,7 +7,7 @@ import time
 from typing import Any, ClassVar
 
 import numpy as np
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.calculators.emt import EMT
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Slow",
     "StressOnly",
     "Stretched",
+    "Unconverged",
     "Water",
     "number",
     "scaled",
@@ -104,6 +105,20 @@ class Slow(EMT):
     def calculate(self, *arguments: Any, **keywords: Any) -> None:
         time.sleep(0.05)
         super().calculate(*arguments, **keywords)
+
+
+class Unconverged(EMT):
+    """Does not converge for the structure that it is given first."""
+
+    error: type[Exception] = CalculationFailed
+    first: np.ndarray | None = None
+
+    def calculate(self, atoms=None, *args, **kwargs):
+        if self.first is None:
+            self.first = atoms.positions.copy()
+        if np.abs(atoms.positions - self.first).max() < 0.1:
+            raise self.error("SCF not converged")
+        super().calculate(atoms, *args, **kwargs)
 
 
 class Water(Calculator):

@@ -16,9 +16,8 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
-from own_calculators import Counting, Moody, Slow
+from own_calculators import Counting, Moody, Slow, Unconverged
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
@@ -66,20 +65,6 @@ def test_a_failing_call_costs_little(undisturbed, how):
     assert result.best_energy == pytest.approx(undisturbed.best_energy, abs=1e-4)
     assert result.failed_calls >= Moody.calls // 7 - 1 > 0
     assert Moody.calls < 1.5 * undisturbed.charged_evaluations
-
-
-class Unconverged(EMT):
-    """Does not converge for the structure that it is given first."""
-
-    error: type[Exception] = CalculationFailed
-    first: np.ndarray | None = None
-
-    def calculate(self, atoms=None, *args, **kwargs):
-        if self.first is None:
-            self.first = atoms.positions.copy()
-        if np.abs(atoms.positions - self.first).max() < 0.1:
-            raise self.error("SCF not converged")
-        super().calculate(atoms, *args, **kwargs)
 
 
 def test_where_only_the_given_structure_does_not_converge_others_are_made(caplog):
