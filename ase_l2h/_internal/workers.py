@@ -18,7 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ase_l2h.errors import InputError, RunError
 
-__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf", "names"]
+__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf", "names", "told"]
 
 # Workers in a row that end before they are ready: something is wrong with all of them.
 MOST_STILLBORN = 5
@@ -77,6 +77,12 @@ def names(error: Exception) -> tuple[str, ...]:
     if isinstance(error, CallFailed):
         return error.kinds
     return tuple(kind.__name__ for kind in type(error).__mro__)
+
+
+def told(error: Exception) -> str:
+    """Its type and the first line of its text, wherever it was raised."""
+    _, text = _failure(error)
+    return text if isinstance(error, CallFailed) else f"{type(error).__name__}: {text}"
 
 
 class CallFailed(Exception):

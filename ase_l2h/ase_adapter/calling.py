@@ -105,9 +105,7 @@ class Calling:
         cache = self.opened_cache(calculator, **named)
         calls = None
         try:
-            calls = self.calls_for(calculator)
-            if cache is not None and calls is not None:
-                cache.evaluate = calls.evaluate
+            calls = self.calls_for(calculator, cache)
             yield cache, calls
         finally:
             if calls is not None:
@@ -122,8 +120,10 @@ class Calling:
                 "leave cache, workers, executor and call_timeout out"
             )
 
-    def calls_for(self, calculator: Any) -> RemoteCalls | None:
+    def calls_for(self, calculator: Any, cache: CallCache | None) -> RemoteCalls | None:
         """What makes calls of a calculator; None: here, one after the other.
+
+        It makes those that the ``cache`` is checked with, too.
 
         Raises
         ------
@@ -139,8 +139,12 @@ class Calling:
             remote = RemoteMeasure(pickled(self.make_calculator), made=False)
         seconds = float("inf") if self.call_timeout is None else self.call_timeout
         if self.executor is not None:
-            return RemoteCalls(ExecutorWorkers(self.executor, remote, seconds))
-        return RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
+            calls = RemoteCalls(ExecutorWorkers(self.executor, remote, seconds))
+        else:
+            calls = RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
+        if cache is not None:
+            cache.evaluate = calls.evaluate
+        return calls
 
 
 # Calculators of this thread, by what they were made from.

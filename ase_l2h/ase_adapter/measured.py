@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, SCFError
 
-from ase_l2h._internal.workers import CallFailed, names
+from ase_l2h._internal.workers import names, told
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.errors import InputError
+from ase_l2h.search.calls import unconverged
 
 __all__ = [
     "CentredCoordinates",
@@ -266,17 +266,14 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
         # Of the cache.
         raise
     except Exception as error:
-        lines = str(error).splitlines() or [""]
-        told = isinstance(error, CallFailed)
-        said = lines[0] if told else f"{type(error).__name__}: {lines[0]}"
-        if _is_a(error, WrongForces):
+        said = told(error)
+        if WrongForces.__name__ in names(error):
             raise InputError(
                 f"the calculator cannot be searched with ({said}); let it give three "
                 "forces for each atom"
             ) from error
         elements = ", ".join(dict.fromkeys(calculator.symbols))
-        unconverged = _is_a(error, CalculationFailed, SCFError)
-        raise (StartFailed if unconverged else InputError)(
+        raise (StartFailed if unconverged(error) else InputError)(
             f"the calculator fails for the structure ({said}); check that it knows "
             f"{elements} and gives energies and forces, and start from a sensible "
             "structure"
@@ -287,8 +284,3 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
             "start from a sensible one"
         )
     return measured
-
-
-def _is_a(error: Exception, *kinds: type[Exception]) -> bool:
-    """Whether a call failed with one of these, here or in another process."""
-    return any(kind.__name__ in names(error) for kind in kinds)

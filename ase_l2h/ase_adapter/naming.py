@@ -14,6 +14,7 @@ from typing import Any
 
 from ase.calculators.calculator import Calculator, get_calculator_class
 
+from ase_l2h._internal.workers import told
 from ase_l2h.errors import InputError
 
 __all__ = ["WRITING", "CalculatorName", "check_calculator", "named_calculator"]
@@ -59,7 +60,7 @@ class CalculatorName:
         except Exception as error:
             raise InputError(
                 f"the calculator {self.name} cannot be made with "
-                f"{self.arguments or 'no arguments'} ({_said(error)}); check "
+                f"{self.arguments or 'no arguments'} ({told(error)}); check "
                 "--calculator-args"
             ) from error
         check_calculator(calculator, self.name)
@@ -175,7 +176,7 @@ def _imported(name: str) -> Any:
     except Exception as error:
         remedy = "install it" if name in OTHERS else "check the name, or install it"
         raise InputError(
-            f"the calculator {name} cannot be imported ({_said(error)}); {remedy}"
+            f"the calculator {name} cannot be imported ({told(error)}); {remedy}"
         ) from error
     for part in attribute.split("."):
         found = getattr(found, part, None)
@@ -192,11 +193,6 @@ def _of_ase(name: str) -> Any:
         return get_calculator_class(name)
     except Exception as error:
         raise InputError(
-            f"ASE has no calculator '{name[:40]}' ({_said(error)}); give one of its "
+            f"ASE has no calculator '{name[:40]}' ({told(error)}); give one of its "
             "short names such as emt, or MODULE:NAME"
         ) from error
-
-
-def _said(error: Exception) -> str:
-    lines = str(error).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"

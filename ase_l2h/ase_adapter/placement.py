@@ -87,9 +87,7 @@ class PlacedAtoms:
             return
         self.rest()
         self._cache = self.calling.opened_cache(calculator)
-        self.calls = self.calling.calls_for(calculator)
-        if self._cache is not None and self.calls is not None:
-            self._cache.evaluate = self.calls.evaluate
+        self.calls = self.calling.calls_for(calculator, self._cache)
         self._calculator = calculator
 
     def take_over(self) -> None:

@@ -23,7 +23,7 @@ from ase_l2h._internal.pytree import pytree_dataclass
 from ase_l2h._internal.stopping import Stop
 from ase_l2h.errors import InputError
 from ase_l2h.landscapes.minimise import ActionResult, minimise
-from ase_l2h.landscapes.settings import ActionSettings
+from ase_l2h.landscapes.settings import ActionSettings, check_least, check_positive
 
 __all__ = ["Box", "BoxSettings", "minimise_in_boxes"]
 
@@ -47,14 +47,10 @@ class BoxSettings:
     first_share: float = 3.0
 
     def __post_init__(self) -> None:
-        if self.boxes < 1:
-            raise InputError(f"boxes is {self.boxes}; give at least 1")
+        check_least(self, boxes=1)
         if not 0 < self.shrink < 1:
             raise InputError(f"shrink is {self.shrink}; give a number between 0 and 1")
-        if not 0 < self.first_share < np.inf:
-            raise InputError(
-                f"first_share is {self.first_share}; give a number above 0"
-            )
+        check_positive(self, "first_share")
 
     def budgets(self, budget: int) -> list[int]:
         """Evaluations in every box; what division leaves goes to the last."""

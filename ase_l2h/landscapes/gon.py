@@ -27,6 +27,7 @@ from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.errors import InputError
 from ase_l2h.landscapes.bilipschitz import cayley
 from ase_l2h.landscapes.functional import projected_loss
+from ase_l2h.landscapes.settings import check_least, check_positive
 from ase_l2h.potentials.analytic import Landscape
 
 __all__ = ["GonResult", "GonSettings", "UnimodalFunction", "fit_gon"]
@@ -171,20 +172,13 @@ class GonSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("looks", 1), ("pieces", 1), ("corners", 2)):
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"{name} is {getattr(self, name)}; give at least {least}"
-                )
+        check_least(self, batch=1, looks=1, pieces=1, corners=2)
         if self.budget < 2 * self.batch:
             raise InputError(
                 f"the budget is {self.budget} evaluations; give at least two batches "
                 f"({2 * self.batch})"
             )
-        for name in ("learning_rate", "clip"):
-            value = getattr(self, name)
-            if not 0 < value < np.inf:
-                raise InputError(f"{name} is {value}; give a number above 0")
+        check_positive(self, "learning_rate", "clip")
 
 
 @dataclasses.dataclass(frozen=True)

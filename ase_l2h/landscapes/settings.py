@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import optax
 
 from ase_l2h.errors import InputError
 from ase_l2h.landscapes.bilipschitz import BiLipschitzNetwork, SingleMinimumNetwork
 
-__all__ = ["ActionSettings"]
+__all__ = ["ActionSettings", "check_least", "check_positive"]
+
+
+def check_least(settings: Any, **least: int) -> None:
+    """Refuse numbers of settings that are below what is given by name."""
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if value < bound:
+            raise InputError(f"{name} is {value}; give at least {bound}")
+
+
+def check_positive(settings: Any, *names: str) -> None:
+    """Refuse numbers of settings that are not finite and above 0."""
+    for name in names:
+        value = getattr(settings, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise InputError(f"{name} is {value}; give a number above 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,22 +95,11 @@ class ActionSettings:
                 f"the budget is {self.budget} evaluations; give more than one batch "
                 f"({self.batch}), at most 1000000000"
             )
-        for name in ("batch", "paths", "path_steps", "looks"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give at least 1")
-        for name in (
-            "path_rate",
-            "path_tolerance",
-            "learning_rate",
-            "path_learning_rate",
-            "clip",
-            "power",
-        ):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not (value > 0 and math.isfinite(value)):
-                raise InputError(f"{name} is {value}; give a number above 0")
+        check_least(self, batch=1, paths=1, path_steps=1, looks=1)
+        check_positive(self, "path_rate", "path_tolerance", "learning_rate")
+        check_positive(self, "path_learning_rate", "clip")
+        if self.power is not None:
+            check_positive(self, "power")
         if not 0 <= self.seed < 2**32:
             raise InputError(
                 f"the seed is {self.seed}; give a number from 0 to 2^32 - 1"

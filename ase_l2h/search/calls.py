@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_l2h._internal.remembered import Remembered
-from ase_l2h._internal.workers import CallFailed, names
+from ase_l2h._internal.workers import names, told
 from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
@@ -29,7 +29,7 @@ from ase_l2h.search.problem import Problem
 from ase_l2h.search.requests import Advance, Begin, Points, Request, Spread
 from ase_l2h.starts.random import spread
 
-__all__ = ["ENDURED", "CalculatorEngine"]
+__all__ = ["ENDURED", "CalculatorEngine", "unconverged"]
 
 logger = logging.getLogger(__name__)
 # Failed calls in a row after which the calculator is taken to be broken, and how many
@@ -286,7 +286,7 @@ class CalculatorEngine:
                     energies[b], gradients[..., b] = result
                 elif attempts[b] < LAST:
                     failed.append(b)
-                    attempts[b] = LAST if _unconverged(result) else attempts[b] + 1
+                    attempts[b] = LAST if unconverged(result) else attempts[b] + 1
             pending = failed[: int(max(0, min(spare, len(failed))))]
             spare -= len(pending)
             repeated[pending] += 1
@@ -313,7 +313,7 @@ class CalculatorEngine:
             logger.warning("a call of the calculator failed (%s)%s", reason, more)
         sound = self.calls - self.failures
         most = min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound)
-        if self._in_a_row >= (ENDURED if _unconverged(result) else most):
+        if self._in_a_row >= (ENDURED if unconverged(result) else most):
             self.trouble = (
                 f"{self._in_a_row} calls of the calculator in a row failed, the last "
                 f"with: {reason}; check the calculator"
@@ -322,9 +322,7 @@ class CalculatorEngine:
 
     def _fault(self, result: Any, shape: tuple[int, ...]) -> str | None:
         if isinstance(result, Exception):
-            lines = str(result).splitlines() or [""]
-            told = isinstance(result, CallFailed)
-            return lines[0] if told else f"{type(result).__name__}: {lines[0]}"
+            return told(result)
         energy, gradient = result
         if np.shape(gradient) != shape:
             return f"its forces have shape {np.shape(gradient)[::-1]}"
@@ -333,6 +331,6 @@ class CalculatorEngine:
         return None
 
 
-def _unconverged(result: Any) -> bool:
+def unconverged(result: Any) -> bool:
     """Whether a call says that this structure, and no other, is at fault."""
     return isinstance(result, Exception) and not UNCONVERGED.isdisjoint(names(result))

@@ -299,7 +299,7 @@ def _settled() -> list[str]:
     left = [target for target in settled.TARGETS if target not in done]
     missing = f" Not run to the end: {', '.join(left)}." if left else ""
     misled = [
-        f"{line['target']} ({_right(line)[0]} of {_right(line)[1]} right)"
+        "{} ({} of {} right)".format(line["target"], *_right(line))
         for line in misleading
     ]
     warning = (
@@ -323,20 +323,25 @@ def _settled() -> list[str]:
     ]
 
 
+def _ended(line: Any) -> list[int]:
+    """Which of a target's searches ended because they were settled."""
+    return [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
+
+
 def _right(line: Any) -> tuple[int, int]:
     """How many of a target's settled searches were right, and how many there were."""
-    ended = [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
+    ended = _ended(line)
     return sum(line["right"][k] for k in ended), len(ended)
 
 
 def _settled_row(line: Any) -> list[str]:
-    ended = [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
+    ended = _ended(line)
     mean = float(np.mean([line["evaluations"][k] for k in ended] or [math.nan]))
     first = float(np.mean([line["first"][k] for k in ended] or [math.nan]))
     return [
         line["target"],
         f"{len(ended)}/{len(line['stopped'])}",
-        f"{_right(line)[0]}/{len(ended)}",
+        "{}/{}".format(*_right(line)),
         significant(mean),
         f"{mean / first:.1f}",
     ]

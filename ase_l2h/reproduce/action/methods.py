@@ -82,56 +82,48 @@ def _uniform(function: Any, seed: int, count: int) -> np.ndarray:
     return np.asarray(jax.random.uniform(key, shape, minval=-bound, maxval=bound))
 
 
-def _action(
-    function: Any, budget: int, seed: int, rates: Sequence[float], warm: float = 0.5
-) -> Outcome:
-    """Algorithm 1; with ``warm`` 1 the regression on random samples alone."""
-    del rates
+# Called with a learned minimum; what it returns joins the records.
+Measure = Callable[[np.ndarray], dict[str, Any]]
+
+
+def _looked(search: Callable[[Measure], Any]) -> Outcome:
+    """The learned minima at which a fit has looked at the function."""
     points: list[np.ndarray] = []
 
     def keep(point: np.ndarray) -> dict[str, Any]:
         points.append(point)
         return {}
 
-    settings = ActionSettings(budget=budget, warm=warm, seed=seed)
-    result = minimise(function, settings, measure=keep, quiet=True)
+    result = search(keep)
     energies = np.array([line["energy"] for line in result.records])
     return Outcome(
         np.stack(points, axis=1), energies, result.charged_evaluations, result.records
     )
 
 
+def _action(
+    function: Any, budget: int, seed: int, rates: Sequence[float], warm: float = 0.5
+) -> Outcome:
+    """Algorithm 1; with ``warm`` 1 the regression on random samples alone."""
+    del rates
+    settings = ActionSettings(budget=budget, warm=warm, seed=seed)
+    return _looked(lambda keep: minimise(function, settings, measure=keep, quiet=True))
+
+
 def _boxes(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
     """Regression in boxes that shrink around the learned minimum."""
     del rates
-    points: list[np.ndarray] = []
-
-    def keep(point: np.ndarray) -> dict[str, Any]:
-        points.append(point)
-        return {}
-
     settings = ActionSettings(budget=budget, warm=1.0, seed=seed)
-    result = minimise_in_boxes(function, settings, measure=keep, quiet=True)
-    energies = np.array([line["energy"] for line in result.records])
-    return Outcome(
-        np.stack(points, axis=1), energies, result.charged_evaluations, result.records
+    return _looked(
+        lambda keep: minimise_in_boxes(function, settings, measure=keep, quiet=True)
     )
 
 
 def _gon(function: Any, budget: int, seed: int, rates: Sequence[float]) -> Outcome:
     """A global optimization network, fitted to random points."""
     del rates
-    points: list[np.ndarray] = []
-
-    def keep(point: np.ndarray) -> dict[str, Any]:
-        points.append(point)
-        return {}
-
-    result = fit_gon(function, GonSettings(budget=budget, seed=seed), keep)
-    energies = np.array([line["energy"] for line in result.records])
-    return Outcome(
-        np.stack(points, axis=1), energies, result.charged_evaluations, result.records
-    )
+    settings = GonSettings(budget=budget, seed=seed)
+    return _looked(lambda keep: fit_gon(function, settings, keep))
 
 
 def _regression(

@@ -14,7 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BOND", "MOTIF_BINS", "Fingerprints", "fingerprints", "nearest_images"]
+__all__ = [
+    "BOND",
+    "MOTIF_BINS",
+    "Fingerprints",
+    "fingerprints",
+    "nearest_images",
+    "squared_distances",
+]
 
 # Atoms are bonded within so many bond lengths: between the first and the second shell
 # of close packing.
@@ -89,6 +96,19 @@ def _bonded(positions: np.ndarray, reach: float, cell: np.ndarray | None) -> np.
     atoms = np.arange(points.shape[2])
     bonded[:, atoms, atoms] = False
     return bonded
+
+
+def squared_distances(positions: np.ndarray) -> np.ndarray:
+    """Of all pairs in clusters ``(3, n, batch)``, ``(batch, n, n)``.
+
+    By matrix products, which hold nothing large; right to rounding of the squares of
+    the positions, so that those of coinciding atoms may lie a little below 0.
+    """
+    points = np.moveaxis(positions, -1, 0).astype(np.float64)
+    squares = np.sum(points * points, axis=1)
+    squared = -2 * np.moveaxis(points, 1, 2) @ points
+    squared += squares[:, :, None] + squares[:, None, :]
+    return squared
 
 
 def nearest_images(difference: np.ndarray, cell: np.ndarray) -> np.ndarray:

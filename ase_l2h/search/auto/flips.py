@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.search.auto.exchange import flip_energies
-from ase_l2h.search.auto.fingerprint import nearest_images
+from ase_l2h.search.auto.fingerprint import nearest_images, squared_distances
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 
@@ -122,10 +122,7 @@ class FlipCosts:
         """Who is near each atom, ``(n, batch, numbers)``."""
         problem, (n, batch) = self._problem, positions.shape[1:]
         if problem.cell is None:
-            points = np.moveaxis(positions, -1, 0)
-            squares = np.sum(points * points, axis=1)
-            squared = -2 * np.moveaxis(points, 1, 2) @ points
-            squared += squares[:, :, None] + squares[:, None, :]
+            squared = squared_distances(positions)
         else:
             points = np.moveaxis(positions, -1, 1)
             apart = points[..., :, None] - points[..., None, :]

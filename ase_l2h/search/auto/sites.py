@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ase_l2h.search.auto import compiled, triples
-from ase_l2h.search.auto.fingerprint import BOND
+from ase_l2h.search.auto.fingerprint import BOND, squared_distances
 
 __all__ = [
     "SiteMoves",
@@ -145,15 +145,9 @@ def _in_bond_lengths(
 
 def neighbours(positions: np.ndarray, length: float) -> np.ndarray:
     """Atoms within a bond of each one of clusters ``(3, n, batch)``, ``(n, batch)``."""
-    points = np.moveaxis(positions, -1, 0).astype(np.float64)
-    squares = np.sum(points * points, axis=1)
-    # Squared distances by matrix products, which hold nothing large.
-    squared = np.moveaxis(points, 1, 2) @ points
-    squared *= -2
-    squared += squares[:, :, None]
-    squared += squares[:, None, :]
     reach = BOND * length
-    return np.count_nonzero(squared < reach * reach, axis=2).T - 1
+    near = squared_distances(positions) < reach * reach
+    return np.count_nonzero(near, axis=2).T - 1
 
 
 def gathered(
