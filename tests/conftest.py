@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import pytest
 
-from ase_l2h.rollout.kernels.native import compiler
+from ase_l2h.rollout.kernels import native
 
 # Shells start what runs in the background with SIGINT ignored, and programs that tests
 # start and interrupt would inherit that.
@@ -41,11 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     fast = config.option.markexpr == "not slow"
     jax.config.update("jax_disable_most_optimizations", fast)
+    if fast:
+        native.FLAGS = (*native.FLAGS, "-O1")
     _keep_compiled(config)
 
 
 def _keep_compiled(config: pytest.Config) -> None:
-    """What JAX compiles is kept for the other workers, and for the next run.
+    """What is compiled is kept for the other workers, and for the next run.
 
     In ``.pytest_cache``, which ``--cache-clear`` empties.
     """
@@ -55,13 +57,23 @@ def _keep_compiled(config: pytest.Config) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    machine_code = config.cache.mkdir("machine-code")
+    native.cache_folder = lambda: machine_code
     if not hasattr(config, "workerinput"):
-        files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
-        excess = sum(path.stat().st_size for path in files) - MOST_KEPT
-        while excess > 0:
-            oldest = files.pop(0)
-            excess -= oldest.stat().st_size
-            oldest.unlink()
+        _trim(folder)
+        _trim(machine_code / "native")
+
+
+def _trim(folder: Path) -> None:
+    """Remove what has not been used for longest, where there is too much."""
+    if not folder.is_dir():
+        return
+    files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+    excess = sum(path.stat().st_size for path in files) - MOST_KEPT
+    while excess > 0:
+        oldest = files.pop(0)
+        excess -= oldest.stat().st_size
+        oldest.unlink()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -74,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
     skip("gpu", lambda: jax.default_backend() != "gpu", "JAX sees no GPU")
-    skip("compiler", lambda: compiler() is None, "there is no C++ compiler here")
+    skip("compiler", lambda: native.compiler() is None, "there is no C++ compiler here")
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pathlib import Path
 import jax
 from safetensors import safe_open
 
+from ase_l2h.rollout.kernels import native
+
 __all__ = [
     "assert_same_folder",
     "contents",
@@ -25,16 +27,21 @@ __all__ = [
     "start",
 ]
 
-# argv = folder of compiled programs, "wait" or "go on", arguments of the command.
+# argv = folder of compiled programs, that of machine code and how it is compiled, "wait"
+# or "go on", arguments of the command.
 # Says when a round has been kept, and may wait there for a signal.
 PROGRAM = """
-import signal, sys, threading
+import json, pathlib, signal, sys, threading
 # Tests that run in the background may have SIGINT ignored, and hand that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import jax
 jax.config.update("jax_compilation_cache_dir", sys.argv.pop(1))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+from ase_l2h.rollout.kernels import native
+machine_code = pathlib.Path(sys.argv.pop(1))
+native.cache_folder = lambda: machine_code
+native.FLAGS = tuple(json.loads(sys.argv.pop(1)))
 from ase_l2h.search.hull import search as hull_search
 from ase_l2h._internal import stopping
 from ase_l2h.cli.main import cli
@@ -65,7 +72,9 @@ def start(compiled: Path, *arguments: object, wait: bool = False) -> subprocess.
     # Compiled as in the tests themselves: folders are compared bit for bit.
     quickly = str(jax.config.read("jax_disable_most_optimizations"))
     errors = compiled / f"{time.monotonic_ns()}.err"
-    command = [sys.executable, "-c", PROGRAM, compiled, "wait" if wait else "go on"]
+    machine_code = (native.cache_folder(), json.dumps(native.FLAGS))
+    command = [sys.executable, "-c", PROGRAM, compiled, *machine_code]
+    command.append("wait" if wait else "go on")
     with errors.open("w") as stream:
         process = subprocess.Popen(
             [str(word) for word in (*command, *arguments)],

@@ -182,3 +182,24 @@ def test_no_test_imports_the_benchmarks_by_itself():
         )
     ]
     assert by_itself == []
+
+
+def test_shapes_are_checked_wherever_they_are_declared():
+    """Tests check arrays where ``pyproject.toml`` says, so nobody may be forgotten."""
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]
+    (checked,) = (
+        option.partition("=")[2].split(",")
+        for option in options["ini_options"]["addopts"]
+        if option.startswith("--jaxtyping-packages=")
+    )
+    declaring = [
+        f"ase_l2h.{path.removesuffix('.py').replace('/', '.')}"
+        for path, tree in modules()
+        if any(name.partition(".")[0] == "jaxtyping" for name in imports(tree))
+    ]
+    assert len(declaring) > 30
+    assert {
+        name
+        for name in declaring
+        if not any(name == part or name.startswith(f"{part}.") for part in checked)
+    } == set()

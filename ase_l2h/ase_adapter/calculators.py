@@ -21,6 +21,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter import convert
+from ase_l2h.ase_adapter.matscipy import matscipy_stillinger_weber
 from ase_l2h.errors import InputError
 from ase_l2h.potentials import gupta, lennard_jones, stillinger_weber
 from ase_l2h.potentials.base import Potential, energy_and_gradient
@@ -207,30 +208,44 @@ class Gupta(PotentialCalculator):
         :data:`ase_l2h.potentials.GUPTA_SETS`), or your own rows
         ``{"Ag-Au": (p, q, r0, xi, A), ...}`` for every pair of species.
     rc
-        Hard cut-off distance; None sums all pairs. Periodic structures need one.
+        Cut-off distance; None sums all pairs. Periodic structures need one.
+    ro
+        Onset of the smooth cut-off; ``0.8 rc`` when None.
+    smooth
+        False ends each pair at ``rc``, where the energy jumps; True switches it off
+        smoothly between ``ro`` and ``rc``, as ``LennardJones``.
     """
 
-    default_parameters: ClassVar[dict[str, Any]] = {"parameter_set": None, "rc": None}
+    default_parameters: ClassVar[dict[str, Any]] = {
+        "parameter_set": None,
+        "rc": None,
+        "ro": None,
+        "smooth": False,
+    }
 
     def __init__(
         self,
         parameter_set: Any,
         rc: float | None = None,
+        *,
+        ro: float | None = None,
+        smooth: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(parameter_set=parameter_set, rc=rc, **kwargs)
+        super().__init__(
+            parameter_set=parameter_set, rc=rc, ro=ro, smooth=smooth, **kwargs
+        )
         _ = self.potential
 
     @property
     def potential(self) -> gupta.Gupta:
         """The potential of every species of the set."""
-        chosen, rc = self.parameters["parameter_set"], self.parameters["rc"]
-        if rc is not None:
-            rc = _positive("rc", rc)
+        chosen = self.parameters["parameter_set"]
+        cutoff = _cut_off(*(self.parameters[name] for name in ("rc", "ro", "smooth")))
         if isinstance(chosen, str):
-            return gupta_set(chosen).potential(rc=rc)
+            return gupta_set(chosen).potential(**cutoff)
         if isinstance(chosen, Mapping):
-            return gupta.Gupta.from_pairs(chosen, rc=rc)
+            return gupta.Gupta.from_pairs(chosen, **cutoff)
         raise InputError(
             "Gupta needs the name of a parameter set, such as 'AgAu', or rows "
             f"{{'Ag-Au': (p, q, r0, xi, A), ...}}, not {chosen!r}"
@@ -291,20 +306,23 @@ def _positive(name: str, value: Any) -> float:
 def _lennard_jones(
     sigma: Any, epsilon: Any, rc: Any, ro: Any, smooth: Any
 ) -> lennard_jones.LennardJones:
+    return lennard_jones.LennardJones(
+        epsilon=_positive("epsilon", epsilon),
+        sigma=_positive("sigma", sigma),
+        **_cut_off(rc, ro, smooth),
+    )
+
+
+def _cut_off(rc: Any, ro: Any, smooth: Any) -> dict[str, Any]:
+    """The same arguments, checked."""
     rc = None if rc is None else _positive("rc", rc)
     ro = None if ro is None else _positive("ro", ro)
     if smooth and rc is None:
         raise InputError("a smooth cut-off needs its distance; set rc")
     if smooth and ro is not None and rc is not None and ro >= rc:
         raise InputError(f"the smooth cut-off starts at ro = {ro}, beyond rc = {rc}")
-    return lennard_jones.LennardJones(
-        epsilon=_positive("epsilon", epsilon),
-        sigma=_positive("sigma", sigma),
-        rc=rc,
-        # Without a switch ro has no meaning; dropping it keeps equal potentials equal.
-        ro=ro if smooth else None,
-        smooth=bool(smooth),
-    )
+    # Without a switch ro has no meaning; dropping it keeps equal potentials equal.
+    return {"rc": rc, "ro": ro if smooth else None, "smooth": bool(smooth)}
 
 
 def potential_of(calculator: Any) -> Potential | None:
@@ -326,43 +344,8 @@ def potential_of(calculator: Any) -> Potential | None:
         rc = 3 * p["sigma"] if p["rc"] is None else p["rc"]
         return _lennard_jones(p["sigma"], p["epsilon"], rc, p["ro"], p["smooth"])
     if kind.__name__ == "Manybody" and kind.__module__.startswith("matscipy."):
-        return _matscipy_stillinger_weber(calculator)
+        return matscipy_stillinger_weber(calculator)
     return None
-
-
-# matscipy's names of our parameters; its functions close over them.
-_MATSCIPY_NAMES = {name: name for name in ("epsilon", "sigma", "A", "B", "gamma", "a")}
-_MATSCIPY_NAMES |= {"lambda1": "lam", "p": "p"}
-
-
-def _matscipy_stillinger_weber(calculator: Any) -> Potential | None:
-    """The parameters out of matscipy's closures; None for its other potentials."""
-    functions: list[Any] = [getattr(calculator, name, None) for name in ("F", "G")]
-    home = "matscipy.calculators.manybody.explicit_forms.stillinger_weber"
-    if any(getattr(f, "__module__", None) != home for f in functions):
-        return None
-    values: dict[str, float] = {}
-    pending, seen = functions, set()
-    while pending:
-        function = pending.pop()
-        seen.add(function)
-        cells = zip(
-            function.__code__.co_freevars, function.__closure__ or (), strict=True
-        )
-        for name, cell in cells:
-            content = cell.cell_contents
-            if callable(content) and content not in seen:
-                pending.append(content)
-            elif isinstance(content, int | float):
-                values[name] = content
-    if not {*_MATSCIPY_NAMES, "costheta0"} <= set(values):
-        return None
-    ours: dict[str, Any] = {
-        name: float(values[theirs]) for theirs, name in _MATSCIPY_NAMES.items()
-    }
-    # matscipy writes (cos + costheta0)^2.
-    ours["cos_theta0"] = -float(values["costheta0"])
-    return stillinger_weber.StillingerWeber(**ours)
 
 
 def potential_and_system(

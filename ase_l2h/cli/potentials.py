@@ -136,6 +136,8 @@ def chosen_potential(
     from ase_l2h.potentials.parameters import gupta_set, stillinger_weber_set
     from ase_l2h.targets import kob_andersen
 
+    # A truncated energy makes many minima of one.
+    smooth = cutoff is not None
     if family == "lj":
         if len(present) > 1:
             raise InputError(
@@ -147,8 +149,7 @@ def chosen_potential(
             epsilon=epsilon or 1.0,
             sigma=sigma or 1.0,
             rc=cutoff,
-            # Of its minima, a truncated pair energy makes many.
-            smooth=cutoff is not None,
+            smooth=smooth,
         )
     if cutoff is not None and family != "gupta":
         raise InputError(f"{LONG_NAMES[family]} ends by itself; leave --cutoff out")
@@ -162,7 +163,7 @@ def chosen_potential(
             "lists the sets); choose another --potential"
         )
     if family == "gupta":
-        return gupta_set(parameters).potential(rc=cutoff)
+        return gupta_set(parameters).potential(rc=cutoff, smooth=smooth)
     chosen = stillinger_weber_set(parameters)
     if present != {chosen.symbol}:
         raise InputError(

@@ -107,7 +107,7 @@ GROUPS = {
 @click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
 @click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
 @click.option(
-    "--cutoff", type=Real(0.0), help="Of lj (smooth) and gupta; cells need it."
+    "--cutoff", type=Real(0.0), help="Smooth, of lj and gupta; cells need it."
 )
 @click.option("--pbc/--no-pbc", default=True, help="Keep a file's periodicity or not.")
 @click.option(

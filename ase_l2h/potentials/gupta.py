@@ -25,6 +25,7 @@ from ase_l2h.potentials.base import (
     automatic_energy_and_gradient,
     neighbours,
 )
+from ase_l2h.potentials.cutoff import smoothly_cut
 from ase_l2h.potentials.elements import by_atomic_number
 from ase_l2h.potentials.pair_loops import (
     LookUp,
@@ -43,6 +44,9 @@ from ase_l2h.system import System
 __all__ = ["Gupta"]
 
 Table = Float[Array | np.ndarray, "s s"]
+# Of the cut-off, where a smooth one begins: at usual distances second neighbours count
+# in full.
+ONSET = 0.8
 _FIELDS = ("p", "q", "r0", "xi", "A")
 
 
@@ -65,8 +69,14 @@ class Gupta(PairwisePotential):
     symbols
         Chemical symbols of the rows, in ascending atomic number.
     rc
-        Hard cut-off distance; None (the default) sums all pairs, as the published
-        cluster minima do.
+        Cut-off distance; None (the default) sums all pairs, as the published cluster
+        minima do.
+    ro
+        Onset of the smooth cut-off, ``0.8 rc`` when None; only used with ``smooth``.
+    smooth
+        False: both pair terms end at ``rc``, so the energy jumps when a pair passes it.
+        True: they are switched off between ``ro`` and ``rc``
+        (:mod:`ase_l2h.potentials.cutoff`).
     """
 
     p: Table
@@ -76,6 +86,8 @@ class Gupta(PairwisePotential):
     A: Table
     symbols: tuple[str, ...] = static_field()
     rc: float | None = static_field(default=None)
+    ro: float | None = static_field(default=None)
+    smooth: bool = static_field(default=False)
 
     @classmethod
     def from_pairs(
@@ -83,6 +95,8 @@ class Gupta(PairwisePotential):
         pairs: Mapping[str, Any],
         *,
         rc: float | None = None,
+        ro: float | None = None,
+        smooth: bool = False,
     ) -> Gupta:
         """Build the tables from one row per pair of species.
 
@@ -90,8 +104,8 @@ class Gupta(PairwisePotential):
         ----------
         pairs
             ``{"Ag-Au": (p, q, r0, xi, A), ...}`` with every like and unlike pair once.
-        rc
-            Hard cut-off distance, None for none.
+        rc, ro, smooth
+            The cut-off, see the class.
 
         Raises
         ------
@@ -130,7 +144,7 @@ class Gupta(PairwisePotential):
                     )
                 tables[:, i, j] = rows[frozenset((first, second))]
         fields: dict[str, Any] = dict(zip(_FIELDS, tables, strict=True))
-        return cls(**fields, symbols=symbols, rc=rc)
+        return cls(**fields, symbols=symbols, rc=rc, ro=ro, smooth=smooth)
 
     def restricted_to(self, symbols: Iterable[str]) -> Gupta:
         """The same potential with only the species of ``symbols``.
@@ -155,6 +169,13 @@ class Gupta(PairwisePotential):
     def cutoff(self) -> float:
         """The cut-off distance, ``inf`` when there is none."""
         return float("inf") if self.rc is None else self.rc
+
+    @property
+    def onset(self) -> float:
+        """Where a smooth cut-off begins, ``inf`` when there is none."""
+        if self.rc is None or not self.smooth:
+            return float("inf")
+        return ONSET * self.rc if self.ro is None else self.ro
 
     def atom_energies(
         self, positions: Float[Array, "3 n *batch"], system: System
@@ -259,4 +280,8 @@ class Gupta(PairwisePotential):
         # sqrt has no derivative at zero; 1e-30 is far below any distance squared.
         r = jnp.sqrt(jnp.maximum(squared, 1e-30))
         value = strength * jnp.exp(-rate * r)
-        return value if self.rc is None else jnp.where(r < self.rc, value, 0.0)
+        if self.rc is None:
+            return value
+        if self.smooth:
+            return smoothly_cut(value, squared, self.rc, self.onset)
+        return jnp.where(r < self.rc, value, 0.0)

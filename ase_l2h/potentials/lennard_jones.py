@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.potentials.base import EnergyAndGradient, over_neighbours
+from ase_l2h.potentials.cutoff import smoothly_cut
 from ase_l2h.potentials.pair_loops import LookUp, PairPotential
 from ase_l2h.system import System
 
@@ -36,8 +37,8 @@ class LennardJones(PairPotential):
         Onset of the smooth cut-off; only used with ``smooth``.
     smooth
         False: every pair within ``rc`` is shifted by ``-u(rc)``. True: ``u`` is
-        multiplied by ``(rc^2 - r^2)^2 (rc^2 + 2 r^2 - 3 ro^2) / (rc^2 - ro^2)^3``
-        between ``ro`` and ``rc``. Both as in ``ase.calculators.lj``.
+        switched off between ``ro`` and ``rc`` (:mod:`ase_l2h.potentials.cutoff`). Both
+        as in ``ase.calculators.lj``.
     """
 
     epsilon: float | Float[Array | np.ndarray, ""] = 1.0
@@ -64,12 +65,8 @@ class LennardJones(PairPotential):
         if self.rc is not None:
             rc2 = self.rc**2
             if self.smooth:
-                ro2 = (0.66 * self.rc if self.ro is None else self.ro) ** 2
-                # The atom itself is infinitely far: keep inf out of unused branches.
-                near = jnp.where(squared < rc2, squared, rc2)
-                switch = (rc2 - near) ** 2 * (rc2 + 2 * near - 3 * ro2)
-                switch = jnp.where(near < ro2, 1.0, switch / (rc2 - ro2) ** 3)
-                pair = jnp.where(squared < rc2, pair * switch, 0.0)
+                onset = 0.66 * self.rc if self.ro is None else self.ro
+                pair = smoothly_cut(pair, squared, self.rc, onset)
             else:
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.gupta import Gupta
@@ -61,9 +62,12 @@ class GuptaSet:
         """Species of the set, ascending in atomic number."""
         return self.potential().symbols
 
-    def potential(self, rc: float | None = None) -> Gupta:
-        """The potential of this set, cut off at ``rc`` angstrom when given."""
-        return Gupta.from_pairs(self.pairs, rc=rc)
+    def potential(self, rc: float | None = None, **cutoff: Any) -> Gupta:
+        """The potential of this set, cut off at ``rc`` angstrom when given.
+
+        ``cutoff`` are the other arguments of :meth:`Gupta.from_pairs`.
+        """
+        return Gupta.from_pairs(self.pairs, rc=rc, **cutoff)
 
 
 @dataclass(frozen=True)

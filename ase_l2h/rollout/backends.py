@@ -80,6 +80,7 @@ def choose_backend(
     system: System,
     double: bool,
     platform: str,
+    batch: int | None = None,
 ) -> str:
     """The backend that will run a search: chosen once, and reported with its results.
 
@@ -96,6 +97,9 @@ def choose_backend(
         Whether in double precision.
     platform
         Of the device that it is to run on, ``"cpu"`` or ``"gpu"``.
+    batch
+        Structures that are waiting, where that is known: few have machine code of
+        their own, and no other is made.
 
     Raises
     ------
@@ -114,7 +118,9 @@ def choose_backend(
     if chosen == "auto":
         if reason is None and fastest == "native":
             # A compiler may be there and still be too old.
-            made = [native.prepare(o, potential, system, double) for o in optimizers]
+            made = (
+                native.prepare(o, potential, system, double, batch) for o in optimizers
+            )
             reason = next((r for r in made if r is not None), None)
             if reason is not None:
                 LOGGER.warning("'scan' runs instead of 'native': %s", reason)

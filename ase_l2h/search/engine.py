@@ -176,7 +176,8 @@ class KernelEngine:
         states = [r.state for r in requests]
         state = states[0] if len(states) == 1 else joined_states(states)
         double = np.asarray(state.positions).dtype == np.float64
-        backend = self._backend(first.optimizer, double, system)
+        batch = int(np.sum(state.active))
+        backend = self._backend(first.optimizer, double, system, batch)
         before = int(np.sum(state.evaluations))
         # What is done takes no lane.
         active = np.flatnonzero(state.active)
@@ -199,7 +200,7 @@ class KernelEngine:
         self._ran[backend] += int(np.sum(state.evaluations)) - before
         return _parts(state, counts)
 
-    def _backend(self, optimizer: Any, double: bool, system: System) -> str:
+    def _backend(self, optimizer: Any, double: bool, system: System, batch: int) -> str:
         structure, _ = self._value(optimizer)
         case = (structure, double, np.ndim(system.species), system.cell is None)
         if case not in self._chosen:
@@ -212,6 +213,7 @@ class KernelEngine:
                 system,
                 double,
                 self.device.platform,
+                batch,
             )
         return self._chosen[case]
 
@@ -257,7 +259,8 @@ class KernelEngine:
             system = self._decorated(problems[0], np.concatenate(columns, axis=1))
         positions = positions.astype(np.float32)
         # The code of a relaxation evaluates single points, too.
-        backend = self._backend(RELAXATION, False, system)
+        batch = positions.shape[2]
+        backend = self._backend(RELAXATION, False, system, batch)
         values = trajectories.energies(
             self.potential, system, positions, backend=backend
         )

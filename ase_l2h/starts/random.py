@@ -166,7 +166,9 @@ def spread(system: System, positions: np.ndarray) -> np.ndarray:
         )
     spheres = SoftSphere(sigma=1.0)
     optimizer = RuleOptimizer(GradientDescent(RATE), fmax=OVERLAP)
-    backend = choose_backend("auto", [optimizer], spheres, reduced, False, "cpu")
+    backend = choose_backend(
+        "auto", [optimizer], spheres, reduced, False, "cpu", positions.shape[2]
+    )
     start = np.asarray(positions / length, np.float32)
     keys = np.zeros((2, positions.shape[-1]), np.uint32)  # it draws nothing
     state = trajectories.begin(optimizer, spheres, reduced, start, keys)

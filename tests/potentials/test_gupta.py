@@ -88,6 +88,31 @@ def test_equals_jax_md(rng, jax_md, own_parameters):
     np.testing.assert_allclose(found.gradient.T, gradient, rtol=0, atol=1e-10 * scale)
 
 
+def stretched(potential: Gupta, squared) -> np.ndarray:
+    """Energies of pairs of atoms at these squared distances."""
+    return np.array(
+        [
+            evaluate(potential, ["Au", "Au"], [[0, 0, 0], [r, 0, 0]]).energy
+            for r in np.sqrt(squared)
+        ]
+    )
+
+
+def test_a_smooth_cut_off_is_the_polynomial_times_both_pair_terms():
+    """Both terms of a pair times w: its repulsion by w, its band energy by w^1/2."""
+    rc, ro = 5.0, 4.0
+    potential = gupta_set("Au").potential(rc, smooth=True)
+    p, q, r0, xi, A = gupta_set("Au").pairs["Au-Au"]
+    squared = np.linspace(3.5, 5.5, 21) ** 2
+    x = np.clip(squared, ro**2, rc**2)
+    w = (rc**2 - x) ** 2 * (rc**2 + 2 * x - 3 * ro**2) / (rc**2 - ro**2) ** 3
+    strain = np.sqrt(squared) / r0 - 1
+    expected = 2 * (A * np.exp(-p * strain) * w - xi * np.exp(-q * strain) * np.sqrt(w))
+    np.testing.assert_allclose(stretched(potential, squared), expected, atol=1e-12)
+    own = gupta_set("Au").potential(rc, ro=4.5, smooth=True)
+    assert stretched(own, [4.2**2]) == stretched(gupta_set("Au").potential(), [4.2**2])
+
+
 def test_separated_atoms_have_no_energy_and_no_force():
     """The square root under the band energy has no derivative at zero."""
     positions = 1e4 * np.arange(4)[:, None] * np.ones(3)

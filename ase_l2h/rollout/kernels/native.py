@@ -285,11 +285,15 @@ def _macros(
 
 
 def prepare(
-    optimizer: Any, potential: Any, system: System, double: bool = False
+    optimizer: Any,
+    potential: Any,
+    system: System,
+    double: bool = False,
+    batch: int | None = None,
 ) -> str | None:
     """Compile what a search needs; why that failed, None when it is there."""
     try:
-        library_function(optimizer, potential, system, double)
+        library_function(optimizer, potential, system, double, batch)
     except (RuntimeError, OSError) as error:
         return str(error)
     return None

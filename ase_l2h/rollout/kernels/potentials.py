@@ -71,7 +71,7 @@ class LennardJonesAdapter(PotentialAdapter):
 
 
 class GuptaAdapter(PotentialAdapter):
-    """Tables of any number of species, and a hard cut-off."""
+    """Tables of any number of species; uncut, with a hard or a smooth cut-off."""
 
     header, scratch_rows = "gupta", 1
 
@@ -83,19 +83,23 @@ class GuptaAdapter(PotentialAdapter):
 
     def macros(self, potential: Gupta) -> Macros:
         """The size of the tables, and whether there is a cut-off."""
-        cut = int(potential.rc is not None)
-        return {"SPECIES_COUNT": np.shape(potential.A)[0], "CUT": cut}
+        cut = 0 if potential.rc is None else 1 + potential.smooth
+        return {"SPECIES_COUNT": np.shape(potential.A)[0], "CUT": int(cut)}
 
     def own_species(self, potential: Gupta) -> bool:
         """Of alloys."""
         return np.shape(potential.A)[0] > 1
 
     def parameters(self, potential: Gupta) -> list[Any]:
-        """``A e^p``, ``p / r0``, ``xi^2 e^(2 q)``, ``2 q / r0``, then the cut-off."""
+        """``A e^p``, ``p / r0``, ``xi^2 e^(2 q)``, ``2 q / r0``, cut-off."""
         names = ("p", "q", "r0", "xi", "A")
         p, q, r0, xi, a = (np.asarray(getattr(potential, n), float) for n in names)
         cut = np.inf if potential.rc is None else potential.rc
-        return [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0, cut]
+        end, onset, switching = cut**2, potential.onset**2, 0.0
+        if potential.smooth:
+            switching = (end - onset) ** -3.0
+        tables = [a * np.exp(p), p / r0, xi**2 * np.exp(2 * q), 2 * q / r0]
+        return [*tables, cut, end, onset, switching]
 
 
 class StillingerWeberAdapter(PotentialAdapter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["default_threads", "share_out", "workers"]
@@ -54,16 +54,22 @@ def share_out(
     count = groups
     if groups > 1:
         count = min(groups, default_threads() if threads is None else threads)
-    waiting = iter(range(0, batch, GROUP))
-
-    def work() -> bool:
-        done = True
-        # `next` on a range's iterator is one operation under the interpreter's lock.
-        for first in waiting:
-            done = function(block, first, min(first + GROUP, batch)) and done
-        return done
-
-    others = [workers().submit(work) for _ in range(count - 1)]
-    done = [work(), *(other.result() for other in others)]
+    work = (function, block, iter(range(0, batch, GROUP)), batch)
+    others = [workers().submit(_worked, *work) for _ in range(count - 1)]
+    done = [_worked(*work), *(other.result() for other in others)]
     if not all(done):
         raise MemoryError("no memory for the state of the structures")
+
+
+def _worked(
+    function: Callable[[int, int, int], bool],
+    block: int,
+    waiting: Iterator[int],
+    batch: int,
+) -> bool:
+    """Whether there was memory for each of the groups that this thread has taken."""
+    done = True
+    # `next` on a range's iterator is one operation under the interpreter's lock.
+    for first in waiting:
+        done = function(block, first, min(first + GROUP, batch)) and done
+    return done

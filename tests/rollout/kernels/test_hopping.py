@@ -228,8 +228,6 @@ def test_a_rollout_hops_in_machine_code(folder, monkeypatch):
     monkeypatch.setattr(native, "cache_folder", lambda: folder)
     search = strong("LJ7")
     starts = make_starts(search[2], 2, 0, 5).astype(np.float32)
-    # Compiled as a user's would be, but for the time it takes.
-    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-O1"))
     result = rollout(*search, starts, key=KEY, n_steps=3000, backend="native")
     assert result.backend == "native"
     np.testing.assert_array_equal(result.evaluations, 3001)

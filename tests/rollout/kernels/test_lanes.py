@@ -55,8 +55,8 @@ RULES: dict[str, Any] = {
 }
 
 
-def gupta(name: str, rc: float | None = None) -> Gupta:
-    return Gupta.from_pairs(GUPTA_SETS[name].pairs, rc=rc)
+def gupta(name: str, rc: float | None = None, smooth: bool = False) -> Gupta:
+    return Gupta.from_pairs(GUPTA_SETS[name].pairs, rc=rc, smooth=smooth)
 
 
 def keys(count: int = COUNT) -> np.ndarray:
@@ -188,9 +188,11 @@ def test_a_cut_off_lennard_jones_is_that_of_scan(potential, cell):
         assert np.all(np.abs(other / found - 1) > 1e-3)
 
 
+@pytest.mark.parametrize("smooth", [False, True], ids=["hard", "smooth"])
 @pytest.mark.parametrize("cell", [False, True], ids=["free", "periodic"])
-def test_a_cut_off_alloy_is_that_of_scan(cell, rng):
-    potential, species = gupta("AgAu", rc=4.2), compositions(2, 9, rng)
+def test_a_cut_off_alloy_is_that_of_scan(cell, smooth, rng):
+    potential = gupta("AgAu", rc=4.2, smooth=smooth)
+    species = compositions(2, 9, rng)
     system = make_system(species, length_scale=2.9)
     if cell:
         system = make_system(species, cell=2.6 * LATTICE, cutoff=4.2, length_scale=2.9)

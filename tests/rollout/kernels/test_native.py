@@ -25,9 +25,9 @@ SEARCH: tuple[Any, ...] = (RuleOptimizer(Fire()), TARGET.potential, TARGET.syste
 
 
 @pytest.fixture
-def compiled(compiled_folder, tmp_path) -> Path:
+def compiled(tmp_path) -> Path:
     """A library in a folder of the test's own, compiled once for all tests."""
-    made = native.build(layout.definitions(*SEARCH), compiled_folder / "native")
+    made = build(native.cache_folder() / "native")
     folder = tmp_path / "native"
     folder.mkdir(mode=0o700)
     for file in (made, made.with_suffix(".sha256")):

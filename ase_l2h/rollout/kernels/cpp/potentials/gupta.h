@@ -1,5 +1,5 @@
-// Gupta's second-moment potential, with a hard cut-off where CUT is 1; as
-// ase_l2h/potentials/gupta.py.
+// Gupta's second-moment potential, uncut (CUT 0), with a hard cut-off (1) or a smooth one
+// (2); as ase_l2h/potentials/gupta.py.
 
 #pragma once
 
@@ -15,7 +15,7 @@
 struct PotentialParameters {
   // A e^p, p / r0, xi^2 e^(2 q) and 2 q / r0, each (SPECIES_COUNT, SPECIES_COUNT).
   number tables[4][TABLE_SIZE];
-  number cut;
+  number cut, cut_squared, onset_squared, switching;
 };
 enum { REPULSION, REPULSION_RATE, HOPPING_STRENGTH, HOPPING_RATE };
 
@@ -60,6 +60,31 @@ FUNCTION PairNumber with_atom(const Row& row, const Kind* kinds, int table, int 
 #endif
 }
 
+// A pair term and minus its derivative by r, both cut off. Smoothly: times
+// w = (c - x)^2 (c + 2 x - 3 o) / (c - o)^3 between the onset o and the end c, x = r^2,
+// with dw/dr = 12 r (c - x) (o - x) / (c - o)^3.
+FUNCTION void cut_off(const PotentialParameters& p, real r, real* value, real* falls) {
+#if CUT == 1
+  const mask inside = r < p.cut;
+  *value = select(inside, *value, real{});
+  *falls = select(inside, *falls, real{});
+#elif CUT == 2
+  const mask inside = r < p.cut;
+  const real x = select(inside, r * r, real{} + p.cut_squared);
+  const real left = p.cut_squared - x, past = p.onset_squared - x;
+  const mask switching = past <= 0.0f;
+  const real w = left * left * (left - 3.0f * past) * p.switching;
+  const real slope = 12.0f * r * left * past * p.switching;
+  *falls = select(inside, select(switching, *falls * w - *value * slope, *falls), real{});
+  *value = select(inside, select(switching, *value * w, *value), real{});
+#else
+  (void)p;
+  (void)r;
+  (void)value;
+  (void)falls;
+#endif
+}
+
 #if PAIRS_ONCE
 FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
                        const number* from, const Lattice&, real* scratch,
@@ -99,16 +124,15 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
       for (int k = 0; k < COUNT; ++k, ++pair) {
         real repel = both[k] * with_atom(row, kinds, REPULSION, j + k);
         real hop = both[COUNT + k] * with_atom(row, kinds, HOPPING_STRENGTH, j + k);
-#if CUT
-        repel = select(r[k] < p.cut, repel, real{});
-        hop = select(r[k] < p.cut, hop, real{});
-#endif
+        real repel_falls = repel_rate[k] * repel, hop_falls = hop_rate[k] * hop;
+        cut_off(p, r[k], &repel, &repel_falls);
+        cut_off(p, r[k], &hop, &hop_falls);
         e = e + repel;
         energies[j + k] = energies[j + k] + repel;
         moment = moment + hop;
         moments[j + k] = moments[j + k] + hop;
-        kept[pair] = 0.5f * hop_rate[k] * hop * inverse[k];
-        real f = -2.0f * repel_rate[k] * repel * inverse[k];
+        kept[pair] = 0.5f * hop_falls * inverse[k];
+        real f = -2.0f * repel_falls * inverse[k];
         real x = d[0][k] * f, y = d[1][k] * f, z = d[2][k] * f;
         gx = gx + x;
         gy = gy + y;
@@ -144,16 +168,6 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
   }
 }
 #else
-FUNCTION real within_cut(const PotentialParameters& p, real r, real value) {
-#if CUT
-  return select(r < p.cut, value, real{});
-#else
-  (void)p;
-  (void)r;
-  return value;
-#endif
-}
-
 FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
                        const number* from, const Lattice& lattice, real* scratch,
                        real* energies, real* gradient) {
@@ -174,12 +188,13 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
           real repel = exponential(r * -repel_rate) * with_atom(row, kinds, REPULSION, j);
           real hop =
               exponential(r * -hop_rate) * with_atom(row, kinds, HOPPING_STRENGTH, j);
-          repel = within_cut(p, r, repel);
-          hop = within_cut(p, r, hop);
+          real repel_falls = repel_rate * repel, hop_falls = hop_rate * hop;
+          cut_off(p, r, &repel, &repel_falls);
+          cut_off(p, r, &hop, &hop_falls);
           repulsion = repulsion + repel;
           moment = moment + hop;
-          real f = -2.0f * repel_rate * repel * inverse;
-          real h = -0.5f * hop_rate * hop * inverse;
+          real f = -2.0f * repel_falls * inverse;
+          real h = -0.5f * hop_falls * inverse;
           gx = gx + f * d[0];
           gy = gy + f * d[1];
           gz = gz + f * d[2];
@@ -206,8 +221,9 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
           real r = square_root(larger(squared, one * 1e-30f));
           real hop =
               exponential(r * -hop_rate) * with_atom(row, kinds, HOPPING_STRENGTH, j);
-          hop = within_cut(p, r, hop);
-          real h = 0.5f * hop_rate * hop * embedding[j] / r;
+          real hop_falls = hop_rate * hop;
+          cut_off(p, r, &hop, &hop_falls);
+          real h = 0.5f * hop_falls * embedding[j] / r;
           gx = gx + h * d[0];
           gy = gy + h * d[1];
           gz = gz + h * d[2];
