@@ -11,13 +11,17 @@ that knows nothing but positions will do. Fixed atoms are not exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from ase_l2h.errors import InputTypeError
 from ase_l2h.potentials.units import species_units
+from ase_l2h.search.auto.sequences import (
+    pair_costs,
+    sequences_of_exchanges,
+    unlike_pairs,
+)
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 
@@ -29,16 +33,32 @@ __all__ = [
     "flip_energies",
     "random_exchanges",
     "ranked_exchanges",
-    "several_exchanges",
     "some_exchanges",
 ]
 
-# Ranked exchanges that are carried out at once, and of how many these are taken.
-AT_ONCE, RANKED = (2, 4, 8), 60
+# Exchanges that are carried out at once.
+AT_ONCE = (2, 4, 8)
 
 
-# Flip energies (n, elements, batch) of positions, species and energies.
-Costs = Callable[[Evaluator, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+@runtime_checkable
+class Costs(Protocol):
+    """What knows flip energies."""
+
+    def __call__(
+        self,
+        evaluator: Evaluator,
+        positions: np.ndarray,
+        species: np.ndarray,
+        energies: np.ndarray,
+    ) -> np.ndarray:
+        """Flip energies ``(n, elements, batch)``."""
+        ...
+
+    def couplings(
+        self, positions: np.ndarray, species: np.ndarray
+    ) -> np.ndarray | None:
+        """How they change each other, see :func:`~.sequences.pair_costs`."""
+        ...
 
 
 class Exchanges(NamedTuple):
@@ -89,7 +109,7 @@ def exchange_proposals(
     """
     problem = evaluator.problem
     species, movable = problem.species, problem.movable
-    pairs = _unlike_pairs(species, movable)
+    pairs = unlike_pairs(species, movable)
     batch = positions.shape[2]
     if not len(pairs[0]) or not batch:
         return positions[..., :0], np.zeros(0, int)
@@ -97,6 +117,7 @@ def exchange_proposals(
         chosen = some_exchanges(species, batch, shortlist, rng, movable)
         return exchanged(positions, chosen), chosen.owners
     kinds = np.repeat(species[:, None], batch, axis=1)
+    couplings = None
     if costs is None:
         elements = np.unique(species)
         flips = flip_energies(
@@ -104,12 +125,11 @@ def exchange_proposals(
         )
     else:
         flips = costs(evaluator, positions, kinds, energies)
-    ranked = ranked_exchanges(flips, species, max(RANKED, shortlist), movable)
-    # Best first within an owner, and the owners in order.
-    place = np.arange(len(ranked.owners))
-    place -= np.searchsorted(ranked.owners, ranked.owners)
-    single = Exchanges(*(array[place < shortlist] for array in ranked))
-    several, owners = several_exchanges(positions, ranked, AT_ONCE)
+        couplings = costs.couplings(positions, kinds)
+    single = ranked_exchanges(flips, species, shortlist, movable, couplings)
+    several, owners = sequences_of_exchanges(
+        positions, species, flips, couplings, AT_ONCE, movable
+    )
     return (
         np.concatenate([exchanged(positions, single), several], axis=-1),
         np.concatenate([single.owners, owners]),
@@ -165,6 +185,7 @@ def ranked_exchanges(
     species: np.ndarray,
     count: int,
     movable: np.ndarray | None = None,
+    couplings: np.ndarray | None = None,
 ) -> Exchanges:
     """The exchanges whose two flips cost least together.
 
@@ -179,10 +200,12 @@ def ranked_exchanges(
         How many for each structure.
     movable
         Atoms that may take part, ``(n,)``; all when None.
+    couplings
+        How flips change each other, see :func:`~.sequences.pair_costs`.
     """
-    first, second = _unlike_pairs(species, movable)
+    first, second = unlike_pairs(species, movable)
     _, kind = np.unique(species, return_inverse=True)
-    costs = flips[first, kind[second]] + flips[second, kind[first]]
+    costs = pair_costs(flips, couplings, kind, first, second)
     return _lowest_pairs(costs, first, second, count)
 
 
@@ -194,19 +217,8 @@ def some_exchanges(
     movable: np.ndarray | None = None,
 ) -> Exchanges:
     """``count`` different exchanges of each of ``batch`` structures, at random."""
-    first, second = _unlike_pairs(species, movable)
+    first, second = unlike_pairs(species, movable)
     return _lowest_pairs(rng.random((len(first), batch)), first, second, count)
-
-
-def _unlike_pairs(
-    species: np.ndarray, movable: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms of different species that may both move, the lower index first."""
-    unlike = np.triu(species[:, None] != species)
-    if movable is not None:
-        unlike &= movable[:, None] & movable
-    first, second = np.nonzero(unlike)
-    return first, second
 
 
 def _lowest_pairs(
@@ -233,47 +245,6 @@ def exchanged(positions: np.ndarray, exchanges: Exchanges) -> np.ndarray:
     return changed
 
 
-def several_exchanges(
-    positions: np.ndarray, exchanges: Exchanges, counts: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Structures made by the best exchanges at once, so many of each.
-
-    Parameters
-    ----------
-    positions
-        ``(3, n, batch)``.
-    exchanges
-        The most promising of each structure first. An atom takes part in one only: what
-        shares an atom with a better exchange is passed over.
-    counts
-        How many at once, in ascending order; a structure is made for each that there
-        are enough exchanges for.
-
-    Returns
-    -------
-    tuple
-        ``(3, n, k)``, and which of the batch each was ``(k,)``, in order.
-    """
-    made, owners = [positions[..., :0]], []
-    for owner in np.unique(exchanges.owners):
-        own = np.flatnonzero(exchanges.owners == owner)
-        order, taken, done = np.arange(positions.shape[1]), set[int](), 0
-        for i, j in zip(
-            exchanges.first[own].tolist(), exchanges.second[own].tolist(), strict=True
-        ):
-            if i in taken or j in taken:
-                continue
-            taken |= {i, j}
-            order[[i, j]] = order[[j, i]]
-            done += 1
-            if done in counts:
-                made.append(positions[:, order, owner, None])
-                owners.append(owner)
-            if done == counts[-1]:
-                break
-    return np.concatenate(made, axis=-1), np.array(owners, int)
-
-
 def random_exchanges(
     positions: np.ndarray,
     species: np.ndarray,
@@ -296,7 +267,7 @@ def random_exchanges(
         Atoms that may take part, ``(n,)``; all when None.
     """
     changed = np.array(positions)
-    first, second = _unlike_pairs(species, movable)
+    first, second = unlike_pairs(species, movable)
     if not len(first):
         return changed
     batch = positions.shape[2]

@@ -118,9 +118,48 @@ class FlipCosts:
         costs[~self._problem.movable] = np.inf
         return costs
 
-    def _surroundings(self, positions: np.ndarray, species: np.ndarray) -> np.ndarray:
-        """Who is near each atom, ``(n, batch, numbers)``."""
-        problem, (n, batch) = self._problem, positions.shape[1:]
+    def couplings(
+        self, positions: np.ndarray, species: np.ndarray
+    ) -> np.ndarray | None:
+        """By how much turning one atom changes the cost of turning another.
+
+        From the fit, in which the elements of the neighbours are a linear sum.
+
+        Parameters
+        ----------
+        positions, species
+            ``(3, n, batch)`` and ``(n, batch)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(n, elements, n, elements, batch)``: of turning the first atom into an
+            element on turning the second; None where the fit is not to be trusted.
+        """
+        if not self.trusted:
+            return None
+        kinds, own = len(self.elements), np.searchsorted(self.elements, species)
+        # Of a neighbour of each element, for each range.
+        first = 1 + (kinds + 2) * np.arange(len(DECAYS))
+        of_each = self._solution()[..., first[:, None] + np.arange(kinds)]
+        # (own, range, element of the neighbour, other)
+        of_each = np.ascontiguousarray(of_each.transpose(0, 2, 3, 1))
+        weights = self._weights(positions)
+        n, batch = species.shape
+        found = np.empty((n, kinds, n, kinds, batch))
+        atoms = np.arange(n)
+        for k in range(batch):
+            mine = own[:, k]
+            # (second, first, element of the first, element of the second)
+            sums = weights[:, k].T @ of_each[mine].reshape(n, len(DECAYS), -1)
+            sums = sums.reshape(n, n, kinds, kinds)
+            before = sums[:, atoms, mine]
+            found[..., k] = (sums - before[:, :, None]).transpose(1, 2, 0, 3)
+        return found
+
+    def _weights(self, positions: np.ndarray) -> np.ndarray:
+        """What each neighbour counts, ``(ranges, batch, n, n)``."""
+        problem = self._problem
         if problem.cell is None:
             squared = squared_distances(positions)
         else:
@@ -129,13 +168,22 @@ class FlipCosts:
             squared = np.sum(nearest_images(apart, problem.cell) ** 2, axis=0)
         shortest = LEAST * problem.length
         distance = np.sqrt(np.maximum(squared, shortest**2)) / problem.length
-        atoms = np.arange(n)
+        atoms = np.arange(positions.shape[1])
         distance[:, atoms, atoms] = np.inf
+        return np.stack(
+            [
+                np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
+                for decay in DECAYS
+            ]
+        )
+
+    def _surroundings(self, positions: np.ndarray, species: np.ndarray) -> np.ndarray:
+        """Who is near each atom, ``(n, batch, numbers)``."""
+        n, batch = positions.shape[1:]
         kinds = (species[None] == self.elements[:, None, None]).astype(float)
         kinds = np.moveaxis(kinds, -1, 0).swapaxes(1, 2)
         numbers = [np.ones((batch, n, 1))]
-        for decay in DECAYS:
-            weight = np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
+        for weight in self._weights(positions):
             of_each = weight @ kinds
             together = of_each.sum(axis=2, keepdims=True)
             numbers += [of_each, np.sqrt(together), together**2]
@@ -143,17 +191,21 @@ class FlipCosts:
 
     def _fitted(self, near: np.ndarray, species: np.ndarray) -> np.ndarray:
         """What the fit says, ``(n, elements, batch)``."""
-        if self._fit is None:
-            size = near.shape[2]
-            ridge = RIDGE * np.eye(size) * (self._products + np.eye(size))
-            self._fit = np.linalg.solve(
-                self._products + ridge, self._moments[..., None]
-            )[..., 0]
         own = np.searchsorted(self.elements, species)
-        costs = np.einsum("nbp,nbep->neb", near, self._fit[own])
+        costs = np.einsum("nbp,nbep->neb", near, self._solution()[own])
         rows, columns = np.indices(species.shape)
         costs[rows, own, columns] = 0.0
         return costs
+
+    def _solution(self) -> np.ndarray:
+        """The fit, ``(elements, elements, numbers)``, from the first to the second."""
+        if self._fit is None:
+            one = np.eye(self._moments.shape[2])
+            ridge = RIDGE * one * (self._products + one)
+            self._fit = np.linalg.solve(
+                self._products + ridge, self._moments[..., None]
+            )[..., 0]
+        return self._fit
 
     def _learn(
         self,

@@ -10,14 +10,12 @@ import pytest
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.search.auto.exchange import (
-    Exchanges,
     can_turn,
     exchange_proposals,
     exchanged,
     flip_energies,
     random_exchanges,
     ranked_exchanges,
-    several_exchanges,
     some_exchanges,
 )
 from ase_l2h.search.auto.turning import transmuted, turned_into
@@ -112,24 +110,6 @@ def test_exchanges_swap_positions_of_unlike_atoms(rng):
         np.testing.assert_array_equal(moved[..., k], expected)
     pairs = set(zip(chosen.owners, chosen.first, chosen.second, strict=True))
     assert len(pairs) == 18
-
-
-def test_several_exchanges_at_once_are_the_best_that_share_no_atom(rng):
-    """An exchange with an atom that has its new place already is passed over."""
-    positions = places(rng, 6, 2)
-    chosen = Exchanges(
-        owners=np.array([0, 0, 0, 0, 1]),
-        first=np.array([0, 0, 1, 2, 0]),
-        second=np.array([3, 4, 4, 5, 3]),
-    )
-    moved, owners = several_exchanges(positions, chosen, (2, 3, 4))
-    # Three that share none: no four of the first, and no two of the second.
-    assert owners.tolist() == [0, 0]
-    np.testing.assert_array_equal(moved[..., 0], positions[:, [3, 4, 2, 0, 1, 5], 0])
-    np.testing.assert_array_equal(moved[..., 1], positions[:, [3, 4, 5, 0, 1, 2], 0])
-    none, nobody = several_exchanges(positions, chosen, (8,))
-    assert none.shape == (3, 6, 0)
-    assert nobody.size == 0
 
 
 def test_a_potential_that_knows_only_positions_gets_random_exchanges(rng):

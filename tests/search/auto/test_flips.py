@@ -61,6 +61,33 @@ def test_later_ones_are_learned_and_ranked_as_they_are(rng, name):
         np.testing.assert_array_equal(learned[:, kind][own], 0.0)
 
 
+def test_couplings_are_how_the_learned_costs_change(rng):
+    """Of three elements, with one atom turned into each of them."""
+    evaluator = make_evaluator(Problem.of("Fe4Co4Ni5"))
+    costs = FlipCosts(evaluator.problem)
+    for _ in range(4):
+        costs(evaluator, *structures(evaluator, rng, FIRST))
+    assert costs.trusted
+    positions, species, energies = structures(evaluator, rng, 1)
+    couplings = costs.couplings(positions, species)
+    assert couplings.shape == (13, 3, 13, 3, 1)
+
+    def learned(kinds: np.ndarray) -> np.ndarray:
+        # The second of two in a row is never one that is measured.
+        twice = np.repeat(positions, 2, axis=2), np.repeat(kinds, 2, axis=1)
+        return costs(evaluator, *twice, np.repeat(energies, 2))[..., 1]
+
+    before = learned(species)
+    for atom, element in ((0, 2), (7, 0), (12, 1)):
+        turned = species.copy()
+        turned[atom] = element
+        others = np.arange(13) != atom
+        change = (learned(turned) - before)[others]
+        expected = couplings[atom, element, others, :, 0]
+        np.testing.assert_allclose(change, expected, atol=1e-9)
+        assert np.max(np.abs(expected)) > 1e-3
+
+
 def test_what_is_kept_gives_the_same_costs(rng):
     evaluator = make_evaluator(Problem.of("Ag7Au6"))
     costs = FlipCosts(evaluator.problem)
@@ -86,3 +113,4 @@ def test_what_cannot_be_learned_is_measured_ever_after(rng):
         costs(evaluator, positions, species, np.zeros(10))
         assert evaluator.charged - before == 130
     assert not costs.trusted
+    assert costs.couplings(positions, species) is None

@@ -1,0 +1,123 @@
+"""Several exchanges of unlike atoms at once, each chosen after those before it.
+
+The cheapest exchange is carried out on paper, the costs of the others change by what is
+known of how turning one atom changes the cost of turning another, and so on; an atom
+takes part once. After B. W. Kernighan and S. Lin, Bell Syst. Tech. J. 49, 291 (1970),
+who improve partitions of graphs so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["pair_costs", "sequences_of_exchanges", "unlike_pairs"]
+
+
+def unlike_pairs(
+    species: np.ndarray, movable: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of different species that may both move, the lower index first."""
+    unlike = np.triu(species[:, None] != species)
+    if movable is not None:
+        unlike &= movable[:, None] & movable
+    first, second = np.nonzero(unlike)
+    return first, second
+
+
+def pair_costs(
+    flips: np.ndarray,
+    couplings: np.ndarray | None,
+    kind: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+) -> np.ndarray:
+    """What exchanges cost, ``(pairs, batch)``.
+
+    Parameters
+    ----------
+    flips
+        Of turning an atom into an element, ``(n, elements, batch)``.
+    couplings
+        How turning an atom into an element changes the flips of another,
+        ``(n, elements, n, elements, batch)``; None counts as nothing.
+    kind
+        The element of each atom, ``(n,)``, as an index of ``flips``.
+    first, second
+        The pairs.
+    """
+    costs = flips[first, kind[second]] + flips[second, kind[first]]
+    if couplings is not None:
+        there = couplings[first, kind[second], second, kind[first]]
+        back = couplings[second, kind[first], first, kind[second]]
+        costs = costs + 0.5 * (there + back)
+    return costs
+
+
+def sequences_of_exchanges(
+    positions: np.ndarray,
+    species: np.ndarray,
+    flips: np.ndarray,
+    couplings: np.ndarray | None,
+    counts: Sequence[int],
+    movable: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Structures made by the best so many exchanges, one after the other.
+
+    Parameters
+    ----------
+    positions, species
+        ``(3, n, batch)`` and ``(n,)``.
+    flips, couplings
+        As for :func:`pair_costs`.
+    counts
+        How many exchanges, in ascending order; a structure is made for each number
+        that there are enough atoms for. Where couplings are known, one more is made: of
+        as many exchanges as cost least together.
+    movable
+        Atoms that may take part, ``(n,)``; all when None.
+
+    Returns
+    -------
+    tuple
+        ``(3, n, k)``, and which of the batch each was ``(k,)``.
+    """
+    first, second = unlike_pairs(species, movable)
+    n, batch = positions.shape[1:]
+    _, kind = np.unique(species, return_inverse=True)
+    constant = pair_costs(np.zeros_like(flips), couplings, kind, first, second)
+    flips, columns = np.array(flips), np.arange(batch)
+    free = np.ones((n, batch), bool)
+    order = np.repeat(np.arange(n)[:, None], batch, axis=1)
+    cost, lowest = np.zeros(batch), np.zeros(batch)
+    kept, orders, owners = np.zeros(batch, int), [order[:, :0]], [columns[:0]]
+    best = order.copy()
+    for done in range(1, counts[-1] + 1):
+        costs = pair_costs(flips, None, kind, first, second) + constant
+        costs[~(free[first] & free[second])] = np.inf
+        chosen = np.argmin(costs, axis=0) if len(first) else columns * 0
+        if not len(first) or not np.any(np.isfinite(costs[chosen, columns])):
+            break
+        going = np.flatnonzero(np.isfinite(costs[chosen, columns]))
+        i, j = first[chosen[going]], second[chosen[going]]
+        cost[going] += costs[chosen[going], going]
+        free[i, going] = free[j, going] = False
+        order[i, going], order[j, going] = order[j, going], order[i, going]
+        if couplings is not None:
+            change = (
+                couplings[i, kind[j], :, :, going] + couplings[j, kind[i], :, :, going]
+            )
+            flips[..., going] += np.moveaxis(change, 0, -1)
+        fell = going[cost[going] < lowest[going]]
+        lowest[fell], kept[fell] = cost[fell], done
+        best[:, fell] = order[:, fell]
+        if done in counts:
+            orders.append(order[:, going])
+            owners.append(going)
+    if couplings is not None:
+        others = np.flatnonzero((kept > 1) & ~np.isin(kept, counts))
+        orders.append(best[:, others])
+        owners.append(others)
+    owner = np.concatenate(owners)
+    return positions[:, np.concatenate(orders, axis=1), owner], owner
