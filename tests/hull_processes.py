@@ -27,8 +27,8 @@ __all__ = [
     "start",
 ]
 
-# argv = folder of compiled programs, that of machine code and how it is compiled, "wait"
-# or "go on", arguments of the command.
+# argv = folder of compiled programs, that of machine code and its compiler options,
+# "wait" or "go on", arguments of the command.
 # Says when a round has been kept, and may wait there for a signal.
 PROGRAM = """
 import json, pathlib, signal, sys, threading

@@ -66,7 +66,7 @@ class LennardJones(PairPotential):
             rc2 = self.rc**2
             if self.smooth:
                 onset = 0.66 * self.rc if self.ro is None else self.ro
-                pair = smoothly_cut(pair, squared, self.rc, onset)
+                pair = smoothly_cut(jnp.asarray(pair), squared, self.rc, onset)
             else:
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)
