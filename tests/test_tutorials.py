@@ -16,7 +16,18 @@ def test_there_are_tutorials():
     assert len(TUTORIALS) >= 2
 
 
-@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+# What `tests/cli/test_hull.py` does as well, on a cluster that takes longer.
+LONG = {"nanoalloy_hull"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else [])
+        for path in TUTORIALS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_tutorial_runs_and_draws(path: Path, tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning:ase_l2h", path],

@@ -189,6 +189,14 @@ class Workers:
         RunError
             Where workers cannot be started.
         """
+        ended = None
+        while ended is None:
+            ended = self.next_within(float("inf"))
+        return ended
+
+    def next_within(self, seconds: float) -> tuple[Hashable, Any] | None:
+        """The same, but None where no call has ended after so many seconds."""
+        until = time.monotonic() + seconds
         while not self._ended:
             self._hand_out()
             pipes: dict[Any, _Worker] = {
@@ -196,7 +204,9 @@ class Workers:
             }
             if not pipes:
                 raise RunError("no call is under way")
-            first = min(w.deadline for w in pipes.values())
+            if time.monotonic() >= until:
+                return None
+            first = min(until, *(w.deadline for w in pipes.values()))
             wait = None if first == float("inf") else max(0.0, first - time.monotonic())
             for pipe in connection.wait(list(pipes), wait):
                 self._receive(pipes[pipe])

@@ -72,7 +72,10 @@ Examples:
     help="A Gupta set ('ase-l2h info'), or a TOML file with a row per pair.",
 )
 @calculator_options
-@calling_options
+@calling_options(
+    "Processes that share the compositions, or make calls of a calculator.  [one for "
+    "each processor where a hull is large; none for calls]"
+)
 @click.option(
     "--without",
     metavar="PARTS",
@@ -117,6 +120,10 @@ def hull(
     **options: Any,
 ) -> None:
     """Search a hull, see ``HELP``."""
+    workers = options["workers"]
+    if options["calculator"] is None:
+        # Those of a kernel are no business of a calculator.
+        options["workers"] = None
     brought = Brought.among(options)
     for name in ("calculator", "calculator_args", "cache", "workers", "call_timeout"):
         del options[name]
@@ -130,6 +137,7 @@ def hull(
     from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.report.hull_report import table, write_hull
     from ase_l2h.search.hull.search import find_hull
+    from ase_l2h.search.hull.team import usual_workers
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
     calculator = brought.made()
@@ -140,6 +148,12 @@ def hull(
         )
     )
     budget = options["budget"]
+    if calculator is not None:
+        workers = 1
+    elif workers is None:
+        count = n_atoms + 1 if chosen is None else len(chosen)
+        alone = distributed or count == 0
+        workers = 1 if alone else usual_workers(searched, count, budget)
     unit = " evaluations per composition"
     bar = progress_bar(f"{system}{n_atoms}", budget, unit, first and not quiet)
     with bar, stop_on_signals(NOTE) as stop:
@@ -157,6 +171,7 @@ def hull(
                 without=split_names(without),
                 folder=folder,
                 calls=calls,
+                workers=workers,
                 interrupted=lambda: stop.reason is not None,
                 progress=show,
                 **options,

@@ -40,9 +40,12 @@ def calculator_options(command: Any) -> Any:
     return command
 
 
-def calling_options(command: Any) -> Any:
-    """The options that say how a calculator is called."""
-    for option in (
+def calling_options(workers: str = "Processes that make calls.") -> Any:
+    """The options that say how a calculator is called.
+
+    ``workers`` is the help of ``--workers``, where a verb has more for them to do.
+    """
+    options = (
         click.option(
             "--call-timeout",
             type=Real(0.0),
@@ -51,16 +54,21 @@ def calling_options(command: Any) -> Any:
         click.option(
             "--workers",
             type=Count(4096),
-            help="Processes that make calls.",
+            help=workers,
         ),
         click.option(
             "--cache",
             metavar="FILE",
             help="Extended XYZ file of all calls.",
         ),
-    ):
-        command = option(command)
-    return command
+    )
+
+    def added(command: Any) -> Any:
+        for option in options:
+            command = option(command)
+        return command
+
+    return added
 
 
 @dataclasses.dataclass(frozen=True)

@@ -103,7 +103,7 @@ GROUPS = {
     help="A Gupta set, or a TOML file of pairs.",
 )
 @own.calculator_options
-@own.calling_options
+@own.calling_options()
 @click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
 @click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
 @click.option(

@@ -17,6 +17,7 @@ from ase_l2h.search.engine import composition_system
 from ase_l2h.search.hull.search import find_hull
 from ase_l2h.search.hull.settings import HullResult
 from ase_l2h.search.hull.system import HullSystem
+from ase_l2h.search.hull.team import usual_workers
 from benchmarks import paths
 from benchmarks.hulls.compare import FACTOR
 
@@ -42,6 +43,7 @@ def one_hull(
             seed=seed,
             budget=budget,
             folder=folder,
+            workers=usual_workers(system, system.n_atoms + 1, budget),
             progress=lambda *_: bar.update(1),
         )
     return hull_facts(result, seed)

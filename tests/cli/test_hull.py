@@ -14,12 +14,14 @@ import ase.io
 import numpy as np
 import pytest
 from hull_processes import assert_same_folder, contents, interrupt_after_a_round
+from quick_recruits import QuickRecruit
 
 import ase_l2h.search.hull.search as searching
 from ase_l2h.analysis.motif import MOTIFS
 from ase_l2h.ase_adapter import calculators
 from ase_l2h.cli import hull as module
 from ase_l2h.cli.hull import read_compositions
+from ase_l2h.search.hull import team
 from ase_l2h.search.hull.system import POTENTIALS
 
 COLUMNS = (
@@ -322,6 +324,23 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
     assert "make room" in line
     assert run(*arguments).exit_code == 0
     assert_same_folder(tmp_path / "hull", outcome[1])
+
+
+def test_workers_share_the_compositions(run, outcome, tmp_path, monkeypatch):
+    teams = []
+
+    class Counted(team.Team):
+        def __init__(self, count: int, *arguments: Any) -> None:
+            super().__init__(count, *arguments)
+            teams.append(count)
+
+    monkeypatch.setattr(team, "Recruit", QuickRecruit)
+    monkeypatch.setattr("ase_l2h.search.hull.rounds.Team", Counted)
+    folder = tmp_path / "hull"
+    result = run("hull", "AgAu", *SMALL, "--out", folder, "--workers", 2)
+    assert result.exit_code == 0, result.stderr
+    assert teams == [2]
+    assert_same_folder(folder, outcome[1])
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,8 @@ def problem(kind: str) -> Problem:
 
 
 KINDS = ("cluster", "alloy", "crystal", "function", "fixed", "calculator")
+# The same loop as `learned` and `bh` with another rule: on clusters in the fast tests.
+ALIKE = ("gd", "adam", "fire", "bh-paper")
 BUDGET = {"calculator": 400}
 
 
@@ -121,8 +123,19 @@ def to_the_end(run: SearchRun) -> SearchRun:
     return run
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", KINDS)
+def cases(*kinds: str) -> list[Any]:
+    """All methods on these kinds of problems."""
+    return [
+        pytest.param(
+            *(kind, method),
+            marks=[pytest.mark.slow] if kind != "cluster" and method in ALIKE else [],
+        )
+        for kind in kinds
+        for method in METHODS
+    ]
+
+
+@pytest.mark.parametrize(("kind", "method"), cases(*KINDS))
 def test_charges_are_exact_and_stay_within_the_limit(kind, method):
     run, engine = started(kind, method)
     to_the_end(run)
@@ -165,8 +178,7 @@ def test_a_search_is_the_same_whatever_runs_beside_it(method):
     assert other.course != first.course
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", ["cluster", "alloy", "calculator"])
+@pytest.mark.parametrize(("kind", "method"), cases("cluster", "alloy", "calculator"))
 def test_a_run_goes_on_bit_for_bit(kind, method):
     """Taken apart after every round, through arrays and JSON."""
     whole, _ = started(kind, method, searches=2)

@@ -160,6 +160,7 @@ def run_two(command) -> list[str]:
     return outputs
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_command_runs_on_two_processes(tmp_path):
     """One folder, written by the first; the same record as that of one process."""

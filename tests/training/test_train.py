@@ -154,6 +154,7 @@ def test_a_run_records_every_update_and_leaves_weights(unkilled):
     assert all(line["gradient_norm"] > 0 for line in lines)
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_the_worst_moments_ends_with_the_same_bits(unkilled):
     """The line is written and the checkpoint is not, or only its first half is."""
     folder = unkilled.parent / "killed"

@@ -7,16 +7,24 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["default_threads", "share_out", "workers"]
+__all__ = ["default_threads", "limit_threads", "share_out", "workers"]
 
 # Structures that are worked on together, a multiple of every number of lanes.
 GROUP = 16
 _pools: dict[int, ThreadPoolExecutor] = {}
 _guard = threading.Lock()
+_most: list[int] = []
+
+
+def limit_threads(count: int) -> None:
+    """Let this process use so many processors, as others use the rest."""
+    _most[:] = [count]
 
 
 def default_threads() -> int:
     """Processors that this process may use."""
+    if _most:
+        return _most[0]
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

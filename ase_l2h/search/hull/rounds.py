@@ -16,26 +16,23 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_l2h._internal.processes import joint
+from ase_l2h.errors import InputError
 from ase_l2h.search.auto.improve import SAME
-from ase_l2h.search.auto.method import Auto, make_auto
-from ase_l2h.search.auto.patience import EVALUATIONS
+from ase_l2h.search.auto.method import Auto
 from ase_l2h.search.callers import Calls
 from ase_l2h.search.checking import check_lowest
 from ase_l2h.search.driver import engine_for
 from ase_l2h.search.hull.folder import HullFolder
 from ase_l2h.search.hull.neighbours import visitors_of
 from ase_l2h.search.hull.settings import HullResult, HullSettings
+from ase_l2h.search.hull.share import entries_of, hull_method, put_back, run_of
 from ase_l2h.search.hull.system import HullSystem
+from ase_l2h.search.hull.team import Team
 from ase_l2h.search.ledger import Ledger
-from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import CUT_SHORT, SearchRun, State
 from ase_l2h.weights.load import Weights
 
 __all__ = ["HullSearch"]
-
-# Compositions show each other what ordered packings give, so that each by itself had
-# better look for what is not ordered: polyicosahedra come from random point groups.
-SHARES = (("symmetric", 4.0), ("fragments", 1.0))
 
 
 def _present(entry: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +60,8 @@ class HullSearch:
         Add ``settings.budget`` to that of the search in the folder.
     backend, calls
         See :func:`~ase_l2h.search.driver.engine_for`.
+    workers
+        Processes of this machine that share the compositions, for compiled potentials.
     interrupted
         Asked before every evaluation whether to stop.
 
@@ -82,23 +81,19 @@ class HullSearch:
         update: bool = False,
         backend: str = "auto",
         calls: Calls | None = None,
+        workers: int = 1,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.system, self.weights = system, weights
+        self.system, self.weights, self.backend = system, weights, backend
         # What cannot run is refused before there is a folder.
         first = system.problem(settings.compositions[-1])
+        if workers > 1 and first.measure is not None:
+            raise InputError(
+                "workers share the compositions of a compiled potential; give calls, "
+                "which share those of a calculator"
+            )
         self.engine = engine_for(first, backend, calls=calls)
-        self.method: Auto = make_auto(
-            first,
-            weights,
-            without=settings.without,
-            width=settings.width,
-            widens=0,
-            shares=SHARES,
-            exact=True,
-            # A composition begins anew where nothing falls; not where it takes calls.
-            patience=EVALUATIONS if first.measure is None else None,
-        )
+        self.method: Auto = hull_method(system, settings, weights)
         identity = self._identity(settings)
         self.folder = HullFolder(folder, identity, [settings.budget, update])
         stored = self.folder.load()
@@ -114,22 +109,16 @@ class HullSearch:
         # Of all processes, by composition: state, ledger, why it stopped.
         self.known: dict[int, dict[str, Any]] = {}
         self.own = settings.compositions[share::processes]
-        self.run = self._run(interrupted)
+        self._interrupted = interrupted
+        self.run: SearchRun | None = None
+        if self.own:
+            self.run = run_of(
+                system, settings, self.method, self.engine, self.own, interrupted
+            )
+        # Who shares the compositions from the second round on.
+        self._workers, self._team = workers, None
         if stored is not None:
             self._restore(stored, update)
-
-    def _run(self, interrupted: Callable[[], bool]) -> SearchRun | None:
-        if not self.own:
-            return None
-        problems = [self.system.problem(m) for m in self.own]
-        return SearchRun(
-            self.method,
-            problems,
-            [(self.settings.seed, m) for m in self.own],
-            Limits(evaluations=self.settings.budget),
-            self.engine,
-            interrupted=interrupted,
-        )
 
     def _identity(self, settings: HullSettings) -> dict[str, Any]:
         """What a folder and a search must have in common."""
@@ -152,14 +141,7 @@ class HullSearch:
         self.known = {int(m): entry for m, entry in stored["compositions"].items()}
         if self.run is None:
             return
-        self.run.restore(
-            {
-                "rounds": self.rounds,
-                "seconds": self.seconds,
-                "evaluations": stored["budget"],
-                "searches": [self.known[m] for m in self.own],
-            }
-        )
+        put_back(self.run, [self.known[m] for m in self.own], stored["budget"])
         for m, search in zip(self.own, self.run.searches, strict=True):
             self.known[m]["stopped"] = search.stopped
 
@@ -233,11 +215,44 @@ class HullSearch:
         """A round of this process's compositions; what there is of them then."""
         if self.run is None:
             return {}
-        self.run.advance(seconds)
-        stored = self.run.stored()["searches"]
-        for entry, search in zip(stored, self.run.searches, strict=True):
-            entry["stopped"] = search.stopped
-        return dict(zip(self.own, stored, strict=True))
+        if self.rounds and self._workers > 1:
+            self._advance_team(self.run, seconds)
+        else:
+            self.run.advance(seconds)
+        return entries_of(self.run, self.own)
+
+    def _advance_team(self, run: SearchRun, seconds: float) -> None:
+        """A round in other processes; what ends in none of them is done here."""
+        budget = self.settings.budget
+        if self._team is None:
+            self._team = Team(
+                *(self._workers, self.system, self.settings, self.weights),
+                self.backend,
+            )
+        entries = entries_of(run, self.own)
+        going = {m: e for m, e in entries.items() if e["stopped"] is None}
+        begun = time.monotonic()
+        done = self._team.advance(going, budget, seconds, self._interrupted)
+        put_back(run, list((entries | done).values()), budget)
+        stopped = {m: e["stopped"] for m, e in done.items()}
+        for m, search in zip(self.own, run.searches, strict=True):
+            search.stopped = stopped.get(m, search.stopped)
+        if len(done) < len(going):
+            # Somebody has killed a process, or asks for the end.
+            left = [m for m in going if m not in done]
+            part = run_of(
+                *(self.system, self.settings, self.method, self.engine, left),
+                self._interrupted,
+            )
+            put_back(part, [entries[m] for m in left], budget)
+            part.advance(seconds - (time.monotonic() - begun))
+            for m, search in zip(left, part.searches, strict=True):
+                run.searches[self.own.index(m)] = search
+
+    def close(self) -> None:
+        """End the processes that share the compositions."""
+        if self._team is not None:
+            self._team.close()
 
     def _energies(self) -> dict[int, float]:
         return {m: _present(entry)["energy"] for m, entry in self.known.items()}

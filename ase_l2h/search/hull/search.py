@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ase_l2h._internal.arguments import checked_count
 from ase_l2h._internal.processes import joint
 from ase_l2h.errors import InputError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
@@ -37,6 +38,8 @@ from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["find_hull"]
 
+MOST_WORKERS = 4096
+
 
 def find_hull(
     system: str | HullSystem,
@@ -54,6 +57,7 @@ def find_hull(
     update: bool = False,
     backend: str = "auto",
     calls: Calls | None = None,
+    workers: int = 1,
     interrupted: Callable[[], bool] = lambda: False,
     progress: Callable[[HullSearch, int], Any] | None = None,
 ) -> HullResult:
@@ -92,6 +96,10 @@ def find_hull(
         compositions; all call this alike.
     calls
         What carries out the calls of a calculator; one after the other when None.
+    workers
+        Processes of this machine that share the compositions of a compiled potential,
+        to the same result. More than one need a script that guards what it does with
+        ``if __name__ == "__main__":``.
     interrupted
         Asked before every evaluation; True ends the search with what it has.
     progress
@@ -131,6 +139,7 @@ def find_hull(
         update=update,
         backend=backend,
         calls=calls,
+        workers=checked_count("workers", workers, MOST_WORKERS),
         interrupted=interrupted,
     )
     deadline = math.inf if max_seconds is None else time.monotonic() + max_seconds
@@ -147,6 +156,8 @@ def find_hull(
             search.leave_saddles()
     except KeyboardInterrupt:
         ended = "interrupted"
+    finally:
+        search.close()
     return search.result(ended)
 
 
