@@ -6,6 +6,7 @@ cluster): ``(n, 3)`` there, ``(3, n)`` float64 here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from ase_l2h._internal.arguments import check_reach, checked_number
+from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter.constraints import free_mask
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.potentials.base import Potential
@@ -26,6 +28,7 @@ from ase_l2h.potentials.units import (
     atom_scales,
     reduced_units,
 )
+from ase_l2h.starts.random import spread
 from ase_l2h.system import System, make_system
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
     "unknown_units",
 ]
 
+LOGGER = logging.getLogger(__name__)
 # Atoms closer than this many length scales overlap: 0.6 angstrom in gold, where the
 # Lennard-Jones energy is 10^8 epsilon. Thermal or random starts stay well above it.
 CLOSEST_APPROACH = 0.2
@@ -154,8 +158,8 @@ def system_of(
     length_scale, energy_scale
         Reduced units. By default those of the potential, else :func:`unknown_units`.
     check
-        Refuse overlapping atoms and fewer than two of them, as a search must; a
-        calculator evaluates those too.
+        Move overlapping atoms apart, and refuse fewer than two of them, as a search
+        must; a calculator evaluates those too.
 
     Returns
     -------
@@ -198,7 +202,7 @@ def system_of(
     )
     if check:
         check_reach(positions, length)
-        check_distances(atoms, CLOSEST_APPROACH * length)
+        positions = _apart(atoms, system, positions, CLOSEST_APPROACH * length)
     return potential, system, positions
 
 
@@ -234,6 +238,47 @@ def _atom_scales(potential: Any, species: np.ndarray) -> np.ndarray | None:
     except TypeError:
         # A user's function: what its elements are like is not known.
         return None
+
+
+def _apart(
+    atoms: Atoms, system: System, positions: np.ndarray, closest: float
+) -> np.ndarray:
+    """Positions ``(3, n)`` with no atoms closer than ``closest``; the log says so.
+
+    Atoms that overlap are shaken a little, from one seed, and pushed apart as soft
+    spheres; all others stay exactly.
+
+    Raises
+    ------
+    InputError
+        Where that fails: fixed atoms overlap, or the cell is too small.
+    """
+    first, second, distances = neighbor_list("ijd", atoms, closest)
+    if len(distances) == 0:
+        return positions
+    free = np.ones((3, len(atoms)), bool) if system.free is None else system.free
+    free = np.asarray(free)
+    near, rng = np.unique(first), np.random.default_rng(0)
+    shaken = np.array(positions)
+    shaken[:, near] += rng.normal(0, 0.2 * closest, (3, len(near)))
+    shaken = np.where(free, shaken, positions)
+    spheres = replace(system, length_scale=2.0 * closest, atom_scales=None)
+    pushed = spread(spheres, shaken[..., None])[..., 0].astype(float)
+    if system.cell is None and system.free is None:
+        # A free cluster comes back about the origin.
+        pushed += np.mean(shaken - pushed, axis=1, keepdims=True)
+    # Single precision moves nobody who has room.
+    moved = free & (np.abs(pushed - positions) > 1e-3 * closest)
+    apart = np.where(moved, pushed, positions)
+    check_distances(to_atoms(atoms, apart), closest)
+    worst = int(np.argmin(distances))
+    i, j = sorted((int(first[worst]), int(second[worst])))
+    LOGGER.warning(
+        "atoms %d and %d overlap (%.3g apart); overlapping atoms are moved apart "
+        "before the search",
+        *(i, j, distances[worst]),
+    )
+    return apart
 
 
 def check_distances(atoms: Atoms, closest: float) -> None:

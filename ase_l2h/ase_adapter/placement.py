@@ -96,6 +96,10 @@ class PlacedAtoms:
             self._take_calculator()
         self.posed = self._pose()
         self.fingerprint = fingerprint_of(self.posed.problem)
+        # Elsewhere than they were where some of them overlapped.
+        given = self.posed.coordinates.given
+        if not np.array_equal(given, self.atoms.positions):
+            self.atoms.set_positions(given, apply_constraint=False)
         self.positions = self.atoms.get_positions()
         self._calculator = self.atoms.calc
 

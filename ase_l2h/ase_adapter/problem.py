@@ -122,14 +122,14 @@ def pose(
             f"{type(atoms.calc).__name__} runs in a kernel, which keeps no molecules; "
             "leave keep_molecules out"
         )
-    potential, system, _ = system_of(
+    potential, system, positions = system_of(
         atoms,
         acting,
         length_scale=length_scale,
         energy_scale=energy_scale,
     )
     free = None if system.free is None else np.asarray(system.free)
-    coordinates = CentredCoordinates(atoms.get_positions(), free)
+    coordinates = CentredCoordinates(positions.T, free)
     calculator = None
     if potential is None:
         calculator = CountingCalculator(atoms, coordinates, cache, evaluate)

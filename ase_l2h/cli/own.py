@@ -294,7 +294,7 @@ def _refuse_units(reading: Reading, option: str) -> None:
 
 def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | None]:
     """The structures of a file and what should be said; None of a formula."""
-    from ase_l2h.ase_adapter.convert import system_of
+    from ase_l2h.ase_adapter.convert import system_of, to_atoms
     from ase_l2h.cli.structure_files import (
         check_alike,
         check_atoms,
@@ -324,8 +324,8 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
     check_atoms(images[0], MAX_ATOMS)
     for k, other in enumerate(images[1:], start=1):
         check_alike(images[0], other, k)
-        system_of(other)
-    return images, note
+    # Atoms that overlap are moved apart there.
+    return [to_atoms(atoms, system_of(atoms)[2]) for atoms in images], note
 
 
 def _given(images: list[Atoms]) -> np.ndarray:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ase_l2h._internal.records import read_lines
 from ase_l2h.report.pages import markdown_table, replace_block
 from benchmarks import paths
 from benchmarks.hulls.compare import FACTOR, LOWER, hopping_gains, lower_energies
 from benchmarks.hulls.search import METHODS, RECORDS
+from benchmarks.hulls.seeds import RECORDS as SEEDS
+from benchmarks.hulls.seeds import lowest_known, misses
 
 __all__ = ["write"]
 
@@ -28,6 +33,8 @@ def write() -> None:
     replace_block(page, "untrained", shown(UNTRAINED))
     if RECORDS.exists():
         replace_block(page, "measured", measured())
+    if SEEDS.exists():
+        replace_block(page, "seeds", many_seeds())
     if METHODS.exists():
         replace_block(page, "methods", methods())
 
@@ -96,6 +103,43 @@ def methods() -> str:
         f"In brackets: `hybrid`. Higher or lower: by more than {1000 * LOWER:g} meV. "
         "Made by release 0.1.0 with `python -m benchmarks.hulls SYSTEM N --against "
         "learned,bh`."
+    )
+
+
+def many_seeds() -> str:
+    """How often hulls of seeds that chose nothing have the lowest energies known."""
+    lines = read_lines(SEEDS)
+    rows = []
+    for name, n_atoms in dict.fromkeys((x["system"], x["n_atoms"]) for x in lines):
+        lowest = lowest_known(lines, name, n_atoms)
+        own = [x for x in lines if (x["system"], x["n_atoms"]) == (name, n_atoms)]
+        above = [misses(line["energies"], lowest) for line in own]
+        where = Counter(m for gaps in above for m in gaps)
+        highest = {m: max(gaps.get(m, 0.0) for gaps in above) for m in where}
+        told = ", ".join(
+            f"{m} ({where[m]} of {len(own)}, {1000 * highest[m]:.1f} meV)"
+            for m in sorted(where, key=int)
+        )
+        charged = [sum(line["charged"].values()) for line in own]
+        seconds = sorted(line["seconds"] for line in own)
+        rows.append(
+            [
+                f"{name}{n_atoms}",
+                f"{own[0]['seed']}-{own[-1]['seed']}",
+                ", ".join(str(len(lowest) - len(gaps)) for gaps in above),
+                told or "nowhere",
+                f"{float(np.median(charged)):,.0f}",
+                f"{seconds[0]:.0f}-{seconds[-1]:.0f}",
+            ]
+        )
+    machines = sorted({line["machine"] for line in lines})
+    header = ["system", "seeds", f"within {1000 * LOWER:g} meV of the lowest known"]
+    header += ["above it at (seeds, most)", "charged evaluations, median", "seconds"]
+    return (
+        f"{markdown_table(header, rows, numbers=False)}\n\n"
+        "Compositions, one number for each seed; the lowest known is that of all these "
+        "seeds and of other searches. `python -m benchmarks.hulls.seeds` on "
+        f"{', '.join(machines)}."
     )
 
 

@@ -7,6 +7,7 @@ from ase.build import bulk, molecule
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
+from ase.neighborlist import neighbor_list
 
 from ase_l2h.ase_adapter.calculators import LennardJones as OwnLennardJones
 from ase_l2h.ase_adapter.convert import (
@@ -21,6 +22,7 @@ from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.parameters import gupta_set
 from ase_l2h.potentials.stillinger_weber import StillingerWeber
+from ase_l2h.potentials.units import reduced_units
 
 
 def silicon() -> Atoms:
@@ -117,11 +119,18 @@ def nan_position() -> Atoms:
     return atoms
 
 
-def overlapping() -> Atoms:
+def overlapping(fixed: tuple[int, ...] = ()) -> Atoms:
     """Two pairs too close; the closer one is named."""
     atoms = square(edge=3.0)
     atoms.positions[3] = atoms.positions[1] + [0, 0.1, 0]
     atoms.positions[2] = atoms.positions[0] + [0, 0.15, 0]
+    atoms.set_constraint(FixAtoms(fixed))
+    return atoms
+
+
+def coincident() -> Atoms:
+    atoms = square(edge=3.0)
+    atoms.positions[3] = atoms.positions[1]
     return atoms
 
 
@@ -131,6 +140,32 @@ def overlapping_image() -> Atoms:
     atoms.positions += 0.001
     atoms.positions[2] = atoms.positions[0] + [5.281, 0, 0]
     return atoms
+
+
+@pytest.mark.parametrize(
+    ("atoms", "potential", "named", "moved"),
+    [
+        (overlapping(), LennardJones(), "atoms 1 and 3 overlap (0.1 apart)", 4),
+        (overlapping((1,)), LennardJones(), "atoms 1 and 3 overlap (0.1 apart)", 3),
+        (coincident(), LennardJones(), "atoms 1 and 3 overlap (0 apart)", 2),
+        (overlapping_image(), StillingerWeber(), "atoms 0 and 2 overlap (0.15", 2),
+    ],
+    ids=["two pairs", "one fixed", "coincident", "image"],
+)
+def test_overlapping_atoms_are_moved_apart(atoms, potential, named, moved, caplog):
+    """By little, the others not at all, and the log says so."""
+    before = atoms.get_positions()
+    found = [system_of(atoms, potential)[2].T for _ in range(2)]
+    np.testing.assert_array_equal(*found)
+    assert len(caplog.records) == 2
+    assert caplog.messages[0].startswith(named)
+    np.testing.assert_array_equal(atoms.positions, before)
+    far = np.linalg.norm(found[0] - before, axis=1)
+    assert np.count_nonzero(far) == moved
+    closest = 0.2 * float(reduced_units(potential, np.zeros(len(atoms), int))[0])
+    assert np.max(far) < 3 * closest
+    atoms.set_positions(found[0], apply_constraint=False)
+    assert len(neighbor_list("i", atoms, closest)) == 0
 
 
 def with_cell(cell) -> Atoms:
@@ -143,11 +178,10 @@ def with_cell(cell) -> Atoms:
     ("atoms", "potential", "sentence"),
     [
         (nan_position(), LennardJones(), "position of atom 2 is not a finite number"),
-        (overlapping(), LennardJones(), "atoms 1 and 3 overlap: they are 0.1 apart"),
         (
-            overlapping_image(),
-            StillingerWeber(),
-            "atoms 0 and 2 overlap: they are 0.15",
+            overlapping((1, 3)),
+            LennardJones(),
+            "atoms 1 and 3 overlap: they are 0.1 apart",
         ),
         (Atoms(), LennardJones(), "the structure has no atoms"),
         (Atoms("Ar"), LennardJones(), "one atom; a search needs at least 2"),

@@ -335,3 +335,24 @@ def test_a_flat_cluster_does_not_stay_flat():
     # One direction has become many: no plane holds the atoms.
     _, spread, _ = np.linalg.svd(atoms.positions - atoms.positions.mean(axis=0))
     assert spread[-1] > 0.5
+
+
+def test_atoms_that_coincide_are_moved_apart_before_the_first_call(caplog):
+    """No call sees them so, and the search ends as ever."""
+    shortest = []
+
+    class Watched(EMT):
+        def calculate(self, atoms: Any, *arguments: Any) -> None:
+            distances = atoms.get_all_distances()
+            shortest.append(np.min(distances + 9 * np.eye(len(atoms))))
+            super().calculate(atoms, *arguments)
+
+    atoms = Atoms("Cu4", 2.5 * np.eye(4)[:, :3], calculator=Watched())
+    atoms.positions[3] = atoms.positions[0]
+    search = Learn2Hop(atoms, seed=0, evaluations=60, logfile=None)
+    search.run(fmax=0.05)
+    assert "atoms 0 and 3 overlap (0 apart)" in caplog.text
+    assert min(shortest) > 0.4
+    # A tetrahedron.
+    bonds = atoms.get_all_distances()[np.triu_indices(4, 1)]
+    np.testing.assert_allclose(bonds, bonds.mean(), atol=0.05)

@@ -79,12 +79,6 @@ STRUCTURES = {
     "stored results": (stored, ValueError, "set atoms.calc to one that can compute"),
     "NaN": (lambda: with_positions(1, np.nan), ValueError, "position of atom 1"),
     "infinite": (lambda: with_positions(2, np.inf), ValueError, "position of atom 2"),
-    "overlap": (
-        lambda: with_positions(3, [1.1, 0.01, 0]),
-        ValueError,
-        "atoms 1 and 3 overlap",
-    ),
-    "coincident": (lambda: with_positions(3, [0, 0, 0]), ValueError, "move them apart"),
     "empty": (
         lambda: Atoms(calculator=LennardJones()),
         ValueError,

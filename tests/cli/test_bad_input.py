@@ -126,6 +126,7 @@ def bad_structures() -> dict[str, tuple[Atoms, str]]:
     nan, overlapping = Atoms("Au8", GOLD), Atoms("Au8", GOLD)
     nan.positions[3, 1] = np.nan
     overlapping.positions[5] = overlapping.positions[2] + 0.01
+    overlapping.set_constraint(ase.constraints.FixAtoms([2, 5]))
     far = Atoms("Au8", GOLD + 1e15)
     small, flat, plane = (bulk("Si", cubic=True) for _ in range(3))
     small.set_cell(np.eye(3), scale_atoms=False)

@@ -83,6 +83,21 @@ def test_all_structures_of_a_file_are_starts(run, tmp_path, lj7):
     np.testing.assert_allclose(energies, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "acting", [("--potential", "lj"), ("--calculator", "lj")], ids=["kernel", "calls"]
+)
+def test_overlapping_atoms_of_a_file_are_moved_apart(
+    run, tmp_path, lj7, caplog, acting
+):
+    lj7.positions[4] = lj7.positions[2] + [0.01, 0, 0]
+    ase.io.write(tmp_path / "lj7.extxyz", lj7)
+    few = (*acting, "--evaluations", 400, "--seed", 1, "--json")
+    result = run("search", tmp_path / "lj7.extxyz", *few)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["best_energy"] < -15
+    assert caplog.text.count("atoms 2 and 4 overlap (0.01 apart)") == 1
+
+
 def test_the_last_structure_is_taken_and_said_so(tmp_path):
     path = str(tmp_path / "many.xyz")
     ase.io.write(path, [Atoms("Ar2", [[0, 0, 0], [0, 0, d]]) for d in (1.1, 1.2, 1.3)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,13 +69,13 @@ class _Member:
         self._engine = engine_for(first, told.backend)
 
     def __call__(self, asked: tuple[int, dict[int, Entry], float]) -> dict[int, Entry]:
-        budget, entries, seconds = asked
+        budget, entries, until = asked
         settings = dataclasses.replace(self._told.settings, budget=budget)
         run = run_of(
             self._told.system, settings, self._method, self._engine, list(entries)
         )
         put_back(run, list(entries.values()), budget)
-        run.advance(seconds)
+        run.advance(until - time.time())
         return entries_of(run, list(entries))
 
 
@@ -113,13 +114,14 @@ class Team:
         All of them, but for those of a process that was killed, and where
         ``interrupted`` says so.
         """
+        # A part may wait, and clocks that only count differ between processes.
+        until = time.time() + seconds
         names = list(entries)
         parts = [names[k :: PARTS * self.count] for k in range(PARTS * self.count)]
         waiting = [part for part in parts if part]
         for number, part in enumerate(waiting):
-            self._workers.submit(
-                number, (budget, {m: entries[m] for m in part}, seconds)
-            )
+            asked = (budget, {m: entries[m] for m in part}, until)
+            self._workers.submit(number, asked)
         done: dict[int, Entry] = {}
         left = len(waiting)
         while left:
