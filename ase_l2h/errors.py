@@ -10,7 +10,7 @@ __all__ = ["InputError", "InputTypeError", "RunError"]
 
 
 class InputError(ValueError):
-    """Something is wrong with what was asked for; says what to do (exit code 2)."""
+    """What was asked for is not possible; the message says what to do (exit code 2)."""
 
 
 class InputTypeError(InputError, TypeError):

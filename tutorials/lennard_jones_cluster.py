@@ -20,7 +20,7 @@ atoms = Atoms("Ar19", positions=grid + 0.05 * rng.normal(size=grid.shape))
 atoms.calc = LennardJones(sigma=1.0, epsilon=1.0)
 
 # %% [markdown]
-# A local optimizer first: it ends in the nearest minimum.
+# First a local optimizer, which ends in the nearest minimum.
 
 # %%
 local = atoms.copy()
@@ -29,9 +29,9 @@ LBFGS(local, logfile=None).run(fmax=0.01, steps=500)
 print(f"L-BFGS:    {local.get_potential_energy():.6f}")
 
 # %% [markdown]
-# The default method goes on from the same structure, with random structures and
-# fragments of ordered packings beside it, for at most 20,000 charged evaluations. The
-# published minimum is -72.659782.
+# The default method begins with the same structure. It adds random structures and
+# fragments of ordered packings, and spends at most 20,000 charged evaluations (energies
+# with gradients). The published minimum is -72.659782.
 
 # %%
 search = Learn2Hop(atoms, evaluations=20_000, seed=7, logfile=None)
@@ -41,7 +41,8 @@ print(f"charged evaluations: {search.charged_evaluations}")
 print(f"distinct minima: {len(search.minima)}")
 
 # %% [markdown]
-# `atoms` now holds the best minimum; `search.minima` all distinct ones, lowest first.
+# `atoms` now holds the best minimum; `search.minima` has all distinct ones, lowest
+# first.
 
 # %%
 energies = [energy for energy, _ in search.minima]

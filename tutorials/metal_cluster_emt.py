@@ -1,9 +1,10 @@
 # %% [markdown]
 # # A copper cluster with any ASE calculator
 #
-# The learned rule never sees a potential, only gradients and neighbours in reduced
-# units. It therefore drives any ASE calculator, one call per inner step. Here it is
-# ASE's effective medium theory; an ML potential or DFT works the same way.
+# The learned rule moves atoms step by step. It never sees a potential, only gradients
+# and neighbours in reduced units. It therefore works with any ASE calculator, one call
+# per step. Here the calculator is ASE's effective medium theory; an ML potential or DFT
+# works the same way.
 
 # %%
 import matplotlib.pyplot as plt
@@ -26,8 +27,8 @@ LBFGS(local, logfile=None).run(fmax=0.01, steps=500)
 print(f"L-BFGS:    {local.get_potential_energy():.4f} eV")
 
 # %% [markdown]
-# Three hundred steps of one call each, then a relaxation, watched through an observer
-# like those of every ASE optimizer. With `method="auto"` or `"bh"`, other methods
+# The search takes three hundred steps of one call each, then a relaxation. An observer
+# watches it, as with every ASE optimizer. With `method="auto"` or `"bh"`, other methods
 # would call the same calculator.
 
 # %%

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # Which silver-gold clusters are stable?
 #
-# Thirteen atoms, silver and gold in all fourteen proportions: for each one the lowest
-# structure is searched, geometry and placement of the elements (the *homotop*) at once.
-# Its **excess energy** compares it with the pure clusters of thirteen atoms; the
-# compositions on the lower **convex hull** are stable against a mixture of others.
+# Thirteen atoms of silver and gold have fourteen possible compositions. For each one we
+# search the lowest structure: the geometry and the placement of the elements (the
+# *homotop*) at once. Its **excess energy** compares it with the pure clusters of
+# thirteen atoms. The compositions on the lower **convex hull** are stable against a
+# mixture of others.
 
 # %%
 from ase_l2h import find_hull
@@ -12,9 +13,9 @@ from ase_l2h.report.hull_figure import hull_figure
 from ase_l2h.report.hull_report import hull_of, hull_rows
 
 # %% [markdown]
-# A small budget is enough for thirteen atoms. With `folder="AgAu13"` everything found
-# would be kept, and the same call would continue after a crash. On the command line:
-# `ase-l2h hull AgAu --n 13`.
+# A small budget is enough for thirteen atoms. With `folder="AgAu13"` the search would
+# keep everything it finds, and the same call would continue it after a crash. On the
+# command line: `ase-l2h hull AgAu --n 13`.
 
 # %%
 result = find_hull("AgAu", 13, weights="universal", budget=10_000, seed=1)
@@ -22,8 +23,8 @@ print(f"{result.rounds} rounds, ended: {result.ended}")
 print(f"{sum(result.charged.values())} charged evaluations")
 
 # %% [markdown]
-# One row per composition. Unlike bonds, motif and point group say what the structures
-# have in common: icosahedra, silver outside, gold inside.
+# There is one row per composition. Unlike bonds, motif and point group say what the
+# structures have in common: icosahedra, silver outside, gold inside.
 
 # %%
 rows = hull_rows(result)
@@ -36,7 +37,7 @@ for row in rows:
     )
 
 # %% [markdown]
-# The picture that the command draws.
+# This is the picture that the command draws.
 
 # %%
 figure = hull_figure(
@@ -49,8 +50,8 @@ figure = hull_figure(
 figure.savefig("nanoalloy_hull.png", dpi=120)
 
 # %% [markdown]
-# Energies from a search are upper bounds. More budget or another seed may lower one,
-# and then the excess of others changes too where it was a pure cluster.
+# Energies from a search are upper bounds. More budget or another seed may lower one of
+# them. If it is that of a pure cluster, the excess energies of the others change too.
 
 # %%
 assert list(result.structures) == list(range(14)), "every composition was searched"

@@ -150,8 +150,8 @@ def _evaluate_strained(
 class LennardJones(PotentialCalculator):
     """Lennard-Jones 12-6, for atoms of any species alike.
 
-    Unlike ``ase.calculators.lj.LennardJones`` it has **no cut-off by default**: this is
-    what the published minima of clusters are computed with.
+    Unlike ``ase.calculators.lj.LennardJones`` it has **no cut-off by default**: the
+    published minima of clusters are computed without one.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def _cut_off(rc: Any, ro: Any, smooth: Any) -> dict[str, Any]:
 
 
 def potential_of(calculator: Any) -> Potential | None:
-    """The potential a calculator stands for; None when it must be called as it is.
+    """The potential that a calculator stands for; None if it must be called itself.
 
     Recognises the calculators of this module, ``ase.calculators.lj.LennardJones`` with
     whatever parameters it carries, and matscipy's ``Manybody(**StillingerWeber(...))``.

@@ -43,20 +43,20 @@ FMAX = 0.05
 class Learn2Hop(Optimizer):
     """Global optimization of atoms, then relaxation to ``fmax``.
 
-    A run advances a search method in rounds; one is an ASE step, with a call of the
-    observers, and a line in the log where the lowest energy has fallen. The best of all
-    is relaxed and put into ``atoms``.
+    A run advances a search method in rounds. Each round is one ASE step: it calls the
+    observers, and writes a line to the log if the lowest energy has fallen. At the end
+    the best structure is relaxed and put into ``atoms``.
 
     * With a calculator that
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
-      in a compiled kernel. In between ``atoms`` hold the best structure so far.
+      in a compiled kernel. Between rounds ``atoms`` hold the best structure so far.
     * Any other calculator is called once for every evaluation, and relaxations go on to
-      ``fmax``. A call that fails costs that structure; 20 in a row end the search.
+      ``fmax``. A failed call costs its structure; 20 in a row end the search.
 
     Whatever ends a run, ``atoms`` then hold the best structure found, never a worse one
-    than at the beginning, and relaxed unless something was interrupted. Another run
-    goes on where one was cut short. A finished one returns at once; where the atoms
-    have been moved since, it is a new search.
+    than at the beginning. It is relaxed unless something was interrupted. Another run
+    continues a search that was cut short. After a finished search it returns at once,
+    or begins a new search if the atoms have been moved since.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class Learn2Hop(Optimizer):
 
     @property
     def charged_evaluations(self) -> int:
-        """All evaluations, relaxations included; calls of an unknown calculator."""
+        """All evaluations, relaxations included; of an unknown calculator its calls."""
         return self._session.charged_evaluations
 
     @property
@@ -234,7 +234,7 @@ class Learn2Hop(Optimizer):
     def get_minimum(self) -> tuple[float, Atoms]:
         """The best structure so far, ``(energy, Atoms)``.
 
-        Relaxed once a run has ended; until then the lowest that has been seen.
+        It is relaxed once a run has ended; until then it is the lowest one seen.
         """
         if self._session.run is None:
             self._begin()
@@ -242,7 +242,7 @@ class Learn2Hop(Optimizer):
         return best.energy, as_minimum(self._template, *best)
 
     def run(self, fmax: int | float = FMAX, steps: int | float | None = None) -> bool:
-        """Search and relax; tell whether ``fmax`` is met by what ``atoms`` then hold.
+        """Search and relax; return whether ``atoms`` then meet ``fmax``.
 
         Parameters
         ----------
@@ -316,7 +316,7 @@ class Learn2Hop(Optimizer):
         return bool(super().gradient_converged(gradient))
 
     def step(self) -> None:
-        """One round; what has been found is relaxed as well, where it is the last."""
+        """One round; the last one also relaxes what has been found."""
         session = self._session
         if session.run is None:
             self._begin()
@@ -359,7 +359,7 @@ class Learn2Hop(Optimizer):
     # Records.
 
     def log(self, gradient: np.ndarray) -> None:
-        """A line, with ASE's columns first, where the lowest energy has fallen."""
+        """Write a line, ASE's columns first, if the lowest energy has fallen."""
         fmax = self.optimizable.gradient_norm(gradient)
         if self.nsteps == 0:
             self._log.header()
@@ -367,14 +367,14 @@ class Learn2Hop(Optimizer):
 
     @property
     def backend(self) -> str:
-        """What has run most evaluations; ``"calculator"`` of an unknown one."""
+        """What ran most evaluations; ``"calculator"`` for an unknown calculator."""
         run = self._session.run
         if self._session.placed.kind == "calculator":
             return "calculator"
         return self._session.backend if run is None else run.engine.backend
 
     def todict(self) -> dict[str, Any]:
-        """What a trajectory says of it: method, settings, seed, hash of the weights."""
+        """What a trajectory stores: method, settings, seed, hash of the weights."""
         settings = self.choice.settings
         told = {k: v for k, v in settings.items() if k.startswith("weights")}
         told |= {"method": self.choice.name, "settings": settings, "seed": self.seed}

@@ -169,10 +169,10 @@ def problem_of(
 ) -> Problem:
     """The problem of finding the lowest minimum of atoms with a calculator.
 
-    What :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises runs in a
-    kernel. Any other calculator is called, once for each evaluation, on a copy of the
-    atoms; it is called once here, for the energy of the structure tells calculators
-    apart that nobody can look into.
+    A calculator that :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises
+    runs in a kernel. Any other is called once for each evaluation, on a copy of the
+    atoms. It is also called once here: the energy of the structure tells apart
+    calculators whose parameters cannot be read.
 
     Parameters
     ----------

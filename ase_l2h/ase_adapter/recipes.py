@@ -24,7 +24,7 @@ def search_atoms(
     seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
-    """Search, and return numbers, strings and lists only, which any store keeps.
+    """Search, and return only numbers, strings and lists, which any store can keep.
 
     With jobflow this is a job: ``jobflow.job(search_atoms)("LJ38")``.
 

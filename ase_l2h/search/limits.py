@@ -14,7 +14,7 @@ MOST_EVALUATIONS = 10**12
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """When a search ends; None is no limit.
+    """When a search ends; None means no limit.
 
     Parameters
     ----------

@@ -170,7 +170,7 @@ class Problem:
         name: str = "function",
         reference: float | None = None,
     ) -> Problem:
-        """A user's JAX energy of positions ``(n, 3)`` of one structure.
+        """The problem of your own JAX energy of positions ``(n, 3)``.
 
         Parameters
         ----------
@@ -262,10 +262,10 @@ class Problem:
 
     @cached_property
     def cell(self) -> np.ndarray | None:
-        """Lattice vectors as rows, None of a free cluster.
+        """Lattice vectors as rows; None for a free cluster.
 
-        Along directions that are not periodic they end far beyond the given atoms:
-        what is within a few bonds of an atom is the same as without an end.
+        Along directions that are not periodic they end far beyond the given atoms. So
+        within a few bonds of an atom all is as without an end.
         """
         if self.system.cell is None:
             return None
@@ -285,8 +285,8 @@ class Problem:
     def placed(self) -> np.ndarray:
         """Atoms that may be put elsewhere, mask ``(n,)``.
 
-        All whose coordinates may all move, or where there are none, all that may move
-        in a plane; of a given region those that lie in it.
+        These are the atoms of which all coordinates may move; if there are none, those
+        that may move in a plane. With a given region, only those that lie in it.
         """
         free = self.free
         if free is None:
@@ -333,7 +333,7 @@ class Problem:
         )
 
     def elsewhere(self, sites: np.ndarray) -> np.ndarray:
-        """Which sites ``(3, k)`` atoms may not be put at, mask ``(k,)``."""
+        """Mask ``(k,)`` of the sites ``(3, k)`` where no atom may be put."""
         whole = self.sought.whole if self.regional else None
         if whole is None:
             return np.zeros(sites.shape[1], bool)
@@ -360,13 +360,13 @@ class Problem:
         return np.where(free[..., None], positions, self.given[..., :1])
 
     def kept(self, positions: np.ndarray) -> np.ndarray:
-        """Which of ``(3, n, batch)`` have whole ``molecules``, mask."""
+        """Mask of the structures ``(3, n, batch)`` whose ``molecules`` are whole."""
         if self.molecules is None:
             return np.ones(positions.shape[2], bool)
         return self.molecules.whole(positions)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What results depend on, JSON-able: two searches can be told apart by it."""
+        """What results depend on, JSON-able; it tells two searches apart."""
         digest = hashlib.sha256()
         for leaf in jax.tree.leaves((self.system, self.potential)):
             array = np.asarray(leaf)

@@ -83,12 +83,12 @@ class SearchResult:
 
     @property
     def best_energy(self) -> float:
-        """Its energy, ``inf`` where there is none."""
+        """Energy of the lowest minimum; ``inf`` where there is none."""
         return self.minima[0].energy if self.minima else math.inf
 
     @property
     def charged_evaluations(self) -> int:
-        """Of all searches."""
+        """Charged evaluations of all searches."""
         return sum(search.charged for search in self.searches)
 
 

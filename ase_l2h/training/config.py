@@ -30,7 +30,7 @@ CHOICES = {
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """One meta-training.
+    """Settings of one meta-training.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def train(
     quiet: bool = False,
     stop: Stop | None = None,
 ) -> Path:
-    """Meta-train a rule; returns the path of its weight file.
+    """Meta-train a rule and return the path of its weight file.
 
     ``folder`` receives ``config.json``, ``progress.jsonl`` (a line per update), and
     ``state.safetensors`` and ``weights.safetensors`` (about every minute, and at the
