@@ -38,6 +38,8 @@ __all__ = [
 
 # Exchanges that are carried out at once.
 AT_ONCE = (2, 4, 8)
+# Couplings of flips that are in memory at once, eight bytes each.
+MOST_COUPLINGS = 20_000_000
 
 
 @runtime_checkable
@@ -117,7 +119,6 @@ def exchange_proposals(
         chosen = some_exchanges(species, batch, shortlist, rng, movable)
         return exchanged(positions, chosen), chosen.owners
     kinds = np.repeat(species[:, None], batch, axis=1)
-    couplings = None
     if costs is None:
         elements = np.unique(species)
         flips = flip_energies(
@@ -125,15 +126,21 @@ def exchange_proposals(
         )
     else:
         flips = costs(evaluator, positions, kinds, energies)
-        couplings = costs.couplings(positions, kinds)
-    single = ranked_exchanges(flips, species, shortlist, movable, couplings)
-    several, owners = sequences_of_exchanges(
-        positions, species, flips, couplings, AT_ONCE, movable
-    )
-    return (
-        np.concatenate([exchanged(positions, single), several], axis=-1),
-        np.concatenate([single.owners, owners]),
-    )
+    made, owners = [], []
+    size = max(1, MOST_COUPLINGS // flips[..., 0].size ** 2)
+    for begin in range(0, batch, size):
+        part = slice(begin, begin + size)
+        places, own = positions[..., part], flips[..., part]
+        couplings = None
+        if costs is not None:
+            couplings = costs.couplings(places, kinds[:, part])
+        single = ranked_exchanges(own, species, shortlist, movable, couplings)
+        several, whose = sequences_of_exchanges(
+            places, species, own, couplings, AT_ONCE, movable
+        )
+        made += [exchanged(places, single), several]
+        owners += [begin + single.owners, begin + whose]
+    return np.concatenate(made, axis=-1), np.concatenate(owners)
 
 
 def flip_energies(

@@ -112,6 +112,25 @@ def test_exchanges_swap_positions_of_unlike_atoms(rng):
     assert len(pairs) == 18
 
 
+def test_structures_may_be_looked_at_one_by_one(rng, monkeypatch):
+    """As they are where a few of them would fill the memory."""
+    evaluator = make_evaluator(THREE)
+    positions = places(rng, 8, 5)
+    energies = field_energy(positions, THREE[:, None])
+
+    def proposed() -> set[tuple]:
+        found = exchange_proposals(evaluator, positions, energies, rng, shortlist=4)
+        return {
+            (int(owner), *place.ravel())
+            for place, owner in zip(np.moveaxis(found[0], -1, 0), found[1], strict=True)
+        }
+
+    together = proposed()
+    monkeypatch.setattr("ase_l2h.search.auto.exchange.MOST_COUPLINGS", 1)
+    assert proposed() == together
+    assert len(together) > 5 * 4
+
+
 def test_a_potential_that_knows_only_positions_gets_random_exchanges(rng):
     evaluator = make_evaluator(TWO, names_species=False)
     assert not can_turn(evaluator.problem)
