@@ -51,15 +51,17 @@ def write() -> None:
     lines = [
         "# How good the default is",
         "",
-        "`auto` is what everybody gets who chooses nothing: it makes structures in "
-        "many ways, and what has paid gets the next evaluations (see [](search.md)). "
-        "Here it is held against every other method, with hindsight: each target's "
-        "cheapest one, among them learned optimizers with the weights that suit the "
-        "target best. Charged evaluations to the first encounter with the lowest "
-        "minimum known, from seed 2026, which nothing was tuned on.",
+        "`auto` is the default method. It makes structures in many ways, and the ways "
+        "that have found most get the next evaluations (see [](search.md)). This page "
+        "compares it with the cheapest other method of each target. That method is "
+        "chosen with hindsight; learned optimizers take part with the weights that "
+        "suit the target best. The numbers are charged evaluations (energy and "
+        "gradient of one structure) until a search first meets the lowest minimum "
+        "known. Nothing was tuned on their seed, 2026.",
         "",
-        "The shares of the parts of `auto`, and its few numbers, were chosen on "
-        f"{breadth.DEVELOPED_ON}. Nothing was chosen on the side 'test'.",
+        "The targets have two sides, 'development' and 'test'. The shares of the parts "
+        f"of `auto`, and its few numbers, were chosen on {breadth.DEVELOPED_ON}. "
+        "Nothing was chosen on the side 'test'.",
         "",
         "## At a glance",
         "",
@@ -95,8 +97,8 @@ def summary(rows: Sequence[Row]) -> str:
     ratios = f"{geometric_mean(rows):.2f}"
     return (
         f"{markdown_table(header, table)}\n\n"
-        f"Over {len(rows)} targets `auto` needs {ratios} times the evaluations of each "
-        "target's cheapest other method in the geometric mean."
+        f"In the geometric mean over {len(rows)} targets, `auto` needs {ratios} times "
+        "the evaluations of the cheapest other method."
     )
 
 
@@ -194,15 +196,17 @@ def _breadth(rows: Sequence[Row]) -> list[str]:
     return [
         "## Never far from the cheapest",
         "",
-        f"Geometric mean of the ratios {geometric_mean(rows):.2f} "
-        f"({', '.join(sides)}); the worst is {worst.ratio:.2f}, {worst.target}.",
+        "The ratio is the mean of `auto` over that of the cheapest other method. The "
+        f"geometric mean of the ratios is {geometric_mean(rows):.2f} "
+        f"({', '.join(sides)}); the largest is {worst.ratio:.2f}, for {worst.target}. "
+        "In brackets are 95 % intervals.",
         "",
         table,
         "",
-        "`python -m benchmarks.hits.breadth`; up to 500,000 evaluations a run of "
-        "`auto`, 200,000 of `bh`, 50,000 of learned multistart. Rows of 0.1.0 are "
-        "means that release was measured with: 12 runs each, cut off at 150,000 "
-        "evaluations, and those of [](comparison.md).",
+        "Made by `python -m benchmarks.hits.breadth`, with at most 500,000 evaluations "
+        "for a run of `auto`, 200,000 of `bh` and 50,000 of the learned optimizers. "
+        "Means marked 0.1.0 were measured with that release: 12 runs each, cut off at "
+        "150,000 evaluations, and the runs of [](comparison.md).",
         "",
         "![Ratios](images/auto-ratios.png)",
         "",
@@ -230,8 +234,8 @@ def _ablations() -> list[str]:
     return [
         "## What each part is worth",
         "",
-        "Mean evaluations without a part over those with all of them; 24 runs, so that "
-        "ratios between 0.7 and 1.4 say little "
+        "Mean evaluations without a part, divided by those with all parts. With 24 "
+        "runs, ratios between 0.7 and 1.4 say little "
         "(`python -m benchmarks.hits.breadth --runs 24 --methods auto~fragments,...`).",
         "",
         markdown_table(["left out", *targets], rows),
@@ -253,13 +257,13 @@ def _sizes() -> list[str]:
     none = [n for n, runs in means.items() if runs.hits == 0]
     missing = [n for n in sizes.SIZES if n not in means]
     said = [
-        f"Of {len(means)} sizes, all {sizes.RUNS} runs met the published minimum at "
-        f"{len(all_met)}"
+        f"All {sizes.RUNS} runs met the published minimum at {len(all_met)} of "
+        f"{len(means)} sizes"
     ]
     if some:
-        said.append(f"some did at {_listed(some)}")
+        said.append(f"some runs did at {_listed(some)}")
     if none:
-        said.append(f"none did at {_listed(none)}")
+        said.append(f"no run did at {_listed(none)}")
     text = ", ".join(said) + "."
     if missing:
         text += f" Not run to the end: {_listed(missing)}."
@@ -270,9 +274,9 @@ def _sizes() -> list[str]:
     return [
         "## Every published Lennard-Jones size",
         "",
-        f"{text} No structure or packing belongs to a size. At most "
-        f"{sizes.BUDGET:,} evaluations a run; {seconds / 60:.0f} minutes in all on "
-        f"{_machine(lines.values())} (`python -m benchmarks.hits.sizes`).",
+        f"{text} No structure or packing is stored for a size. A run had at most "
+        f"{sizes.BUDGET:,} evaluations; all runs together took {seconds / 60:.0f} "
+        f"minutes on {_machine(lines.values())} (`python -m benchmarks.hits.sizes`).",
         "",
         "![Evaluations by size](images/auto-sizes.png)",
         "",
@@ -280,7 +284,7 @@ def _sizes() -> list[str]:
 
 
 def _listed(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers))
+    return ", ".join(f"LJ{number}" for number in numbers)
 
 
 def _machine(lines: Any) -> str:
@@ -299,24 +303,26 @@ def _settled() -> list[str]:
     left = [target for target in settled.TARGETS if target not in done]
     missing = f" Not run to the end: {', '.join(left)}." if left else ""
     misled = [
-        "{} ({} of {} right)".format(line["target"], *_right(line))
+        "{} ({} of {} were right)".format(line["target"], *_right(line))
         for line in misleading
     ]
     warning = (
-        " It is no proof: where a minimum that is easily found hides the lowest, every "
-        f"attempt may end in it. So it is known to be on {' and '.join(misled)}."
+        " Settled is no proof: where one minimum is found easily and the lowest is "
+        "not, all attempts may end in the first. This is known of "
+        f"{' and '.join(misled)}."
     )
     header = [
         *("target", "settled", "right", "mean evaluations"),
-        "over those to the lowest",
+        "divided by evaluations to the lowest",
     ]
     return [
         "## Settled is a statement that can be checked",
         "",
-        "A search ends when three independent attempts have met its lowest minimum. "
-        f"Of {total} searches that ended so, {right} had the lowest minimum known, "
-        f"{100 * right / total:.1f} % (`python -m benchmarks.hits.settled`, seeds from "
-        f"{breadth.SEED} on).{missing}{warning if misled else ''}",
+        "A search is settled, and ends, when three independent attempts have met its "
+        f"lowest minimum. Of {total} settled searches, {right} "
+        f"({100 * right / total:.1f} %) had the lowest minimum known "
+        f"(`python -m benchmarks.hits.settled`, seeds from {breadth.SEED} on)."
+        f"{missing}{warning if misled else ''}",
         "",
         markdown_table(header, [_settled_row(line) for line in (*usual, *misleading)]),
         "",

@@ -138,9 +138,10 @@ def readme_table() -> str:
     table = markdown_table(["searcher", *README_METALS], rows)
     searches = len(_of(lines, OURS, PICTURED))
     return (
-        f"{table}\n\nEMT, random starts, {searches} seeds from {SEED} that chose "
-        "nothing. What the package knows beforehand, fragments of ordered packings and "
-        "what published metal potentials have in common, is not charged."
+        f"{table}\n\nThe potential is ASE's EMT. Starts are random: {searches} seeds "
+        f"from {SEED}, on which nothing was chosen. The package knows fragments of "
+        "ordered packings and what published metal potentials have in common; this is "
+        "not charged."
     )
 
 
@@ -161,24 +162,28 @@ def section() -> list[str]:
     return [
         "## By calls of a calculator",
         "",
-        "ASE's EMT, on which nothing was trained, counted as a user's own calculator: "
-        "every call at new positions. All begin with the same random clusters, seeds "
-        f"from {SEED}, and relax to {FMAX} eV/A; ours is given no option. Nobody's "
-        "settings were chosen on these seeds, though ours was worked on with others of "
-        "the same clusters. Ours knows fragments of ordered packings and has weights "
-        "trained on other potentials, which is not charged.",
+        "The calculator is ASE's EMT, on which nothing was trained. As with a user's "
+        "own calculator, every call at new positions counts. All searchers begin with "
+        f"the same random clusters (seeds from {SEED}) and relax to {FMAX} eV/A; ours "
+        "is given no option. Nobody's settings were chosen on these seeds, but ours "
+        "was worked on with other seeds of the same clusters. Ours knows fragments of "
+        "ordered packings and has weights trained on other potentials; this is not "
+        "charged.",
         "",
         table,
         "",
-        "Median calls to the first point within "
-        f"{1000 * METAL_HIT:g} meV of the lowest energy known (95 %, bootstrap), "
-        "searches that met it. Searches that were cut off count as later than all "
-        "others. Tuned is a step of "
+        "A cell has the median calls to the first point within "
+        f"{1000 * METAL_HIT:g} meV of the lowest energy known (95 % interval by "
+        "bootstrap), and how many searches met it. Searches that were cut off count as "
+        "later than all others. *Tuned* means steps of "
         f"{TUNED.dr:g} A in each coordinate at {TUNED.temperature:g} eV with L-BFGS; "
-        "the basin hopping goes on from minima, ASE's from the displaced structures; "
-        f"small steps are {SANE.dr:g} A at {SANE.temperature:g} eV. `ase-ga`, AGOX and "
-        "`MinimaHopping` as in their documentation. `python -m benchmarks.peers.calls` "
-        f"({_versions(lines)}); settings in `benchmarks/peers/settings.py`.",
+        f"*small steps* are {SANE.dr:g} A at {SANE.temperature:g} eV. Tuned basin "
+        "hopping goes on from minima, ASE's from the displaced structures. `ase-ga`, "
+        "AGOX and `MinimaHopping` run as in their documentation. Made by "
+        f"`python -m benchmarks.peers.calls` ({_versions(lines)}); settings in "
+        "`benchmarks/peers/settings.py`.",
+        "",
+        "Calls of the others, compared with ours:",
         "",
         *_verdicts(medians, methods),
         "",
@@ -297,15 +302,16 @@ def _verdict(ours: Median, best: Median, name: str) -> str:
     if not math.isfinite(ours.value):
         met = f"{ours.hits} of {ours.searches} searches"
         return (
-            f"ours meets it in {met}, the best of the others, {name}, in {best.hits}."
+            f"ours meets it in {met}, the best of the others ({name}) in {best.hits}."
         )
     if not math.isfinite(best.value):
         ratio = significant(best.cut / ours.value)
         return (
-            f"no other meets it in half of the searches: above {ratio} times as many."
+            "no other meets it in half of its searches; the best needs above "
+            f"{ratio} times as many."
         )
     ratio = significant(best.value / ours.value)
     tie = ours.high >= best.low and best.high >= ours.low
-    return f"the best of the others, {name}, needs {ratio} times as many" + (
+    return f"the best of the others ({name}) needs {ratio} times as many" + (
         "; the intervals overlap." if tie else "."
     )

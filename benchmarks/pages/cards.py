@@ -15,39 +15,40 @@ __all__ = ["write"]
 NOTES = {
     "paper-lj13": "The paper's rule, trained on one size only, by selection (GA) at a "
     "fiftieth of the paper's horizon; hits were still rising when training ended. Kept "
-    "for fidelity and the study of frame dependence; other weights do better.",
-    "paper-lj-ga": "The paper's rule on six sizes: `paper-lj13`, selected further "
-    "(GA); hardly a mutant beat its parent by the margin.",
+    "to reproduce the paper and to study frame dependence; other weights do better.",
+    "paper-lj-ga": "The paper's rule on six sizes: `paper-lj13`, trained further "
+    "by GA; hardly any mutant beat its parent by the margin.",
     "paper-lj-esmc": "The paper's rule on six sizes: `paper-lj13`, trained further by "
-    "ESMC. It gains on the large sizes what it loses on LJ13: clipped at the weights' "
-    "own loss, ESMC does not see that a start which hit no longer does. Made for long "
-    "searches: after 50,000 steps it ends where the paper's rule does on clusters, and "
-    "lower on 64 silicon atoms (Table 2 in the documentation). Training was stopped "
-    "before its last update.",
+    "ESMC. It gains on the large sizes what it loses on LJ13: ESMC clips losses at the "
+    "weights' own, so it does not see that a start which hit no longer does. Made for "
+    "long searches: after 50,000 steps it ends where the paper's rule does on "
+    "clusters, and lower on 64 silicon atoms (Table 2 in the documentation). Training "
+    "was stopped before its last update.",
     "paper-au-55": "The paper's rule on Au55 alone: `paper-lj-esmc`, trained further "
     "by ESMC at a fiftieth of the paper's horizon. Made for long searches of that "
     "size: its mean after 50,000 steps is below that of the paper's own rule.",
     "universal-all": "`universal`, trained further on 13 targets of three potentials, "
     "64 silicon atoms among them: a little better on most, worse on LJ19 and LJ26.",
     "lj-fcc": "Trained on sizes whose minimum is cut from the fcc lattice, and biased "
-    "towards such structures: it is quick where that is right and blind where it is "
-    "not. Use it in a portfolio with weights of another taste.",
+    "towards such structures: it is quick where the minimum is one of them and blind "
+    "elsewhere. Use it in a portfolio with weights of another bias.",
     "lj-icosahedral": "Trained on sizes whose minima are icosahedral, and biased "
-    "towards such structures. Use it in a portfolio with weights of another taste.",
-    "lj-19-55": "`lj-icosahedral`, selected further (GA) on LJ19, LJ31 and LJ55, and "
-    "lost on LJ31. Training was to take 120 updates; the weights of update 108 hit "
-    "more from starts of seed 4242 than those of the last. By then results of the last "
-    "from the starts above had been seen too, so the choice is not wholly blind.",
-    "lj-31": "`lj-icosahedral`, trained further on LJ31 alone, by GA and then by ESMC, "
-    "with hits as all but the only signal: a hit counts for a hundred spreads of the "
+    "towards such structures. Use it in a portfolio with weights of another bias.",
+    "lj-19-55": "`lj-icosahedral`, trained further by GA on LJ19, LJ31 and LJ55; it "
+    "got worse on LJ31. Training was to take 120 updates. The weights of update 108 "
+    "were chosen, because they hit more from starts of seed 4242 than the last ones. "
+    "By then results of the last ones from the starts above had been seen too, so the "
+    "choice is not wholly blind.",
+    "lj-31": "`lj-icosahedral`, trained further on LJ31 alone, by GA and then by ESMC. "
+    "Hits are almost the only signal: one counts as much as a hundred spreads of the "
     "energies.",
-    "lj-75": "`lj-icosahedral`, selected further (GA) on LJ75 alone at horizons of "
+    "lj-75": "`lj-icosahedral`, trained further by GA on LJ75 alone at horizons of "
     "3,000 and 4,000 steps for the lowest mean energy. It ends deep in the wide "
     "icosahedral funnel, which is what a mean energy rewards, and misses the "
     "decahedral minimum.",
-    "gupta-au-55": "`gupta-au`, selected further (GA) on Au55 alone at a horizon of "
-    "6,000 steps, and of use near that horizon only: stretched far it loses what it "
-    "has gained.",
+    "gupta-au-55": "`gupta-au`, trained further by GA on Au55 alone at a horizon of "
+    "6,000 steps. Use it near that horizon only: stretched far it loses what it has "
+    "gained.",
     "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
     "better at each.",
 }
@@ -76,8 +77,9 @@ def write() -> None:
             page += ["", table]
         page += [
             "",
-            "Fresh starts with a seed that training never saw; a target without a "
-            "published energy is held against the lowest that this package has found.",
+            "Starts are fresh, with a seed that training never saw. A target without a "
+            "published energy is compared with the lowest energy that this package has "
+            "found.",
             "",
             "## Known failures",
             "",
@@ -86,7 +88,7 @@ def write() -> None:
             else "None among the targets above.",
         ]
         page += [NOTES[name]] if name in NOTES else []
-        page.append("The first table is of the horizon above.")
+        page.append("The first table is for the horizon above.")
         write_page(paths.PRETRAINED / f"{name}.md", page)
 
 

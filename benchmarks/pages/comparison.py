@@ -32,13 +32,16 @@ def write() -> None:
     page = [
         "# What a first encounter costs",
         "",
-        "All methods, by charged evaluations to the first encounter with the lowest "
-        "minimum known (`python -m benchmarks.hits.comparison`; `ase-l2h compare` does "
-        "the same for other targets and methods). `auto` and its earlier forms, such "
-        "as `hybrid`, the default of release 0.1.0, are given fragments of ordered "
-        "packings; the learned rules were trained on some of these targets, see their "
-        "cards. Neither is charged here. Methods that ran on `scan`, and `hybrid`, are "
-        "of 0.1.0.",
+        "This page compares all methods by the charged evaluations (energy and "
+        "gradient of one structure) until a search first meets the lowest minimum "
+        "known. `python -m benchmarks.hits.comparison` makes it; `ase-l2h compare` "
+        "does the same for other targets and methods.",
+        "",
+        "Some methods know something beforehand, which is not charged. `auto` and its "
+        "earlier forms are given fragments of ordered packings; one of these forms is "
+        "`hybrid`, the default of release 0.1.0. The learned rules were trained on "
+        "some of these targets, see their cards. Methods that ran on the backend "
+        "`scan`, and `hybrid`, are those of 0.1.0.",
         *("", "## Who wins where", "", *verdicts, ""),
         *(line for section in sections for line in section.lines),
         *peers.section(),
@@ -68,7 +71,7 @@ def _section(name: str) -> Section | None:
     if lower is not None:
         title += f" (to {declared:.6f}, not the lowest known)"
         text += [
-            f"After this was declared, a lower minimum came to light, {lower:.6f}."
+            f"A lower minimum, {lower:.6f}, was found after this target was declared."
         ]
         text.append("")
     if comparison.TARGETS[name].remark:
@@ -108,7 +111,7 @@ def _finished(begun: Comparison) -> Comparison:
 def _spent(name: str, runs: Encounters) -> str:
     """What the record has of a method that was begun."""
     spent = significant(int(np.sum(runs.evaluations)))
-    return f"`{name}` ({runs.hits} found in {spent} evaluations)"
+    return f"`{name}` ({runs.hits} runs met the target, in {spent} evaluations)"
 
 
 def _verdict(target: str, met: Runs) -> str:
@@ -125,8 +128,9 @@ def _verdict(target: str, met: Runs) -> str:
     for name in others:
         mean = means[name]
         if math.isfinite(mean.value):
-            parts.append(f"`{name}` needs {significant(mean.value / least)} times that")
+            parts.append(f"`{name}` {significant(mean.value / least)}")
         else:
-            parts.append(f"`{name}` above {significant(mean.low / least)} times that")
+            parts.append(f"`{name}` above {significant(mean.low / least)}")
     cheapest = f"`{best}` is the cheapest, {significant(least)} evaluations on average"
-    return f"* {target}: {'; '.join([cheapest, *parts])}."
+    multiples = f" Others need multiples of that: {', '.join(parts)}." if parts else ""
+    return f"* {target}: {cheapest}.{multiples}"

@@ -63,10 +63,11 @@ def write() -> None:
         "",
         "![Meta-loss and hits of ES, ESMC and GA](images/estimators.png)",
         "",
-        "The paper's Fig. 3 in small: the same number of unrolls per update for "
-        f"all ({config['directions']} directions with two arms, or twice as many "
-        f"mutants, {config['starts']} starts), horizons {instead} instead of "
-        "50,000. Made by `python -m benchmarks.hits.estimators --architecture RULE` "
+        "This is the paper's Fig. 3 in small. All estimators have the same number of "
+        f"unrolls per update: {config['directions']} directions with two arms, or "
+        f"twice as many mutants, and {config['starts']} starts. Horizons are "
+        f"{instead} instead of 50,000. Made by "
+        "`python -m benchmarks.hits.estimators --architecture RULE` "
         f"(seeds {', '.join(seeds)}) on {lines[0]['machine']}, which other work "
         "shared.",
     ]

@@ -39,14 +39,15 @@ def hard_section() -> list[str]:
         "evaluations at most",
         "met",
         "aim",
-        "mean evaluations of an encounter",
+        "mean evaluations to meet it",
     ]
     return [
         "## The dearest targets",
         "",
-        "`auto` as everybody gets it; `LJ75~fragments` without fragments, so that "
-        "nothing knows a packing, and `~learned-exchanges` with exchanges that are "
-        "measured, not learned (`python -m benchmarks.hits.hard`, seed 2026).",
+        "`auto` with its defaults, except for a part that is named after `~` and left "
+        "out. Without `fragments` nothing knows a packing; without "
+        "`learned-exchanges` exchanges are measured, not learned. The aim is how many "
+        "runs should meet the energy (`python -m benchmarks.hits.hard`, seed 2026).",
         "",
         markdown_table(header, rows),
         "",

@@ -100,7 +100,8 @@ def methods() -> str:
     header += ["higher than `hybrid` at", "lower at", "mean difference, meV"]
     return (
         f"{markdown_table(header, rows, numbers=False)}\n\n"
-        f"In brackets: `hybrid`. Higher or lower: by more than {1000 * LOWER:g} meV. "
+        "In brackets are the numbers of `hybrid`. Higher and lower mean by more than "
+        f"{1000 * LOWER:g} meV. "
         "Made by release 0.1.0 with `python -m benchmarks.hulls SYSTEM N --against "
         "learned,bh`."
     )
@@ -134,11 +135,13 @@ def many_seeds() -> str:
         )
     machines = sorted({line["machine"] for line in lines})
     header = ["system", "seeds", f"within {1000 * LOWER:g} meV of the lowest known"]
-    header += ["above it at (seeds, most)", "charged evaluations, median", "seconds"]
+    header += ["above it at (seeds, largest gap)", "charged evaluations, median"]
+    header += ["seconds"]
     return (
         f"{markdown_table(header, rows, numbers=False)}\n\n"
-        "Compositions, one number for each seed; the lowest known is that of all these "
-        "seeds and of other searches. `python -m benchmarks.hulls.seeds` on "
+        "The third column counts compositions, with one number for each seed. The "
+        "lowest known is that of all these seeds and of other searches. Made by "
+        "`python -m benchmarks.hulls.seeds` on "
         f"{', '.join(machines)}."
     )
 
@@ -154,11 +157,11 @@ def measured() -> str:
     return (
         f"{markdown_table(header, rows, numbers=False)}\n\n"
         f"Lower means by more than {1000 * LOWER:g} meV. Basin hopping with exchanges "
-        f"of unlike atoms (`--method bh` of `ase-l2h search`) got {FACTOR} times the "
-        "charged evaluations of the first seed at each of eight compositions spread "
-        "over the range. Made by `python -m benchmarks.hulls` on "
-        f"{', '.join(machines)}; the searches shared the machine with other "
-        "work, so the seconds are upper bounds."
+        "of unlike atoms (`--method bh` of `ase-l2h search`) ran at eight compositions "
+        f"spread over the range. At each it got {FACTOR} times the charged evaluations "
+        "of the first seed. Made by `python -m benchmarks.hulls` on "
+        f"{', '.join(machines)}. The searches shared the machine with other work, so "
+        "the seconds are upper bounds."
     )
 
 

@@ -100,9 +100,9 @@ def learned_section() -> list[str]:
         value, low, high = geometric_mean(found)
         worst = min(found, key=lambda pair: pair.ratio)
         lines += [
-            f"Side '{side}': {len(found)} landscapes, geometric mean of the ratios "
-            f"{value:.2f} ({low:.2f}-{high:.2f}); the worst is {worst.ratio:.2f}, "
-            f"{worst.name}.",
+            f"Side '{side}', {len(found)} landscapes: the geometric mean of the ratios "
+            f"is {value:.2f} ({low:.2f}-{high:.2f}); the smallest is "
+            f"{worst.ratio:.2f}, for {worst.name}.",
             "",
             _table(found),
             "",
@@ -112,20 +112,26 @@ def learned_section() -> list[str]:
     return [
         "## What it learns on the way",
         "",
-        "Where every evaluation is a call of a calculator or a function of one's own, "
-        "`auto` fits a potential to the minima that it has relaxed and proposes minima "
-        "of that (part `surrogate`, see [](search.md)). Here are evaluations to the "
-        f"lowest energy that any of {landscapes.RUNS} runs without the part has met, "
-        "without it and with it, of functions of JAX with at most 3,000 evaluations a "
-        "run. Where one run of 24 has met it, a mean is known within a factor of "
-        "several only; what only runs with the part have met counts for nothing. "
-        "Metals by effective-medium theory and by Sutton and Chen, which the learned "
-        "potential resembles; Morse clusters and Stillinger-Weber silicon, which it "
-        "does not. The part was chosen on EMT-Cu26, "
-        "EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, Morse25-14 and SW-Si13, and on "
-        "Cu20, Ag13Cu13 and Sutton-Chen Ag31 before the halves had their present form; "
-        "nothing was chosen on the side 'test', which has other elements, pairs and "
-        "ranges, and other sizes (`python -m benchmarks.hits.landscapes`).",
+        "Where every evaluation is a call of a calculator or of your own function, "
+        "`auto` fits a potential to the minima that it has relaxed. It then proposes "
+        "minima of this potential (part `surrogate`, see [](search.md)). Here `auto` "
+        f"runs with and without this part, {landscapes.RUNS} times each, with at most "
+        "3,000 evaluations a run.",
+        "",
+        "The landscapes are functions of JAX. The learned potential resembles metals "
+        "by effective-medium theory (EMT) and by Sutton and Chen; it does not resemble "
+        "Morse clusters and Stillinger-Weber silicon (SW). Runs meet a landscape when "
+        "they reach the lowest energy that any run without the part has reached. Lower "
+        "energies, which only runs with the part have reached, count for nothing. "
+        "The ratio is mean evaluations without the part over those with it. Where one "
+        "run of 24 has met the energy, the mean is known within a factor of several "
+        "only.",
+        "",
+        "The part was chosen on EMT-Cu26, EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, "
+        "Morse25-14 and SW-Si13. Before the two sides had their present form, it was "
+        "also chosen on Cu20, Ag13Cu13 and Sutton-Chen Ag31. Nothing was chosen on the "
+        "side 'test', which has other elements, pairs, ranges and sizes "
+        "(`python -m benchmarks.hits.landscapes`).",
         "",
         *lines,
     ]

@@ -54,8 +54,8 @@ def write() -> None:
     page = [
         "# The paper's tables and figures",
         "",
-        "Every table and figure of the Learn2Hop paper, beside the paper's own "
-        "numbers, by one command:",
+        "One command makes every table and figure of the Learn2Hop paper, beside the "
+        "paper's own numbers:",
         "",
         "```bash",
         f"ase-l2h reproduce all --budget {BUDGET} --seed {SEED}",
@@ -63,8 +63,8 @@ def write() -> None:
         "",
         _provenance(lines),
         "",
-        "What the paper prints wrongly, and how that shows, is listed in "
-        "[Differences from the paper](differences-from-the-paper.md).",
+        "[Differences from the paper](differences-from-the-paper.md) lists what the "
+        "paper prints wrongly, and how we know.",
         "",
         *_sections(QUICK, QUICK_NAMES, BUDGET, "paper"),
     ]
@@ -72,8 +72,8 @@ def write() -> None:
         page += [
             "## At the paper's own numbers of starts and steps",
             "",
-            f"`ase-l2h reproduce table2 --budget paper --seed {SEED} --backend "
-            f"{FULL_BACKEND}`, and `fig5` from the same searches.",
+            f"Made by `ase-l2h reproduce table2 --budget paper --seed {SEED} --backend "
+            f"{FULL_BACKEND}`; `fig5` is from the same searches.",
             "",
         ]
         with running_on(FULL_BACKEND):
@@ -114,10 +114,10 @@ def _provenance(lines: Lines) -> str:
     machines = sorted({line["machine"] for line in lines if "machine" in line})
     seconds = sum(line.get("wall_seconds", 0.0) for line in lines)
     return (
-        f"Budget `{BUDGET}`, seed {SEED}, on {'; '.join(machines)}, which other work "
-        f"shared: searches and trainings took {seconds / 60:.0f} minutes by the clock, "
-        "compilation included. `--budget paper` is the full protocol: 150 starts "
-        "of 50,000 steps."
+        f"The numbers below have budget `{BUDGET}` and seed {SEED}. Searches and "
+        f"trainings took {seconds / 60:.0f} minutes by the clock, with compilation, on "
+        f"{'; '.join(machines)}, which other work shared. `--budget paper` is the full "
+        "protocol: 150 starts of 50,000 steps."
     )
 
 

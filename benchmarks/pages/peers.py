@@ -17,7 +17,7 @@ from benchmarks.peers.settings import RECORDS
 __all__ = ["section", "verdicts"]
 
 NAMES = {
-    "ase-stock": "ASE `BasinHopping`, as it comes",
+    "ase-stock": "ASE `BasinHopping`, its defaults",
     "ase-sane": "ASE `BasinHopping`, sane settings",
     "scipy": "SciPy `basinhopping`",
     "anneal": "`anneal`, recommended",
@@ -32,13 +32,13 @@ Means = dict[tuple[str, str], Estimate | None]
 # Fewer searches than this say too little.
 FEWEST = 5
 PUBLISHED = (
-    "Published, not run here, mean evaluations to the first encounter with LJ38: GMIN "
-    "with inversion symmetry imposed 4,090, with approximate symmetry found on the way "
-    "59,632, plain 387,785 (github.com/wales-group/examples, "
-    "`LJ38/02_Calculating_MFET`, 100 runs each). The first is below our `bh` and "
-    "`hybrid`, and has no use for LJ75. On LJ75 `anneal`'s orbit chains found 31 of 48 "
-    "in 4,000,000 evaluations each (github.com/HaoZeke/anneal, "
-    "`scripts/sota_guard/lj75.tsv`).",
+    "Some means were published and not run here. Until it first meets LJ38, GMIN needs "
+    "4,090 evaluations with inversion symmetry imposed, 59,632 with approximate "
+    "symmetry found on the way, and 387,785 with neither "
+    "(github.com/wales-group/examples, `LJ38/02_Calculating_MFET`, 100 runs each). "
+    "The first is below our `bh` and `hybrid`, but imposed symmetry has no use for "
+    "LJ75. On LJ75 `anneal`'s orbit chains found 31 of 48 in 4,000,000 evaluations "
+    "each (github.com/HaoZeke/anneal, `scripts/sota_guard/lj75.tsv`).",
 )
 
 
@@ -78,21 +78,25 @@ def section() -> list[str]:
     return [
         "## Other people's searchers",
         "",
-        "The same potential in compiled code and the same count for all: energy and "
-        "gradient at a point are one evaluation. Searches cut off count as such.",
+        "All searchers use the same potential in compiled code and the same count: "
+        "energy and gradient at a point are one evaluation. The means allow for "
+        "searches that were cut off.",
         "",
         markdown_table(["searcher", *targets], rows),
         "",
-        "Mean charged evaluations to the first encounter (95 %), searches that met the "
-        f"target. Seeds from 2026, 20 where there was time, cut off after {limits} "
-        f"evaluations; a dash: fewer than {FEWEST} searches were made. "
-        "`benchmarks/peers/run.py`, `benchmarks/peers/ours.py`; "
+        "A cell has the mean charged evaluations until the target is first met (95 % "
+        "interval), and how many searches met it. Seeds are from 2026, 20 where there "
+        f"was time. Searches were cut off after {limits} evaluations. A dash: fewer "
+        f"than {FEWEST} searches were made. Made by `benchmarks/peers/run.py` and "
+        "`benchmarks/peers/ours.py` with "
         + ", ".join(f"{name} {packages[name]}" for name in shown)
         + ".",
         "",
         *_verdicts(targets, means),
         "",
         "## Who beats us",
+        "",
+        "These searchers of others need fewer evaluations than one of our methods:",
         "",
         *_losses(targets, means),
         "",
@@ -112,9 +116,9 @@ def _prior() -> str:
     return (
         "`learned` has an advantage that these figures do not charge: its default "
         f"weights were trained on {', '.join(sizes)} and others, in "
-        f"{spent:.1e} evaluations. `bh` and the others' searchers know nothing of a "
-        "cluster but its number of atoms; `hybrid` is given fragments of ordered "
-        "packings, a decahedron's among them, which LJ75 is a part of."
+        f"{spent:.1e} evaluations. `bh` and the others' searchers know only the number "
+        "of atoms. `hybrid` is given fragments of ordered packings, among them a "
+        "decahedron's; LJ75 is a part of a decahedron."
     )
 
 
@@ -166,9 +170,9 @@ def _seconds(met: Lines, targets: list[str]) -> list[str]:
             cells.append("-" if few else significant(spent / hits))
         rows.append([name, *cells])
     return [
-        "Seconds per encounter, ours with compilation and shared out over 20 searches "
-        "that ran side by side, the others one after another; other work shared the "
-        "machine:",
+        "Seconds until the target is first met. Our 20 searches ran side by side; "
+        "their time, with compilation, is divided among them. The others ran one after "
+        "another. Other work shared the machine:",
         "",
         markdown_table(["searcher", *targets], rows),
     ]
@@ -192,8 +196,8 @@ def _starts() -> list[str]:
         parts.append(f"{NAMES[method]} {' and '.join(times)}")
     return [
         f"From the start of the process to LJ13's minimum: {'; '.join(parts)} "
-        "(medians; `benchmarks/peers/start.py`; the first time without compiled code "
-        "of earlier runs).",
+        "(medians; `benchmarks/peers/start.py`). The first time, nothing is compiled "
+        "yet.",
         "",
     ]
 
@@ -211,9 +215,9 @@ def _gmin() -> str:
             "standard errors apart)"
         )
     return (
-        f"Our basin hopping with GMIN's settings on {gmin.TARGET} needs "
-        f"{' and '.join(parts)}, in {len(record['found'])} runs "
-        "(`python -m benchmarks.hits.gmin`)."
+        f"Over {len(record['found'])} runs on {gmin.TARGET}, our basin hopping with "
+        f"GMIN's settings needs {' and '.join(parts)}. Made by "
+        "`python -m benchmarks.hits.gmin`."
     )
 
 
@@ -250,7 +254,7 @@ def _verdict(target: str, means: Means) -> str:
     ratio = significant(known[theirs].value / known[ours].value)
     tie = "; the intervals overlap" if known[ours].high >= known[theirs].low else ""
     return (
-        f"* {target}: {NAMES[ours]} needs {estimate_text(known[ours])} evaluations, "
-        f"the best of the others, {NAMES[theirs]}, {estimate_text(known[theirs])}: "
-        f"{ratio} times as many{tie}."
+        f"* {target}: {NAMES[ours]} needs {estimate_text(known[ours])} evaluations. "
+        f"The best of the others ({NAMES[theirs]}) needs "
+        f"{estimate_text(known[theirs])}, {ratio} times as many{tie}."
     )

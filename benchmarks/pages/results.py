@@ -50,7 +50,7 @@ def write() -> None:
         [
             *("# Results", "", note, "", table, ""),
             *("![Hit rates](images/hits.png)", "", "## What was aimed at", ""),
-            "Aims were set before there were weights; the weights that serve each "
+            "Aims were set before any weights were trained. The weights that suit each "
             "target best are named with hindsight. The starts are those above.",
             *("", aims(), "", "## Every number", "", every_number(rows), ""),
             *("## Other numbers of steps", "", *long_runs()),
@@ -64,17 +64,17 @@ def _note(rows: Sequence[Row]) -> str:
     default = manifest()["default"]
     first = next(row for row in rows if row["method"] == default)
     return (
-        f"Hits of {first['starts']} random starts (seed {first['seed']}, never used in "
-        "training or to choose anything), and in brackets all charged evaluations over "
-        "the hits: what one find costs. The learned optimizer takes "
+        "A hit is a start that reaches the lowest energy known. The table has the hits "
+        f"of {first['starts']} random starts (seed {first['seed']}, never used in "
+        "training or to choose anything). In brackets are all charged evaluations "
+        "over the hits: what one hit costs. The learned optimizer takes "
         f"{first['steps']} steps and relaxes; Adam, FIRE and gradient descent had no "
-        "fewer charged evaluations per start. The default weights are the portfolio "
-        f"`{default}`, which the starts take in turn; the best single weights are the "
+        "fewer charged evaluations per start.\n\nThe default weights are the portfolio "
+        f"`{default}`, which the starts take in turn. The best single weights are the "
         "cheapest of those released, chosen for each target with hindsight. A star "
-        "marks targets without a published energy at hand: the lowest that this "
-        "package has found by any method (the paper prints -181.89 for Au55); silicon "
-        "is held against its "
-        "crystal. Made by "
+        "marks targets without a published energy at hand; their energy is the lowest "
+        "that this package has found by any method (the paper prints -181.89 for "
+        "Au55). Silicon is compared with its crystal. Made by "
         f"`python -m benchmarks.hits.results` on {first['machine']}."
     )
 
@@ -162,14 +162,15 @@ def long_runs() -> list[str]:
     header = ["target", "method", "steps", "starts", "hits", "95 % interval"]
     header += ["mean energy", "lowest", "evaluations to the minimum", "seconds"]
     return [
-        "Mean and lowest energy; hits of all starts, and charged evaluations per hit. "
-        "A rule's clock is stretched to the horizon. The paper's rows are its Table 2. "
+        "A cell has mean and lowest energy, hits of all starts, and charged "
+        "evaluations per hit. The clock of a learned rule is stretched to the number "
+        "of steps. The paper's rows are its Table 2. "
         f"Made by `python -m benchmarks.hits.results --steps N` (backend {ran}), seed "
         f"{lines[0]['seed']}, on {lines[0]['machine']}, which other work shared.",
         "",
         horizons.table(rows),
         "",
-        "Other horizons, chosen with other seeds:",
+        "Other horizons (numbers of steps), chosen with other seeds:",
         "",
         markdown_table(header, others, numbers=False),
     ]

@@ -83,7 +83,7 @@ def throughput() -> str:
     notes = (
         f"Peak: {top['operations_per_second'] / 1e9:.0f} GFLOP/s in a matrix product, "
         f"{top['exponentials_per_second'] / 1e9:.2f} billion fused exponentials/s. "
-        f"A dash: {'; '.join(missing)}."
+        f"Reasons for a dash: {'; '.join(missing)}."
     )
     save_figure(picture(records), paths.IMAGES / "speed.png", "png", dpi=130)
     image = "![Speed by size and batch](images/speed.png)"
@@ -112,8 +112,9 @@ def by_batch(records: Lines) -> str:
         for name, known in cells.items()
     ]
     text = (
-        "By the batch: thousand evaluations per second (over natural JAX); "
-        "microseconds of a step of the equivariant rule per structure."
+        "By batch size. First: thousands of evaluations per second, and in brackets "
+        "the ratio to natural JAX. After the semicolon: microseconds per structure of "
+        "a step of the equivariant rule."
     )
     return f"{text}\n\n{_table(['target', *map(str, BATCHES)], rows)}"
 
@@ -145,10 +146,10 @@ def native() -> str:
                     f"{rates['native']['median'] / known:.1f}" if known else "-",
                 ]
             )
-    heads = ["target", "steps of", "scan, us", "native, us", "ratio", "natural"]
+    heads = ["target", "steps of", "scan, us", "native, us", "ratio", "over natural"]
     notes = (
-        "Natural: steps of FIRE, of which each evaluates once and moves, against "
-        "evaluations alone in natural JAX."
+        "Over natural: steps of FIRE by `native`, over evaluations in natural JAX. A "
+        "step of FIRE evaluates once and also moves the atoms."
     )
     return f"{_table(heads, rows)}\n\n{notes} {source(records[-1])}"
 
@@ -196,7 +197,7 @@ def waiting() -> str:
         for r in processes
     ]
     heads = ["target", "batch", "rule", "first step, s", "peak memory, MB"]
-    heads += ["of it the rollout, MB"]
+    heads += ["the rollout's part of it, MB"]
     parts = [text, _table(heads, rows), source(processes[-1])]
     if devices and "missing" not in devices[-1]:
         two = devices[-1]
@@ -205,10 +206,11 @@ def waiting() -> str:
             for ratios in (two["ratios"], two["process_ratios"], two["host_ratios"])
         ]
         parts.append(
-            "Two CPU devices, each on a core of its own, against one on one core: in "
-            f"one process {ways[0]} the steps per second, in a process each {ways[1]}. "
-            f"The same cores computed {ways[2]} the hashes per second, which takes "
-            "registers only and is about what the host has to give. Medians of "
+            "Two CPU devices, each on its own core, are compared with one device on "
+            f"one core. They take {ways[0]} the steps per second in one process, and "
+            f"{ways[1]} in two processes. The same two cores compute {ways[2]} the "
+            "hashes per second of one. Hashes use registers only, so this is about "
+            "all that the host can give. Medians of "
             f"{len(two['ratios'])} rounds, {two['target']}, batch "
             f"{two['batch']}. {source(two)}"
         )
@@ -220,8 +222,9 @@ def gpu() -> str:
     records = [r for r in latest("gpu") if "missing" not in r]
     if not records:
         return (
-            "Never run on a GPU so far: no number is claimed. What is tested without "
-            "one is listed above; `python -m benchmarks --only gpu` measures."
+            "This has not run on a GPU so far, so no number is claimed. The tests "
+            "without a GPU are listed above; `python -m benchmarks --only gpu` "
+            "measures."
         )
     rows = [
         [

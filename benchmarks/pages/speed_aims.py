@@ -85,7 +85,10 @@ def _devices() -> list[list[str]]:
     for record in latest("devices")[-1:]:
         if "missing" in record:
             continue
-        for key, where in (("ratios", "one process"), ("process_ratios", "two")):
+        for key, where in (
+            ("ratios", "one process"),
+            ("process_ratios", "two processes"),
+        ):
             ratio = statistics.median(record[key])
             rows.append(_row(f"two pinned devices, {where}", 1.8, ratio, least=True))
         host = statistics.median(record["host_ratios"])

@@ -49,8 +49,10 @@ def table(lines: Lines) -> str:
                     f"{calls}",
                 ]
             )
-    header = ["surface", "method", "lowest (eV)", "met", "calls to it: median"]
-    return markdown_table([*header, "calls at most"], rows)
+    header = ["surface", "method", "lowest (eV)", "met (95 %)"]
+    return markdown_table(
+        [*header, "calls to it: median (range)", "calls at most"], rows
+    )
 
 
 def _first(line: dict[str, Any], lowest: float) -> int | None:
