@@ -42,9 +42,10 @@ SEED = 2026
 RUNS = 48
 DEVELOPED_ON = (
     "LJ24, 29, 33, 36, 40, 44, 48, 53, 58, 64, 66, 70, 72 and 76, Ag10Au28, Ag28Au10, "
-    "Pd20Pt18, and the targets of the side 'development', all with seed 77; where "
-    "evaluations go was looked at on LJ26, 38, 55, 75, 98 and Ag19Au19, too, with "
-    "that seed"
+    "Pd20Pt18, and the targets of the side 'development', all with seed 77. How "
+    "exchanges are made was chosen on Ag34Au4, Ag30Au30, Cu30Au30 and Ag19Au19, with "
+    "seeds from 77 on. LJ26, 38, 55, 75, 98 and Ag19Au19 also served to see, with seed "
+    "77, where evaluations go"
 )
 
 
