@@ -61,7 +61,7 @@ def write() -> None:
         "",
         "The targets have two sides, 'development' and 'test'. The shares of the parts "
         f"of `auto`, and its few numbers, were chosen on {breadth.DEVELOPED_ON}. "
-        "Nothing was chosen on the side 'test'.",
+        "Nothing else was chosen on the side 'test'.",
         "",
         "## At a glance",
         "",
