@@ -65,7 +65,8 @@ class GuptaSet:
     def potential(self, rc: float | None = None, **cutoff: Any) -> Gupta:
         """The potential of this set, cut off at ``rc`` angstrom when given.
 
-        ``cutoff`` are the other arguments of :meth:`Gupta.from_pairs`.
+        ``cutoff`` are more arguments of
+        :meth:`~ase_l2h.potentials.gupta.Gupta.from_pairs`.
         """
         return Gupta.from_pairs(self.pairs, rc=rc, **cutoff)
 
