@@ -50,7 +50,7 @@ EXAMPLES = {
 }
 CONTINUED = "ThreadPoolExecutor"
 # What other tests of the suite do as well, and takes five seconds or more.
-SLOW = {"calculators-1", "crystals-0", "own-function-0", "surfaces-0"}
+SLOW = {"calculators-1", "crystals-0", "own-function-0", "start-1", "surfaces-0"}
 
 
 @pytest.mark.parametrize(

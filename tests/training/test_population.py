@@ -198,6 +198,7 @@ def test_the_command_runs_on_two_processes(tmp_path):
         np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_processes_give_the_gradient_of_one(alone, tmp_path):
     """Over the loopback address; each unrolls about half of the members."""
