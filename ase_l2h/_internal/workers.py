@@ -18,8 +18,18 @@ from typing import Any, Protocol, runtime_checkable
 
 from ase_l2h.errors import InputError, RunError
 
-__all__ = ["CallFailed", "ExecutorWorkers", "Workers", "WorkersOf", "names", "told"]
+__all__ = [
+    "MOST_WORKERS",
+    "CallFailed",
+    "ExecutorWorkers",
+    "Workers",
+    "WorkersOf",
+    "names",
+    "told",
+]
 
+# Of one search.
+MOST_WORKERS = 4096
 # Workers in a row that end before they are ready: something is wrong with all of them.
 MOST_STILLBORN = 5
 # Exceptions that other processes fail with go as the names of their type and of those

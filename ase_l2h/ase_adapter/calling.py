@@ -17,7 +17,13 @@ import numpy as np
 from ase import Atoms
 
 from ase_l2h._internal.arguments import checked_count, checked_number
-from ase_l2h._internal.workers import ExecutorWorkers, Workers, WorkersOf, pickled
+from ase_l2h._internal.workers import (
+    MOST_WORKERS,
+    ExecutorWorkers,
+    Workers,
+    WorkersOf,
+    pickled,
+)
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.measured import CountingCalculator, evaluated
@@ -31,7 +37,6 @@ __all__ = ["Calling", "RemoteCalls"]
 # Calls that each of several searches makes before all are looked at together: long
 # beside the time for which a worker then has nothing to do.
 ROUND_CALLS = 200
-MOST_WORKERS = 4096
 
 
 @dataclasses.dataclass(frozen=True)

@@ -253,12 +253,13 @@ def _apart(
     InputError
         Where that fails: fixed atoms overlap, or the cell is too small.
     """
-    first, second, distances = neighbor_list("ijd", atoms, closest)
-    if len(distances) == 0:
+    pair = _closest_pair(atoms, closest)
+    if pair is None:
         return positions
+    near = np.unique(neighbor_list("i", atoms, closest))
     free = np.ones((3, len(atoms)), bool) if system.free is None else system.free
     free = np.asarray(free)
-    near, rng = np.unique(first), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     shaken = np.array(positions)
     shaken[:, near] += rng.normal(0, 0.2 * closest, (3, len(near)))
     shaken = np.where(free, shaken, positions)
@@ -271,14 +272,22 @@ def _apart(
     moved = free & (np.abs(pushed - positions) > 1e-3 * closest)
     apart = np.where(moved, pushed, positions)
     check_distances(to_atoms(atoms, apart), closest)
-    worst = int(np.argmin(distances))
-    i, j = sorted((int(first[worst]), int(second[worst])))
     LOGGER.warning(
         "atoms %d and %d overlap (%.3g apart); overlapping atoms are moved apart "
         "before the search",
-        *(i, j, distances[worst]),
+        *pair,
     )
     return apart
+
+
+def _closest_pair(atoms: Atoms, reach: float) -> tuple[int, int, float] | None:
+    """Two atoms in order and their distance; None where all are ``reach`` apart."""
+    first, second, distances = neighbor_list("ijd", atoms, reach)
+    if len(distances) == 0:
+        return None
+    worst = int(np.argmin(distances))
+    i, j = sorted((int(first[worst]), int(second[worst])))
+    return i, j, float(distances[worst])
 
 
 def check_distances(atoms: Atoms, closest: float) -> None:
@@ -289,16 +298,15 @@ def check_distances(atoms: Atoms, closest: float) -> None:
     InputError
         Naming the closest pair.
     """
-    first, second, distances = neighbor_list("ijd", atoms, closest)
-    if len(distances) == 0:
+    found = _closest_pair(atoms, closest)
+    if found is None:
         return
-    worst = int(np.argmin(distances))
-    i, j = sorted((int(first[worst]), int(second[worst])))
+    i, j, distance = found
     pair, remedy = f"atoms {i} and {j} overlap: they", "move them apart first"
     if i == j:
         pair, remedy = f"images of atom {i}", "enlarge the cell"
     raise InputError(
-        f"{pair} are {distances[worst]:.3g} apart, less than {closest:.3g}; {remedy}"
+        f"{pair} are {distance:.3g} apart, less than {closest:.3g}; {remedy}"
     )
 
 

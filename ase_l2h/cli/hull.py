@@ -152,8 +152,7 @@ def hull(
         workers = 1
     elif workers is None:
         count = n_atoms + 1 if chosen is None else len(chosen)
-        alone = distributed or count == 0
-        workers = 1 if alone else usual_workers(searched, count, budget)
+        workers = 1 if distributed else usual_workers(searched, count, budget)
     unit = " evaluations per composition"
     bar = progress_bar(f"{system}{n_atoms}", budget, unit, first and not quiet)
     with bar, stop_on_signals(NOTE) as stop:

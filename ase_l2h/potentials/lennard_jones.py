@@ -19,6 +19,9 @@ from ase_l2h.system import System
 
 __all__ = ["LennardJones"]
 
+# Of the cut-off, where a smooth one begins: as in ``ase.calculators.lj``.
+ONSET = 0.66
+
 
 @pytree_dataclass
 class LennardJones(PairPotential):
@@ -52,6 +55,13 @@ class LennardJones(PairPotential):
         """The cut-off distance, ``inf`` when there is none."""
         return float("inf") if self.rc is None else self.rc
 
+    @property
+    def onset(self) -> float:
+        """Where a smooth cut-off begins, ``inf`` when there is none."""
+        if self.rc is None:
+            return float("inf")
+        return ONSET * self.rc if self.ro is None else self.ro
+
     def pair_energy(self, squared: Array, look_up: LookUp, system: System) -> Array:
         """Energy of a pair in the unit of ``epsilon``.
 
@@ -65,8 +75,7 @@ class LennardJones(PairPotential):
         if self.rc is not None:
             rc2 = self.rc**2
             if self.smooth:
-                onset = 0.66 * self.rc if self.ro is None else self.ro
-                pair = smoothly_cut(jnp.asarray(pair), squared, self.rc, onset)
+                pair = smoothly_cut(jnp.asarray(pair), squared, self.rc, self.onset)
             else:
                 shift = (self.sigma**2 / rc2) ** 3
                 pair = jnp.where(squared <= rc2, pair - shift * (shift - 1.0), 0.0)

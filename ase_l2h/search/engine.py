@@ -176,11 +176,10 @@ class KernelEngine:
         states = [r.state for r in requests]
         state = states[0] if len(states) == 1 else joined_states(states)
         double = np.asarray(state.positions).dtype == np.float64
-        batch = int(np.sum(state.active))
-        backend = self._backend(first.optimizer, double, system, batch)
-        before = int(np.sum(state.evaluations))
         # What is done takes no lane.
         active = np.flatnonzero(state.active)
+        backend = self._backend(first.optimizer, double, system, len(active))
+        before = int(np.sum(state.evaluations))
         whole = len(active) == np.shape(state.active)[-1]
         part = state if whole else _members(state, active)
         # Machine code needs no device, and telling JAX of one takes time.
@@ -259,8 +258,7 @@ class KernelEngine:
             system = self._decorated(problems[0], np.concatenate(columns, axis=1))
         positions = positions.astype(np.float32)
         # The code of a relaxation evaluates single points, too.
-        batch = positions.shape[2]
-        backend = self._backend(RELAXATION, False, system, batch)
+        backend = self._backend(RELAXATION, False, system, positions.shape[2])
         values = trajectories.energies(
             self.potential, system, positions, backend=backend
         )

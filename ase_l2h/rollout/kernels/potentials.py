@@ -64,8 +64,7 @@ class LennardJonesAdapter(PotentialAdapter):
         values = [2 * epsilon, 48 * epsilon / sigma, 1 / sigma]
         if potential.rc is None:
             return values
-        onset = 0.66 * potential.rc if potential.ro is None else potential.ro
-        squared, begins = (potential.rc / sigma) ** 2, (onset / sigma) ** 2
+        squared, begins = (potential.rc / sigma) ** 2, (potential.onset / sigma) ** 2
         s6 = squared**-3.0
         return [*values, squared, s6 * (s6 - 1), begins, (squared - begins) ** -3.0]
 

@@ -13,6 +13,7 @@ Nothing but a ranking follows from the costs: what is exchanged is evaluated.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ class FlipCosts:
         of_each = self._solution()[..., first[:, None] + np.arange(kinds)]
         # (own, range, element of the neighbour, other)
         of_each = np.ascontiguousarray(of_each.transpose(0, 2, 3, 1))
-        weights = self._weights(positions)
+        weights = np.stack(list(self._weights(positions)))
         n, batch = species.shape
         found = np.empty((n, kinds, n, kinds, batch))
         atoms = np.arange(n)
@@ -157,8 +158,8 @@ class FlipCosts:
             found[..., k] = (sums - before[:, :, None]).transpose(1, 2, 0, 3)
         return found
 
-    def _weights(self, positions: np.ndarray) -> np.ndarray:
-        """What each neighbour counts, ``(ranges, batch, n, n)``."""
+    def _weights(self, positions: np.ndarray) -> Iterator[np.ndarray]:
+        """What each neighbour counts, ``(batch, n, n)`` for each range."""
         problem = self._problem
         if problem.cell is None:
             squared = squared_distances(positions)
@@ -170,12 +171,8 @@ class FlipCosts:
         distance = np.sqrt(np.maximum(squared, shortest**2)) / problem.length
         atoms = np.arange(positions.shape[1])
         distance[:, atoms, atoms] = np.inf
-        return np.stack(
-            [
-                np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
-                for decay in DECAYS
-            ]
-        )
+        for decay in DECAYS:
+            yield np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
 
     def _surroundings(self, positions: np.ndarray, species: np.ndarray) -> np.ndarray:
         """Who is near each atom, ``(n, batch, numbers)``."""

@@ -84,6 +84,8 @@ def sequences_of_exchanges(
         ``(3, n, k)``, and which of the batch each was ``(k,)``.
     """
     first, second = unlike_pairs(species, movable)
+    if not len(first):
+        return positions[..., :0], np.zeros(0, int)
     n, batch = positions.shape[1:]
     _, kind = np.unique(species, return_inverse=True)
     constant = pair_costs(np.zeros_like(flips), couplings, kind, first, second)
@@ -96,12 +98,13 @@ def sequences_of_exchanges(
     for done in range(1, counts[-1] + 1):
         costs = pair_costs(flips, None, kind, first, second) + constant
         costs[~(free[first] & free[second])] = np.inf
-        chosen = np.argmin(costs, axis=0) if len(first) else columns * 0
-        if not len(first) or not np.any(np.isfinite(costs[chosen, columns])):
+        chosen = np.argmin(costs, axis=0)
+        least = costs[chosen, columns]
+        going = np.flatnonzero(np.isfinite(least))
+        if not len(going):
             break
-        going = np.flatnonzero(np.isfinite(costs[chosen, columns]))
         i, j = first[chosen[going]], second[chosen[going]]
-        cost[going] += costs[chosen[going], going]
+        cost[going] += least[going]
         free[i, going] = free[j, going] = False
         order[i, going], order[j, going] = order[j, going], order[i, going]
         if couplings is not None:

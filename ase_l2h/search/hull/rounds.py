@@ -234,9 +234,6 @@ class HullSearch:
         begun = time.monotonic()
         done = self._team.advance(going, budget, seconds, self._interrupted)
         put_back(run, list((entries | done).values()), budget)
-        stopped = {m: e["stopped"] for m, e in done.items()}
-        for m, search in zip(self.own, run.searches, strict=True):
-            search.stopped = stopped.get(m, search.stopped)
         if len(done) < len(going):
             # Somebody has killed a process, or asks for the end.
             left = [m for m in going if m not in done]

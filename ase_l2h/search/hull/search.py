@@ -18,6 +18,7 @@ from typing import Any
 
 from ase_l2h._internal.arguments import checked_count
 from ase_l2h._internal.processes import joint
+from ase_l2h._internal.workers import MOST_WORKERS
 from ase_l2h.errors import InputError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
 from ase_l2h.search.auto.parts import uses_weights
@@ -37,8 +38,6 @@ from ase_l2h.search.method import CUT_SHORT
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["find_hull"]
-
-MOST_WORKERS = 4096
 
 
 def find_hull(

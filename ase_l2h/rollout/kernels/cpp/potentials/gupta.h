@@ -60,9 +60,8 @@ FUNCTION PairNumber with_atom(const Row& row, const Kind* kinds, int table, int 
 #endif
 }
 
-// A pair term and minus its derivative by r, both cut off. Smoothly: times
-// w = (c - x)^2 (c + 2 x - 3 o) / (c - o)^3 between the onset o and the end c, x = r^2,
-// with dw/dr = 12 r (c - x) (o - x) / (c - o)^3.
+// A pair term and minus its derivative by r, both cut off; smoothly: times w, with
+// dw/dr = 12 r `slope`.
 FUNCTION void cut_off(const PotentialParameters& p, real r, real* value, real* falls) {
 #if CUT == 1
   const mask inside = r < p.cut;
@@ -70,12 +69,11 @@ FUNCTION void cut_off(const PotentialParameters& p, real r, real* value, real* f
   *falls = select(inside, *falls, real{});
 #elif CUT == 2
   const mask inside = r < p.cut;
-  const real x = select(inside, r * r, real{} + p.cut_squared);
-  const real left = p.cut_squared - x, past = p.onset_squared - x;
-  const mask switching = past <= 0.0f;
-  const real w = left * left * (left - 3.0f * past) * p.switching;
-  const real slope = 12.0f * r * left * past * p.switching;
-  *falls = select(inside, select(switching, *falls * w - *value * slope, *falls), real{});
+  real w, slope;
+  const mask switching =
+      switched(r * r, p.cut_squared, p.onset_squared, p.switching, &w, &slope);
+  const real falls_more = *value * (12.0f * r * slope);
+  *falls = select(inside, select(switching, *falls * w - falls_more, *falls), real{});
   *value = select(inside, select(switching, *value * w, *value), real{});
 #else
   (void)p;

@@ -24,14 +24,11 @@ FUNCTION void pair(const PotentialParameters& p, real squared, real* u, real* f)
   *u = select(inside, *u - p.shift, real{});
   *f = select(inside, *f, real{});
 #elif CUT == 2
-  // u times w = (c - x)^2 (c + 2 x - 3 o) / (c - o)^3 between the onset o and the end c,
-  // x = r^2; dw/dx = 6 (c - x) (o - x) / (c - o)^3, and du/dx = 6 f.
+  // u times w; du/dx = 6 f.
   const mask inside = squared < p.cut_squared;
-  const real x = select(inside, squared, real{} + p.cut_squared);
-  const real left = p.cut_squared - x, past = p.onset_squared - x;
-  const mask switching = past <= 0.0f;
-  const real w = left * left * (left - 3.0f * past) * p.switching;
-  const real slope = left * past * p.switching;
+  real w, slope;
+  const mask switching =
+      switched(squared, p.cut_squared, p.onset_squared, p.switching, &w, &slope);
   *f = select(inside, select(switching, *f * w + *u * slope, *f), real{});
   *u = select(inside, select(switching, *u * w, *u), real{});
 #else
