@@ -47,8 +47,9 @@ Examples:
     type=click.Choice(BUDGETS),
     default="quick",
     show_default=True,
-    help="quick: minutes on two cores, and it says what it leaves out; paper: the full "
-    "protocol, days on two cores.",
+    help="quick: minutes on two cores; part: the paper's starts and steps on some of "
+    "its sizes, compositions and trainings, hours; paper: the full protocol, days. "
+    "The results say what a budget leaves out.",
 )
 @click.option(
     "--seed",
@@ -97,6 +98,11 @@ def reproduce(
         raise InputError(
             f"{name} has no backend to choose; leave out --backend, which "
             f"{', '.join(SEARCHES)} take"
+        )
+    if name != ALL and budget not in TABLES_AND_FIGURES[name].budgets:
+        raise InputError(
+            f"{name} has no budget '{budget}'; choose of "
+            f"{', '.join(TABLES_AND_FIGURES[name].budgets)}"
         )
     folder = Path(f"{name}-{budget}") if out is None else out
     try:

@@ -62,6 +62,7 @@ class Budget(NamedTuple):
 
 BUDGETS = {
     "quick": Budget("equivariant", 1, 40, 300, "fire", 100, 12, 32),
+    "part": Budget("equivariant", 3, 150, 300, "fire", 100, 12, 32),
     # As many unrolls per update as in the paper: 80 starts, three sets of weights.
     "paper": Budget("coordinatewise", 3, 900, 50_000, "gd", 500, 12, 8),
 }

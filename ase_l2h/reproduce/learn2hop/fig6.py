@@ -43,7 +43,8 @@ __all__ = ["BUDGETS", "reproduce"]
 
 TARGET = "LJ13"
 # Starts, steps (None: the weights' horizon), blocks of the trace, snapshots.
-BUDGETS = {"quick": (48, None, 100, 20), "paper": (150, 50_000, 500, 200)}
+FULL = (150, 50_000, 500, 200)
+BUDGETS = {"quick": (48, None, 100, 20), "part": FULL, "paper": FULL}
 STYLES = (METHOD_STYLES["adam"], METHOD_STYLES["paper"], learned_style("universal", 0))
 ADAM = STYLES[0].label
 # Rows of the table.

@@ -71,8 +71,10 @@ class Budget(NamedTuple):
     steps: int | None
 
 
+SPREAD = (0, 5, 10, 14, 19, 24, 28, 33, 38)
 BUDGETS = {
-    "quick": Budget((0, 5, 10, 14, 19, 24, 28, 33, 38), 16, None),
+    "quick": Budget(SPREAD, 16, None),
+    "part": Budget(SPREAD, 150, 50_000),
     "paper": Budget(tuple(range(N_ATOMS + 1)), 150, 50_000),
 }
 

@@ -40,10 +40,12 @@ class Budget(NamedTuple):
 
 
 TARGETS = ("LJ13", "LJ75", "Au55", "Si64")
+FULL = Budget(dict.fromkeys(TARGETS, 150), 50_000, ("paper-esmc",))
 BUDGETS = {
     # A start of silicon costs as much as ten of the clusters.
     "quick": Budget({"LJ13": 48, "LJ75": 48, "Au55": 48, "Si64": 16}, 2000),
-    "paper": Budget(dict.fromkeys(TARGETS, 150), 50_000, ("paper-esmc",)),
+    "part": FULL,
+    "paper": FULL,
 }
 METHODS = ("adam", "fire", "bh-paper", "bh", "paper", "default")
 # Which of the paper's columns stand beside which method.

@@ -69,6 +69,7 @@ BUDGETS = {
         16,
         64,
     ),
+    "part": Budget("LJ75", GROUPS, ("esmc", "ga"), 5, 20, 300, 12, 8, 64),
     "paper": Budget("LJ75", GROUPS, ("esmc", "ga"), 10, 650, 50_000, 80, 1, 150),
 }
 
