@@ -6,6 +6,9 @@ The halves are split by element, by pair of elements, by the range of Morse clus
 by size. The side ``development`` was looked at, with seed 77; the side ``test`` is run
 once, with seed 2026. All are functions of JAX, for which there is no machine code.
 
+The third method has random kicks in place of the part: kicks of all atoms have its
+share of the evaluations, and are relaxed as all others are.
+
 Runs without the part go on until their budget is used up, and the lowest energy that
 any of them has met is what counts as found: what only the runs with it meet counts for
 nothing. A line of ``benchmarks/records/landscapes.jsonl`` for each landscape and
@@ -30,9 +33,12 @@ from ase_l2h.ase_adapter.convert import TYPICAL_COHESION
 from ase_l2h.comparison.protocol import method_spec
 from ase_l2h.potentials.parameters import stillinger_weber_set
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, reduced_units
+from ase_l2h.search.auto import surrogate
+from ase_l2h.search.auto.method import make_auto
+from ase_l2h.search.auto.parts import PARTS
 from ase_l2h.search.driver import engine_for
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.method import SearchRun, run
+from ase_l2h.search.method import Method, SearchRun, run
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.system import make_system
 from benchmarks import paths
@@ -42,10 +48,20 @@ from benchmarks.hits.functions import (
     sutton_chen_problem,
 )
 
-__all__ = ["LANDSCAPES", "RECORDS", "Landscape", "measured", "posed"]
+__all__ = [
+    "KICKS",
+    "LANDSCAPES",
+    "RECORDS",
+    "WITH",
+    "WITHOUT",
+    "Landscape",
+    "measured",
+    "posed",
+]
 
 RECORDS = paths.RECORDS / "landscapes.jsonl"
 WITHOUT, WITH = "auto~surrogate", "auto"
+KICKS = "auto~surrogate+shakes"
 SEEDS = {"development": 77, "test": 2026}
 RUNS = 24
 
@@ -130,6 +146,13 @@ def posed(name: str) -> Problem:
     return KINDS[next(kind for kind in KINDS if name.startswith(kind))](name)
 
 
+def _made(method: str, problem: Problem) -> Method:
+    if method != KICKS:
+        return method_spec(method).make(problem)
+    share = next(part.share for part in PARTS if part.name == surrogate.PART)
+    return make_auto(problem, without=(surrogate.PART,), shares=(("shakes", share),))
+
+
 def measured(
     target: str,
     method: str,
@@ -143,9 +166,9 @@ def measured(
     Each ends where it meets ``energy``.
     """
     problem = posed(target)
-    spec = method_spec(method)
+    made = _made(method, problem)
     search = SearchRun(
-        spec.make(problem),
+        made,
         [problem] * runs,
         [(seed, number) for number in range(runs)],
         Limits(budget, target_energy=energy),
@@ -161,7 +184,7 @@ def measured(
         "charged": [trace.charged for trace in traces],
         "tolerance": HIT * problem.energy_unit,
         "seconds": round(search.seconds, 1),
-        "settings": spec.make(problem).describe(),
+        "settings": made.describe(),
         **provenance(),
     }
 
@@ -178,7 +201,7 @@ def main() -> None:
     records = Records(RECORDS)
     for target in (bar := tqdm(wanted, unit="landscape")):
         energy = None
-        for method in (WITHOUT, WITH):
+        for method in (WITHOUT, KICKS, WITH):
             bar.set_description(f"{target} {method}")
             key = {
                 "target": target,
@@ -188,7 +211,8 @@ def main() -> None:
                 "budget": LANDSCAPES[target].budget,
             }
             line = records.get(key, functools.partial(measured, **key, energy=energy))
-            energy = min(fall[1] for course in line["courses"] for fall in course)
+            if method == WITHOUT:
+                energy = min(fall[1] for course in line["courses"] for fall in course)
 
 
 if __name__ == "__main__":

@@ -33,12 +33,10 @@ SEED, SEEDS = 2026, 20
 SIZE = (4, 4, 3)
 FACES = {"Cu(100)": fcc100, "Cu(111)": fcc111}
 # Calls of each search.
-SURFACES = {
-    "Cu5/Cu(100)": 450,
-    "Cu5/Cu(111)": 450,
-    "Cu8/Cu(100)": 650,
-    "Cu8/Cu(111)": 650,
-}
+CALLS = 1000
+SURFACES = dict.fromkeys(
+    ("Cu5/Cu(100)", "Cu5/Cu(111)", "Cu8/Cu(100)", "Cu8/Cu(111)"), CALLS
+)
 
 
 def on_slab(surface: str) -> Atoms:

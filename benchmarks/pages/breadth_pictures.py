@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from ase_l2h.comparison.encounters import Encounters
 from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure, tidy_axes
 
-__all__ = ["by_size", "ratios"]
+__all__ = ["by_size", "learned_ratios", "ratios"]
 
 
 def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
@@ -45,6 +45,40 @@ def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
     )
     axes.tick_params(labelsize=12)
     axes.legend(loc="upper left", frameon=False, fontsize=12)
+    tidy_axes(axes)
+    return figure
+
+
+def learned_ratios(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
+    """How many times the evaluations are needed without what the default learns.
+
+    Parameters
+    ----------
+    rows
+        Landscape, ratio to the default without the part, and to the one with random
+        kicks in its place, where that has been measured.
+    """
+    ordered = sorted(rows, key=lambda row: row[1])
+    figure = new_figure(9.0, 0.33 * len(ordered) + 1.4)
+    axes = figure.subplots()
+    styles = (("part left out", "o", BLUE), ("random kicks instead", "D", VERMILLION))
+    for place, (_, *values) in enumerate(ordered):
+        known = [value for value in values if value is not None]
+        axes.plot([1.0, max(known)], [place] * 2, color=GREY, linewidth=1.5, zorder=1)
+        for value, (_, marker, colour) in zip(values, styles, strict=True):
+            if value is not None:
+                axes.plot(value, place, marker, color=colour, markersize=7)
+    for label, marker, colour in styles:
+        axes.plot([], [], marker, color=colour, markersize=7, label=label)
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(ordered)), [name for name, *_ in ordered])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_xlabel(
+        "times the evaluations that auto needs to the same energy", fontsize=13
+    )
+    axes.tick_params(labelsize=12)
+    axes.legend(loc="lower right", frameon=False, fontsize=12)
     tidy_axes(axes)
     return figure
 

@@ -8,14 +8,18 @@ import numpy as np
 
 from ase_l2h._internal.records import read_lines
 from ase_l2h.comparison.encounters import Encounters
+from ase_l2h.report.figures import save_figure
 from ase_l2h.report.pages import markdown_table
+from benchmarks import paths
 from benchmarks.hits import landscapes
+from benchmarks.pages.breadth_pictures import learned_ratios
 from benchmarks.pages.encounters import interval
 
 __all__ = ["Pair", "geometric_mean", "learned_section", "pairs"]
 
 # Samples of landscapes and of their runs, from which the interval is taken.
 SAMPLES = 4000
+PICTURE = "learned-ratios.png"
 
 
 class Pair(NamedTuple):
@@ -51,8 +55,8 @@ def _met(line: dict[str, Any], energy: float) -> Encounters:
     )
 
 
-def pairs(side: str) -> list[Pair]:
-    """The landscapes of a side of which both methods have been run."""
+def pairs(side: str, rival: str = landscapes.WITHOUT) -> list[Pair]:
+    """The landscapes of a side, with the runs of a rival and those with the part."""
     if not landscapes.RECORDS.exists():
         return []
     seed = landscapes.SEEDS[side]
@@ -63,12 +67,13 @@ def pairs(side: str) -> list[Pair]:
     }
     found = []
     for name in landscapes.LANDSCAPES:
-        both = [lines.get((name, m)) for m in (landscapes.WITHOUT, landscapes.WITH)]
-        without, learning = both
-        if without is None or learning is None:
+        wanted = (landscapes.WITHOUT, rival, landscapes.WITH)
+        plain, other, learning = (lines.get((name, method)) for method in wanted)
+        if plain is None or other is None or learning is None:
             continue
-        lowest = min(fall[1] for course in without["courses"] for fall in course)
-        found.append(Pair(name, _met(without, lowest), _met(learning, lowest)))
+        # What only the runs of others have met counts for nothing.
+        lowest = min(fall[1] for course in plain["courses"] for fall in course)
+        found.append(Pair(name, _met(other, lowest), _met(learning, lowest)))
     return found
 
 
@@ -97,15 +102,14 @@ def learned_section() -> list[str]:
         found = pairs(side)
         if not found:
             continue
-        value, low, high = geometric_mean(found)
-        worst = min(found, key=lambda pair: pair.ratio)
+        kicked = {pair.name: pair for pair in pairs(side, landscapes.KICKS)}
         lines += [
-            f"Side '{side}', {len(found)} landscapes: the geometric mean of the ratios "
-            f"is {value:.2f} ({low:.2f}-{high:.2f}); the smallest is "
-            f"{worst.ratio:.2f}, for {worst.name}.",
+            f"Side '{side}', {len(found)} landscapes: {_summary(found)} against `auto` "
+            f"without the part{_against_kicks(list(kicked.values()), len(found))}.",
             "",
-            _table(found),
+            _table(found, kicked),
             "",
+            *_picture(side, found, kicked),
         ]
     if not lines:
         return []
@@ -116,7 +120,9 @@ def learned_section() -> list[str]:
         "`auto` fits a potential to the minima that it has relaxed. It then proposes "
         "minima of this potential (part `surrogate`, see [](search.md)). Here `auto` "
         f"runs with and without this part, {landscapes.RUNS} times each, with at most "
-        "3,000 evaluations a run.",
+        "3,000 evaluations a run. It also runs with random kicks in its place: these "
+        "displace all atoms, have the share of the part, and are relaxed like "
+        "everything else.",
         "",
         "The landscapes are functions of JAX. The learned potential resembles metals "
         "by effective-medium theory (EMT) and by Sutton and Chen; it does not resemble "
@@ -137,21 +143,59 @@ def learned_section() -> list[str]:
     ]
 
 
-def _table(found: list[Pair]) -> str:
+def _picture(side: str, found: list[Pair], kicked: dict[str, Pair]) -> list[str]:
+    """Of the side that nothing was chosen on."""
+    if side != "test":
+        return []
     rows = [
-        [
+        (p.name, p.ratio, kicked[p.name].ratio if p.name in kicked else None)
+        for p in found
+    ]
+    save_figure(learned_ratios(rows), paths.IMAGES / PICTURE, "png")
+    return [f"![Evaluations without what auto learns](images/{PICTURE})", ""]
+
+
+def _summary(found: list[Pair]) -> str:
+    value, low, high = geometric_mean(found)
+    worst = min(found, key=lambda pair: pair.ratio)
+    return (
+        f"the geometric mean of the ratios is {value:.2f} ({low:.2f}-{high:.2f}), the "
+        f"smallest {worst.ratio:.2f} ({worst.name}),"
+    )
+
+
+def _against_kicks(found: list[Pair], of: int) -> str:
+    """The same against random kicks, where these have been run."""
+    if not found:
+        return ""
+    counted = "" if len(found) == of else f" on {len(found)} of them"
+    return f"; {_summary(found)} against random kicks{counted}"
+
+
+def _table(found: list[Pair], kicked: dict[str, Pair]) -> str:
+    rows = []
+    for pair in found:
+        row = [
             pair.name,
             landscapes.LANDSCAPES[pair.name].family,
-            f"{pair.without.hits}/{pair.without.found.size}",
+            _hits(pair.without),
             interval(pair.without.mean),
-            f"{pair.learning.hits}/{pair.learning.found.size}",
-            interval(pair.learning.mean),
-            f"{pair.ratio:.2f}",
         ]
-        for pair in found
-    ]
-    header = [
-        *("landscape", "family", "met without", "mean evaluations"),
-        *("met with", "mean evaluations", "ratio"),
-    ]
+        other = kicked.get(pair.name)
+        if kicked:
+            row += ["-"] if other is None else [_hits(other.without)]
+            row += ["-"] if other is None else [interval(other.without.mean)]
+        row += [_hits(pair.learning), interval(pair.learning.mean)]
+        row += [f"{pair.ratio:.2f}"]
+        if kicked:
+            row += ["-" if other is None else f"{other.ratio:.2f}"]
+        rows.append(row)
+    header = ["landscape", "family", "met without", "mean evaluations"]
+    header += ["met with kicks", "mean evaluations"] if kicked else []
+    header += ["met with", "mean evaluations", "ratio"]
+    header += ["ratio to kicks"] if kicked else []
     return markdown_table(header, rows)
+
+
+def _hits(runs: Encounters) -> str:
+    return f"{runs.hits}/{runs.found.size}"
