@@ -125,13 +125,13 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
     """
     cell = np.asarray(cell, dtype=float)
     if cell.shape != (3, 3) or not np.all(np.isfinite(cell)):
-        raise InputError("a periodic cell takes three finite lattice vectors as rows")
+        raise InputError("a periodic cell needs three finite lattice vectors as rows")
     faces = [np.cross(cell[(k + 1) % 3], cell[(k + 2) % 3]) for k in range(3)]
     areas = np.linalg.norm(faces, axis=1)
     volume = abs(np.linalg.det(cell))
     if not volume > 1e-9 * np.prod(np.linalg.norm(cell, axis=1)):
         raise InputError(
-            "the lattice vectors lie in a plane; give a cell that spans a volume"
+            "the lattice vectors lie in a plane; give a cell with a volume"
         )
     heights = volume / areas
     reach = np.floor(cutoff / heights + 0.5).astype(int)
@@ -140,7 +140,7 @@ def periodic_images(cell: np.ndarray, cutoff: float) -> np.ndarray:
     count = np.prod(2.0 * reach + 1)
     if count > MAX_IMAGES:
         raise InputError(
-            f"the cell is too small or too flat: atoms would meet in {count:.0f} "
+            f"the cell is too small or too flat: an atom would have {count:.0f} "
             f"images within {cutoff:.4g}, more than {MAX_IMAGES}; repeat it into a "
             "supercell"
         )
@@ -171,7 +171,7 @@ def with_open_directions(cell: np.ndarray, periodic: Sequence[bool]) -> np.ndarr
     if not np.all(np.isfinite(kept)) or np.linalg.matrix_rank(kept) < len(kept):
         raise InputError(
             "the lattice vectors of the periodic directions must be finite and point "
-            "in different directions; mend the cell"
+            "in different directions; correct the cell"
         )
     # The rest of an orthonormal basis.
     rest = np.linalg.svd(kept)[2][len(kept) :]

@@ -96,7 +96,7 @@ def parse_formula(name: str) -> tuple[str, ...]:
     _check_size(name, sum(count for _, count in counts))
     for symbol, count in counts:
         if count == 0:
-            raise InputError(f"'{name}' asks for no {symbol}; leave the element out")
+            raise InputError(f"'{name}' has 0 atoms of {symbol}; leave the element out")
     return tuple(symbol for symbol, count in counts for _ in range(count))
 
 
@@ -202,7 +202,8 @@ def _kob_andersen(name: str, n: int, parameters: str | None) -> Target:
     _check_size(name, n)
     if n % 5:
         raise InputError(
-            f"'{name}' cannot be four fifths A; give a multiple of 5, such as KA100"
+            f"'{name}' needs four fifths of its atoms of kind A; give a multiple of "
+            "5, such as KA100"
         )
     potential = kob_andersen(parameters)
     species = np.repeat([0, 1], [4 * n // 5, n // 5])

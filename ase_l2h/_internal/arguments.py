@@ -58,8 +58,9 @@ def check_reach(positions: np.ndarray, length: float) -> None:
     reach = float(np.max(np.abs(positions), initial=0.0))
     if np.spacing(reach) > SPACING * length:
         raise InputError(
-            f"the atoms lie up to {reach:.3g} from the origin, where double precision "
-            "cannot tell their distances; move the structure to the origin first"
+            f"the atoms lie up to {reach:.3g} from the origin, where double "
+            "precision cannot resolve their distances; move the structure to the "
+            "origin first"
         )
 
 

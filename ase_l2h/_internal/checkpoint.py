@@ -104,8 +104,8 @@ class Checkpoint:
         if RUN not in names:
             if names:
                 raise InputError(
-                    f"{folder} is not empty and holds no run that could be continued; "
-                    "choose another folder"
+                    f"{folder} is not empty and holds no run to continue; choose "
+                    "another folder"
                 )
             return None
         if names <= {RUN, PROGRESS}:
@@ -122,7 +122,7 @@ class Checkpoint:
         try:
             known = json.loads(content)
             if not isinstance(known, dict):
-                raise ValueError("it is no table")
+                raise ValueError("it is not a table")
         except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{self.folder / RUN} is damaged ({error}); choose another folder"
@@ -175,8 +175,8 @@ class Checkpoint:
             self._claim()
         except OSError as error:
             raise InputError(
-                f"cannot write in the folder {self.folder} ({error.strerror}); make "
-                "room or choose another one"
+                f"cannot write in the folder {self.folder} ({error.strerror}); free "
+                "some space or choose another one"
             ) from error
 
     def _claim(self) -> None:
@@ -254,9 +254,9 @@ class Checkpoint:
             yield
         except OSError as error:
             raise CheckpointError(
-                f"cannot write in the folder {self.folder} ({error.strerror or error});"
-                " make room and run the same again, it continues after the last state "
-                "kept there"
+                f"cannot write in the folder {self.folder} "
+                f"({error.strerror or error}); free some space and run the same "
+                "again; it continues from the last state kept there"
             ) from error
 
     def lines(self) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def read_regular(path: Path) -> bytes:
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with open(number, "rb") as stream:
         if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, f"{path.name} is no regular file")
+            raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
         return stream.read()
 
 

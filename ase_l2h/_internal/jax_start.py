@@ -37,8 +37,8 @@ def start_jax() -> None:
         _user = os.getpid()
     elif _user != os.getpid():
         raise RunError(
-            "this process was forked from one that had used JAX, whose threads it "
-            "lacks, and would wait for ever; start processes with "
+            "this process was forked after JAX had been used; it lacks JAX's threads "
+            "and would hang; start processes with "
             "multiprocessing.get_context('spawn'), or fork before the first search"
         )
 

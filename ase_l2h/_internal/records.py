@@ -65,7 +65,7 @@ def read_lines(path: Path) -> Lines:
             f"{path} is damaged ({error}); move it away to begin anew"
         ) from error
     if not all(isinstance(line, dict) for line in lines):
-        raise InputError(f"{path} is no record; move it away to begin anew")
+        raise InputError(f"{path} is not a record; move it away to begin anew")
     return [_renamed(line) for line in lines]
 
 

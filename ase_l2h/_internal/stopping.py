@@ -30,7 +30,7 @@ __all__ = [
     "stop_on_signals",
 ]
 
-NOTE = "stopping at the next safe point; once more to give up at once"
+NOTE = "stopping at the next safe point; interrupt again to quit at once"
 # Exit code of what a signal has ended, as shells have it.
 INTERRUPTED = 128 + signal.SIGINT
 # Seconds that the main thread has to end the process in an orderly way.
@@ -93,13 +93,13 @@ class Stop:
         KeyboardInterrupt
             When somebody has asked for the end.
         TimeoutError
-            When the time is over.
+            When the time is up.
         """
         reason = self.reason
         if reason == "interrupted":
             raise KeyboardInterrupt
         if reason == "time":
-            raise TimeoutError("the time is over")
+            raise TimeoutError("the time is up")
 
 
 class _Handlers:

@@ -240,14 +240,16 @@ class Workers:
             self._lose(worker)
             if self._stillborn >= MOST_STILLBORN:
                 raise RunError(
-                    "the processes for calls end before they are ready; put what your "
-                    "script does under 'if __name__ == \"__main__\":', and define its "
-                    "classes outside"
+                    "the worker processes end before they are ready; put the code of "
+                    "your script under 'if __name__ == \"__main__\":', and define "
+                    "its classes above that line"
                 ) from None
             return
         if good is None:
             self._lose(worker)
-            raise RunError(f"a process cannot make the calculator ({_said(value)})")
+            raise RunError(
+                f"a worker process cannot make the calculator ({_said(value)})"
+            )
         if not worker.ready:
             worker.ready, self._stillborn = True, 0
             return

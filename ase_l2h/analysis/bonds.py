@@ -68,8 +68,8 @@ def require_cluster(atoms: Atoms) -> Atoms:
     """
     if atoms.pbc.any():
         raise InputError(
-            "this analysis is one of free clusters and the structure is periodic; "
-            "switch pbc off, or use space_group for a crystal"
+            "this analysis is for free clusters and the structure is periodic; set "
+            "pbc to False, or use space_group for a crystal"
         )
     if len(atoms) == 0:
         raise InputError("the structure has no atoms; there is nothing to analyse")

@@ -93,7 +93,7 @@ def symmetry_operations(
     require_cluster(atoms)
     positions = atoms.positions - atoms.positions.mean(axis=0)
     if _linear(positions):
-        raise InputError("the atoms lie on a line, so that its symmetries are infinite")
+        raise InputError("the atoms lie on a line; the point group is infinite")
     kinds = np.zeros(len(atoms), dtype=int) if alike else atoms.numbers
     # From half the shortest distance on, two atoms could have one image.
     within = min(
@@ -261,12 +261,13 @@ def space_group(atoms: Atoms, tolerance: float = CRYSTAL_TOLERANCE) -> str:
 
     if not atoms.pbc.all():
         raise InputError(
-            "a space group takes a structure periodic in all three directions; use "
+            "a space group needs a structure periodic in all three directions; use "
             "point_group for a free cluster"
         )
     if len(atoms) == 0 or not atoms.cell.volume > 0:
         raise InputError(
-            "the crystal has no atoms or its cell no volume; there is no space group"
+            "the crystal has no atoms, or its cell has no volume; there is no space "
+            "group"
         )
     precision = _checked(tolerance) * float(np.cbrt(atoms.cell.volume / len(atoms)))
     crystal = (

@@ -83,7 +83,7 @@ class CallCache:
                 stream.close()
                 raise InputError(
                     f"the cache {self.path} is in use by another process; give each "
-                    "one of its own"
+                    "process its own file"
                 ) from error
         return stream
 
@@ -109,7 +109,7 @@ class CallCache:
 
     def _foreign(self, why: str) -> InputError:
         return InputError(
-            f"{self.path} is no cache of calls ({why}); give another file"
+            f"{self.path} is not a cache of calls ({why}); give another file"
         )
 
     def _take(self, lines: list[bytes]) -> None:
@@ -182,8 +182,8 @@ class CallCache:
             said = float(again.__ase_optimizable__().get_value())
         if not abs(said - energy) <= ABSOLUTE + RELATIVE * abs(energy):
             raise InputError(
-                f"the calculator gives {said:.10g} for a structure of the cache "
-                f"{self.path}, and gave {energy:.10g}; give another file"
+                f"the calculator gives {said:.10g} for a structure whose energy in "
+                f"the cache {self.path} is {energy:.10g}; give another file"
             )
 
     def add(

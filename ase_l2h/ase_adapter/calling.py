@@ -73,7 +73,7 @@ class Calling:
         if self.workers is not None:
             checked_count("workers", self.workers, MOST_WORKERS)
             if self.executor is not None:
-                raise InputError("workers and executor both make calls; give one")
+                raise InputError("workers and executor both make calls; give only one")
         seconds = checked_number("call_timeout", self.call_timeout)
         if seconds is not None and not seconds > 0:
             raise InputError(f"call_timeout is {seconds:g}; give seconds above 0")
@@ -121,8 +121,8 @@ class Calling:
     def _refuse_kernel(self, calculator: Any) -> None:
         if potential_of(calculator) is not None:
             raise InputError(
-                f"{type(calculator).__name__} runs in a kernel, which makes no calls; "
-                "leave cache, workers, executor and call_timeout out"
+                f"{type(calculator).__name__} runs in a kernel and makes no "
+                "calls; leave out cache, workers, executor and call_timeout"
             )
 
     def calls_for(self, calculator: Any, cache: CallCache | None) -> RemoteCalls | None:

@@ -143,12 +143,12 @@ def check_crystal(atoms: Atoms) -> None:
     """
     if not atoms.pbc.all():
         raise InputError(
-            "a cell relaxes where all three directions are periodic; leave the cell of "
-            "this structure as it is"
+            "a cell can be relaxed only if all three directions are periodic; leave "
+            "the cell of this structure as it is"
         )
     if atoms.constraints:
         raise InputError(
-            "fixed atoms would move with a cell that relaxes; remove the constraints, "
+            "relaxing the cell would move the fixed atoms; remove the constraints, "
             "or leave the cell as it is"
         )
 

@@ -133,8 +133,8 @@ def choose_method(
             or without
         ):
             raise InputError(
-                f"the method '{method.name}' is complete; leave out weights, horizon, "
-                "n_starts and without, or give its name"
+                f"the method '{method.name}' has its options already; leave out "
+                "weights, horizon, n_starts and without, or give its name instead"
             )
         complete = method
         return MethodChoice(complete.name, lambda _: complete, complete.describe())

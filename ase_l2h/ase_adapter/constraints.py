@@ -52,7 +52,9 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
     if free.all():
         return None
     if not free.any():
-        raise InputError("every atom is fixed, nothing can move; relax a constraint")
+        raise InputError(
+            "every atom is fixed, so nothing can move; remove a constraint"
+        )
     return free
 
 
@@ -70,9 +72,9 @@ def _along_vectors(constraint: Any, cell: np.ndarray) -> np.ndarray:
             return free == 0
     marks = " ".join("F" if fixed else "T" for fixed in constraint.mask)
     raise InputError(
-        f"atom {int(constraint.index[0])} may move along some lattice vectors only "
-        f"({marks} of selective dynamics), and these do not lie along x, y and z; fix "
-        "whole atoms, or turn the cell"
+        f"atom {int(constraint.index[0])} may move only along some lattice vectors "
+        f"({marks} of selective dynamics), and these do not lie along x, y and z; "
+        "fix whole atoms, or rotate the cell"
     )
 
 
@@ -83,6 +85,6 @@ def _along_direction(constraint: Any) -> np.ndarray:
     if np.count_nonzero(along) != 1:
         raise InputError(
             f"the {type(constraint).__name__} of atom {int(constraint.index[0])} is "
-            "not along x, y or z; turn the structure, or fix whole atoms"
+            "not along x, y or z; rotate the structure, or fix whole atoms"
         )
     return along if isinstance(constraint, FixedPlane) else ~along

@@ -84,12 +84,12 @@ def search(
     if isinstance(problem, Problem | str | Target):
         if region is not None or keep_molecules is not None:
             raise InputError(
-                "region and keep_molecules belong to Atoms; a Problem takes them when "
-                "it is made"
+                "region and keep_molecules are for Atoms; give them when you make "
+                "the Problem"
             )
         if calling != Calling():
             raise InputError(
-                "cache, workers, executor, call_timeout and make_calculator belong to "
+                "cache, workers, executor, call_timeout and make_calculator are for "
                 "Atoms with a calculator; leave them out"
             )
         posed = problem if isinstance(problem, Problem) else Problem.of(problem)

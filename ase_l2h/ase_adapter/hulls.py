@@ -60,8 +60,8 @@ def calculator_hull(
         problem = composition_problem(elements, calculator, **options)
         if problem.measure is None:
             raise InputError(
-                f"{label} runs in a kernel, whose hulls have options of their own; "
-                "give --potential and --parameters instead"
+                f"{label} runs in a kernel; leave out --calculator and give "
+                "--potential and --parameters instead"
             )
         return dataclasses.replace(problem, identity={**problem.identity, **told})
 

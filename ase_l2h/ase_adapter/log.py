@@ -58,8 +58,8 @@ class SearchLog:
         problem = placed.posed.problem
         steps = "" if horizon is None else f", {horizon} steps a start"
         note = (
-            f"no kernel for {type(placed.atoms.calc).__name__}, so one call of it per "
-            f"evaluation{steps}; length scale {problem.length:.4g}, energy scale "
+            f"no kernel for {type(placed.atoms.calc).__name__}, so each evaluation "
+            f"is one call{steps}; length scale {problem.length:.4g}, energy scale "
             f"{problem.energy_unit:.4g}"
         )
         logger.info("%s", note)

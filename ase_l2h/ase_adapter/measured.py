@@ -269,8 +269,8 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
         said = told(error)
         if WrongForces.__name__ in names(error):
             raise InputError(
-                f"the calculator cannot be searched with ({said}); let it give three "
-                "forces for each atom"
+                f"the calculator cannot be used in a search ({said}); let it give "
+                "three forces for each atom"
             ) from error
         elements = ", ".join(dict.fromkeys(calculator.symbols))
         raise (StartFailed if unconverged(error) else InputError)(

@@ -81,7 +81,7 @@ def named_calculator(name: str, arguments: str | None = None) -> CalculatorName:
             values = json.loads(arguments)
         except ValueError as error:
             raise InputError(
-                f"--calculator-args is no JSON ({error}); write for example "
+                f"--calculator-args is not JSON ({error}); write for example "
                 '\'{"method": "GFN2-xTB"}\''
             ) from error
     if not isinstance(values, dict):
@@ -106,8 +106,8 @@ def check_calculator(calculator: Any, name: str) -> None:
         for method in ("get_potential_energy", "get_forces")
     ):
         raise InputError(
-            f"{name} makes a {type(calculator).__name__}, which is no ASE calculator; "
-            "name a class or a function that returns one"
+            f"{name} makes a {type(calculator).__name__}, which is not an ASE "
+            "calculator; name a class or a function that returns one"
         )
     known = list(getattr(calculator, "implemented_properties", None) or ())
     missing = [p for p in ("energy", "forces") if known and p not in known]

@@ -192,12 +192,12 @@ class PlacedAtoms:
         if self.changed:
             raise RunError(
                 "the calculator or its parameters have been changed during the "
-                "search; call run() again, which begins a new one"
+                "search; call run() again to begin a new one"
             )
         raise RunError(
             f"the calculator's energy is {said:.10g}, the kernel's {expected:.10g}; "
-            "give each thread a calculator of its own, or, if this one adds something "
-            "to its potential, wrap it in ase.calculators.mixing.SumCalculator([...])"
+            "give each thread its own calculator, or, if this one adds something to "
+            "its potential, wrap it in ase.calculators.mixing.SumCalculator([...])"
         )
 
 

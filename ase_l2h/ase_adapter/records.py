@@ -90,7 +90,7 @@ class SearchFolder:
         self.folder, self.session, self.comm = Path(folder), session, comm
         if not self.folder.absolute().parent.is_dir():
             raise InputError(
-                f"the restart folder {folder} cannot be made, there is no "
+                f"the restart folder {folder} cannot be made: there is no "
                 f"{self.folder.parent}; create that first"
             )
         common = {

@@ -59,8 +59,8 @@ def _between(low: float, high: float, atoms: Atoms) -> tuple[np.ndarray, np.ndar
     """Corner and edges of the layer between two heights above a surface."""
     if np.count_nonzero(atoms.pbc) < 2:
         raise InputError(
-            "heights tell a region above a surface, which is periodic in two "
-            "directions; give a corner and three vectors"
+            "two heights need a surface, which is periodic in two directions; give a "
+            "corner and three vectors"
         )
     if not low < high:
         raise InputError(f"the region from {low} to {high} is empty; give low < high")

@@ -30,7 +30,7 @@ from ase_l2h.search.requests import Relaxed
 
 __all__ = ["SearchSession"]
 
-NOTE = "stopping after this evaluation; once more to give up at once"
+NOTE = "stopping after this evaluation; interrupt again to quit at once"
 
 logger = logging.getLogger(__name__)
 
@@ -281,7 +281,12 @@ class SearchSession:
     def _leave(self, energy: float, below: Relaxed, fmax: float) -> None:
         """What had this energy was a saddle point; one structure lies ``below``."""
         found, lower = self.found, float(below.energy[0])
-        logger.info("a saddle point at %.10g; %.10g lies below it", energy, lower)
+        logger.info(
+            "the structure at energy %.10g is a saddle point; a descent from it "
+            "ended at %.10g",
+            energy,
+            lower,
+        )
         found.forget_saddle(energy)
         found.checked.add(lower)
         positions = below.positions[..., 0]
@@ -318,7 +323,7 @@ class SearchSession:
         atoms, free = self.placed.atoms, self._problem.free
         here, given = atoms.get_positions(), Structure(*state["found"]["given"])
         if free is not None and np.any((here != given.positions)[~free.T]):
-            raise InputError("the fixed atoms lie elsewhere")
+            raise InputError("the fixed atoms have moved")
         self.seed, self._begun = state["seed"], state["begun"] - 1
         atoms.set_positions(given.positions, apply_constraint=False)
         try:
@@ -328,7 +333,7 @@ class SearchSession:
             if not abs(said - given.energy) <= grid:
                 raise InputError(
                     f"the calculator gives {said:.10g} for the structure that the "
-                    f"search began with, and gave {given.energy:.10g}"
+                    f"search began with, instead of {given.energy:.10g}"
                 )
         except BaseException:
             self.found.run = None

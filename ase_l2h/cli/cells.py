@@ -28,7 +28,7 @@ def check_cell(target: SearchTarget, wanted: bool, pressure: float | None) -> No
         In the words of the command line.
     """
     if pressure is not None and not wanted:
-        raise InputError("--pressure acts on a cell that relaxes; add --relax-cell")
+        raise InputError("--pressure needs a cell that relaxes; add --relax-cell")
     if not wanted:
         return
     if not target.template.pbc.all():

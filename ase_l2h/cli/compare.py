@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-NOTE = "stopping: runs that are done are kept; once more to give up at once"
-HELP = f"""Compare methods by what a first encounter with the lowest minimum costs.
+NOTE = "stopping: finished runs are kept; interrupt again to quit at once"
+HELP = f"""Compare methods by the cost of a first encounter with the lowest minimum.
 
 Every TARGET is a formula as for 'ase-l2h search' (LJ38, Au55, Si64), or a structure
-file, which says which atoms, cell and what is fixed. METHODS are
-{", ".join(METHODS)}; learned:NAME takes other weights, and @STEPS other steps per
-start, as in learned:lj-fcc@3000; auto~fragments~symmetric leaves out parts of auto.
+file with atoms, cell and constraints. METHODS are
+{", ".join(METHODS)}; learned:NAME takes other weights, and @STEPS another number of
+steps per start, as in learned:lj-fcc@3000; auto~fragments~symmetric leaves out parts of
+auto.
 
-A run is charged for every energy and gradient; it ends when a charged relaxation ends
+A run is charged for every energy and gradient. It ends when a charged relaxation ends
 within 1e-4 energy scales of the target's lowest known energy, or before it exceeds its
 budget. Methods that do not hop are restarted from new random starts until then.
 
-DIR receives records.jsonl, results.csv, results.md and curves.png/.pdf. What is in the
-records is not run again: an interrupted comparison continues, and more runs, methods or
-targets can be added.
+DIR receives records.jsonl, results.csv, results.md and curves.png/.pdf. Runs that are
+in the records are not repeated: an interrupted comparison continues, and more runs,
+methods or targets can be added.
 
 \b
 Examples:
@@ -79,13 +80,15 @@ class _Count(click.ParamType):
     "energies",
     multiple=True,
     metavar="TARGET=ENERGY",
-    help="What counts as found, where no minimum is published or another is meant.",
+    help="Energy that counts as found: needed where no minimum is published.",
 )
 @click.option(
     "--potential",
     metavar="NAME[:SET]",
-    help="Of the targets: lj, gupta[:SET], sw[:SET] or ka[:SET]; by default what the "
-    "species suggest.",
+    help=(
+        "Of the targets: lj, gupta[:SET], sw[:SET] or ka[:SET].  [default: by the "
+        "elements]"
+    ),
 )
 @calculator_options
 @click.option(
@@ -95,14 +98,14 @@ class _Count(click.ParamType):
     type=int,
     default=20,
     show_default=True,
-    help="Runs per method and target, each with a seed of its own.",
+    help="Runs per method and target, each with its own seed.",
 )
 @click.option(
     "--budget",
     type=_Count(),
     default=100_000,
     show_default=True,
-    help="Charged evaluations that no run exceeds.",
+    help="Most charged evaluations of a run.",
 )
 @click.option(
     "--seed",
@@ -153,14 +156,14 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
     name, _, number = text.rpartition("=")
     if name not in targets:
         raise InputError(
-            f"--energy {text}: '{name or number}' is none of the targets; write "
+            f"--energy {text}: '{name or number}' is not one of the targets; write "
             "TARGET=ENERGY"
         )
     try:
         return name, float(number)
     except ValueError:
         raise InputError(
-            f"--energy {text}: '{number}' is no number; write TARGET=ENERGY"
+            f"--energy {text}: '{number}' is not a number; write TARGET=ENERGY"
         ) from None
 
 

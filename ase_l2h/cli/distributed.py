@@ -18,8 +18,10 @@ PATIENCE = 60
 _flag = click.option(
     "--distributed",
     is_flag=True,
-    help="This is one of several processes that share the work and the folder, as "
-    "srun or mpirun start them.",
+    help=(
+        "Share work and folder with the other processes that srun or mpirun has "
+        "started."
+    ),
 )
 _address = click.option(
     "--coordinator",
@@ -60,8 +62,8 @@ def join(distributed: bool, coordinator: str | None) -> None:
             gathered(b"")
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(
-            f"the processes did not meet ({error}); start them with srun or mpirun, or "
-            "give --coordinator to each"
+            f"the processes did not find each other ({error}); start them with srun "
+            "or mpirun, or give --coordinator to each"
         ) from error
 
 

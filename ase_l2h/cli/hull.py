@@ -23,18 +23,18 @@ __all__ = ["hull"]
 POTENTIALS = ("gupta", "lj")
 DEFAULT_BUDGET = 1_000_000
 DEFAULT_CALLS = 2000
-NOTE = "stopping: what was found is kept; once more to give up"
+NOTE = "stopping: what was found is kept; interrupt again to quit"
 
 HELP = """Search all compositions of a two-element cluster; draw the hull.
 
 SYSTEM is a pair of elements, AgAu for example. Every composition is a search by the
-method auto, whose parts 'ase-l2h search --help' lists; after every round neighbours in
-composition show each other their lowest structures. It ends when the budget is spent or
-nothing has fallen for 30 rounds.
+method auto, whose parts 'ase-l2h search --help' lists; after every round neighbouring
+compositions exchange their lowest structures. The search ends when the budget is spent,
+or when no energy has fallen for 30 rounds.
 
 The folder receives hull.csv, hull.json, hull.png, hull.pdf, report.md and
-structures.extxyz. It keeps what was found after every round: the same command continues
-there after Ctrl-C or a crash, and --update goes on after the end.
+structures.extxyz. It is updated after every round: the same command continues there
+after Ctrl-C or a crash, and --update continues a finished search.
 
 \b
 Examples:
@@ -186,8 +186,8 @@ def hull(
         record, _ = joint(lambda: write_hull(result, folder) if first else None)
     except OSError as error:
         raise RunFailure(
-            f"the results could not be written to {folder} ({error.strerror}); make "
-            "room and run the same command again, what was found is kept"
+            f"the results could not be written to {folder} ({error.strerror}); free "
+            "some space and run the same command again; what was found is kept"
         ) from error
     if record is not None:
         click.echo(json.dumps(record, allow_nan=False) if as_json else table(record))
@@ -218,7 +218,7 @@ def _system(
         )
     if potential is not None or parameters is not None:
         raise InputError(
-            "--calculator acts on the atoms; leave --potential and --parameters out"
+            "--calculator replaces --potential and --parameters; leave them out"
         )
     from ase_l2h.ase_adapter.hulls import calculator_hull
     from ase_l2h.ase_adapter.naming import named_calculator
@@ -248,7 +248,8 @@ def read_compositions(text: str, n_atoms: int) -> list[int]:
         low, high = int(match.group(1)), int(match.group(2) or match.group(1))
         if low > high:
             raise click.UsageError(
-                f"--compositions: '{part}' is no range; write the smaller number first"
+                f"--compositions: '{part}' is not a range; write the smaller number "
+                "first"
             )
         if high > max(n_atoms, 0):
             raise click.UsageError(

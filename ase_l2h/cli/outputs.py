@@ -147,7 +147,7 @@ def write_outputs(outputs: list[tuple[str, Path, Writer]]) -> list[str]:
                 spare = Path(tempfile.mkdtemp(prefix="ase-l2h-")) / path.name
                 _replace(spare, writer)
             except Exception as second:
-                trouble.append(f"{said}, nor could a temporary file ({second})")
+                trouble.append(f"{said}, and neither could a temporary file ({second})")
             else:
                 trouble.append(f"{said}; it is in {spare} instead")
     return trouble

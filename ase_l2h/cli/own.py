@@ -49,7 +49,7 @@ def calling_options(workers: str = "Processes that make calls.") -> Any:
         click.option(
             "--call-timeout",
             type=Real(0.0),
-            help="Seconds after which a call has failed.",
+            help="Seconds after which a call counts as failed.",
         ),
         click.option(
             "--workers",
@@ -59,7 +59,7 @@ def calling_options(workers: str = "Processes that make calls.") -> Any:
         click.option(
             "--cache",
             metavar="FILE",
-            help="Extended XYZ file of all calls.",
+            help="Keep all calls in this extended XYZ file.",
         ),
     )
 
@@ -130,19 +130,18 @@ class Brought:
     def __post_init__(self) -> None:
         if self.calculator is None and self.arguments is not None:
             raise InputError(
-                "--calculator-args are arguments of a calculator; name it with "
-                "--calculator"
+                "--calculator-args are for a calculator; name it with --calculator"
             )
         for option in ("cache", "workers", "call_timeout"):
             if self.calculator is None and getattr(self, option) is not None:
                 raise InputError(
-                    f"--{option.replace('_', '-')} is about calls of a calculator; "
+                    f"--{option.replace('_', '-')} is for calls of a calculator; "
                     "name it with --calculator"
                 )
         if self.calculator is not None and self.parameters is not None:
             raise InputError(
-                "--parameters are those of pair potentials, and --calculator acts "
-                "already; leave one out"
+                "--parameters are for pair potentials, not for --calculator; leave "
+                "one out"
             )
 
 
@@ -173,14 +172,14 @@ def resolve_with(
 
     if reading.keep_molecules and brought.calculator is None:
         raise InputError(
-            "--keep-molecules is about calculators; name one with --calculator"
+            "--keep-molecules is for calculators; name one with --calculator"
         )
     if brought == Brought():
         return resolve(target, potential, reading)
     if brought.calculator is not None:
         if potential is not None:
             raise InputError(
-                "--potential and --calculator both act on the atoms; leave one out"
+                "--potential and --calculator exclude each other; leave one out"
             )
         return _with_calculator(target, reading, brought, *made)
     return _with_parameters(target, potential, reading, str(brought.parameters))
@@ -285,8 +284,7 @@ def _with_parameters(
 def _refuse_units(reading: Reading, option: str) -> None:
     if reading.sigma is not None or reading.epsilon is not None:
         raise InputError(
-            f"--sigma and --epsilon are those of --potential lj; leave out them or "
-            f"{option}"
+            f"--sigma and --epsilon are for --potential lj; leave them or {option} out"
         )
     if reading.cutoff is not None:
         raise InputError(f"--cutoff and {option} do not go together; leave one out")
@@ -317,7 +315,9 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
         return None, None
     path, own = file
     if own is not None and reading.index is not None:
-        raise InputError(f"'{target}' and --index both choose; leave one out")
+        raise InputError(
+            f"'{target}' and --index both choose structures; leave one out"
+        )
     index = reading.index if own is None else own
     frames, note = read_frames(path, index, reading.form, MAX_ATOMS, reading.types)
     images = [searchable(atoms, reading.periodic) for atoms in frames]
@@ -347,6 +347,7 @@ def _formula(target: str) -> Atoms:
     unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
     if unknown:
         raise InputError(
-            f"'{target}' is neither a file nor a formula: {unknown[0]} is no element"
+            f"'{target}' is neither a file nor a formula: {unknown[0]} is not an "
+            "element"
         )
     return lattice_of(symbols)

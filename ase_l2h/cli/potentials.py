@@ -106,8 +106,8 @@ def default_family(present: set[str]) -> str:
         return "lj"
     if present == {"X"}:
         raise InputError(
-            "its atoms are of no element (X); --potential lj takes them for alike "
-            "Lennard-Jones particles"
+            "its atoms are of no element (X); --potential lj treats them as "
+            "identical Lennard-Jones particles"
         )
     if set_of("gupta", present) is not None:
         return "gupta"
@@ -152,7 +152,9 @@ def chosen_potential(
             smooth=smooth,
         )
     if cutoff is not None and family != "gupta":
-        raise InputError(f"{LONG_NAMES[family]} ends by itself; leave --cutoff out")
+        raise InputError(
+            f"{LONG_NAMES[family]} has a cut-off of its own; leave --cutoff out"
+        )
     if parameters is None:
         parameters = set_of(family, present)
     if family == "ka":

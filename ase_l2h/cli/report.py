@@ -166,8 +166,8 @@ def table(found: dict[str, Any]) -> str:
     if found["failed_calls"]:
         rows.append(("failed calls", f"{found['failed_calls']:,}"))
     seconds = (
-        f"{found['search_seconds']:.2f} of search, {found['wall_seconds']:.2f} from "
-        f"{found['wall_seconds_from']}"
+        f"{found['search_seconds']:.2f} for the search, {found['wall_seconds']:.2f} "
+        f"from {found['wall_seconds_from']}"
     )
     rows.append(("seconds", seconds))
     rows.append(("backend", found["backend"]))

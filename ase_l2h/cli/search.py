@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-NOTE = "stopping: what was found is being relaxed; once more to give up"
+NOTE = "stopping: what was found is being relaxed; interrupt again to quit"
 # Of the library, which would load JAX; a test holds the two together.
 DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
@@ -29,14 +29,14 @@ FILE = click.Path(path_type=Path)
 
 HELP = """Search TARGET for its lowest minimum.
 
-TARGET is a formula or a structure file in any format of ASE; an existing file goes
-first, and FILE@INDEX chooses one of its structures. LJ38 is a Lennard-Jones cluster in
-reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are cubes of
-silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
+TARGET is a formula, or a structure file in any format of ASE; an existing file takes
+precedence, and FILE@INDEX chooses one of its structures. LJ38 is a Lennard-Jones
+cluster in reduced units, Au55 and Ag19Au19 have Gupta potentials, Si8, Si64, Si216 are
+cubes of silicon (Stillinger-Weber), KA100 is the Kob-Andersen mixture.
 
-Every method begins with what a file holds, then goes on with random structures of the
-same atoms and cell. Results lie where the file has its atoms, and fixed atoms stay: on
-a frozen slab the others are sought above it.
+Every method begins with the structures of the file, then goes on with random ones of
+the same atoms and cell. Results stay where the file has its atoms. Fixed atoms do not
+move: on a frozen slab the other atoms are placed above it.
 
 Ctrl-C relaxes and keeps what was found (exit code 130).
 
@@ -94,8 +94,7 @@ GROUPS = {
 @click.option(
     "--potential",
     metavar="NAME[:SET]",
-    help="lj, gupta, sw or ka, with a set of 'ase-l2h info'; else what the species "
-    "suggest.",
+    help="lj, gupta, sw or ka; sets: see 'ase-l2h info'.  [by the elements]",
 )
 @click.option(
     "--parameters",
@@ -104,21 +103,27 @@ GROUPS = {
 )
 @own.calculator_options
 @own.calling_options()
-@click.option("--sigma", type=Real(0.0), help="Of lj, in a file's length unit.  [1]")
-@click.option("--epsilon", type=Real(0.0), help="Of lj, the unit of energy.  [1]")
 @click.option(
-    "--cutoff", type=Real(0.0), help="Smooth, of lj and gupta; cells need it."
+    "--sigma", type=Real(0.0), help="For lj, in the file's unit of length.  [1]"
 )
-@click.option("--pbc/--no-pbc", default=True, help="Keep a file's periodicity or not.")
+@click.option("--epsilon", type=Real(0.0), help="For lj, sets the unit of energy.  [1]")
+@click.option(
+    "--cutoff", type=Real(0.0), help="Smooth cut-off of lj or gupta; cells need one."
+)
+@click.option(
+    "--pbc/--no-pbc",
+    default=True,
+    help="Keep periodicity, or search a free cluster.",
+)
 @click.option(
     "--keep-molecules/--break-molecules",
     default=None,
-    help="Whether bonds last, of calculators.",
+    help="Keep bonds, or let them break (calculators).",
 )
 @click.option(
     "--region",
     metavar="LOW:HIGH",
-    help="Heights above a surface between which free atoms are sought.",
+    help="Place free atoms between these heights.",
 )
 @click.option("--index", metavar="INDEX", help="Structures of a file: 0, -1, 2:5.")
 @click.option("--format", "file_format", metavar="NAME", help="A file's format in ASE.")
@@ -137,7 +142,7 @@ GROUPS = {
 @click.option(
     "--steps",
     type=Count(MOST),
-    help="Of every start of learned, adam, fire, gd; of every chain of bh.",
+    help="Steps of each start, or of each chain of bh.",
 )
 @click.option("--starts", type=Count(MOST), help="End after so many starts or chains.")
 @click.option(
@@ -163,7 +168,7 @@ GROUPS = {
 @click.option(
     "--evaluations",
     type=Count(10**12),
-    help=f"Of each search.  [{DEFAULT_EVALUATIONS}, or {DEFAULT_CALLS} calls]",
+    help=f"Limit of each search.  [{DEFAULT_EVALUATIONS}, or {DEFAULT_CALLS} calls]",
 )
 @click.option(
     "--settled",
@@ -171,12 +176,12 @@ GROUPS = {
     help="End when so many independent attempts met the lowest minimum; 0: never.  "
     "[3 of auto without a target]",
 )
-@click.option("--max-seconds", type=Real(0.0), help="Of all searches together.")
+@click.option("--max-seconds", type=Real(0.0), help="Limit of all searches together.")
 @click.option(
-    "--target-energy", type=Real(), help="A search ends at a minimum as low as this."
+    "--target-energy", type=Real(), help="End a search at a minimum as low as this."
 )
 @click.option(
-    "--folder", type=FILE, help="Keep everything here; the same command goes on."
+    "--folder", type=FILE, help="Keep the search here; the same command continues it."
 )
 @click.option(
     "--backend",
@@ -186,15 +191,21 @@ GROUPS = {
     help="native (compiled by your C++ compiler), scan (JAX) or cuda.",
 )
 @click.option("--device", metavar="NAME", help="cpu or gpu.  [JAX's]")
-@click.option("--relax-cell", is_flag=True, help="Relax the cell of the best, too.")
-@click.option("--pressure", type=Real(), help="On that cell: GPa (eV potentials).")
+@click.option(
+    "--relax-cell", is_flag=True, help="Relax the cell of the best structure, too."
+)
+@click.option(
+    "--pressure", type=Real(), help="On that cell, in GPa (potentials in eV)."
+)
 @click.option("-o", "--output", type=FILE, help="Write the best structure here.")
 @click.option("--minima", type=FILE, help="Write all distinct minima here.")
 @click.option(
-    "--plot", type=FILE, help="Draw the minima with structures, and the course."
+    "--plot",
+    type=FILE,
+    help="Draw the lowest minima and the fall of the energy.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON record instead.")
-@click.option("--quiet", is_flag=True, help="No progress and no remarks.")
+@click.option("--quiet", is_flag=True, help="Show no progress and no remarks.")
 @click.pass_context
 def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> None:
     """Search one target, see ``HELP``."""
@@ -265,8 +276,8 @@ def _check_method(options: dict[str, Any]) -> None:
     for name in ("steps", "starts", "width"):
         if options[name] is not None:
             raise BadInput(
-                f"the method '{method}' takes no --{name}; limit it by --evaluations, "
-                "or choose another --method"
+                f"the method '{method}' takes no --{name}; limit it with "
+                "--evaluations, or choose another --method"
             )
 
 
@@ -278,7 +289,7 @@ def _conclude(
         raise RunFailure("; ".join(trouble))
     if result.stopped == "interrupted":
         kept = "the results until then are kept"
-        more = "" if folder is None else f"; the same command goes on in {folder}"
+        more = "" if folder is None else f"; the same command continues in {folder}"
         raise Interrupted(
             f"interrupted; {kept if result.minima else 'nothing was found'}{more}"
         )

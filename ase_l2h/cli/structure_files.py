@@ -42,7 +42,9 @@ def find_file(target: str) -> tuple[str, str | None] | None:
         if os.path.isfile(path):
             return path, index
         if os.path.exists(path) and not os.path.isdir(path):
-            raise InputError(f"'{path}' is no regular file; save the structure first")
+            raise InputError(
+                f"'{path}' is not a regular file; save the structure first"
+            )
     return None
 
 
@@ -106,8 +108,8 @@ def _parsed(path: str, index: str | None) -> slice:
     match = _RANGE.fullmatch(index)
     if match is None or (match[3] is not None and int(match[3]) == 0):
         raise InputError(
-            f"'{index}' chooses no structures of '{path}'; give a number from 0 on, -1 "
-            "for the last, or a range such as 0:10"
+            f"'{index}' is not an index of structures in '{path}'; give a number "
+            "from 0 on, -1 for the last, or a range such as 0:10"
         )
     return slice(*(None if part is None else int(part) for part in match.groups()))
 
@@ -118,7 +120,7 @@ def _format(path: str, form: str | None) -> Any:
     if form is not None:
         if form not in ioformats or not ioformats[form].can_read:
             raise InputError(
-                f"ASE reads no format '{form}'; 'ase info --formats' lists them"
+                f"ASE cannot read the format '{form}'; 'ase info --formats' lists them"
             )
         return ioformats[form]
     try:
@@ -301,10 +303,16 @@ def check_alike(first: Atoms, other: Atoms, number: int) -> None:
 
     where = f"structure {number} of those chosen"
     if not np.array_equal(first.numbers, other.numbers):
-        raise InputError(f"{where} has other atoms than the first; choose like ones")
+        raise InputError(
+            f"{where} has other atoms than the first; choose structures with the "
+            "same atoms"
+        )
     same_cell = np.allclose(first.cell, other.cell, rtol=0, atol=1e-6)
     if not np.array_equal(first.pbc, other.pbc) or (first.pbc.any() and not same_cell):
-        raise InputError(f"{where} has another cell than the first; choose like ones")
+        raise InputError(
+            f"{where} has another cell than the first; choose structures with the "
+            "same cell"
+        )
     free, also = free_mask(first), free_mask(other)
     same = (free is None) == (also is None)
     if same and free is not None and also is not None:

@@ -174,7 +174,9 @@ def resolve(
     path, own = file
     if own is not None:
         if reading.index is not None:
-            raise InputError(f"'{target}' and --index both choose; leave one out")
+            raise InputError(
+                f"'{target}' and --index both choose structures; leave one out"
+            )
         reading = dataclasses.replace(reading, index=own)
     try:
         return _from_file(target, path, family, parameters, reading)
@@ -198,8 +200,8 @@ def _from_formula(
     own = family_of(known.potential)
     if family is not None and family != own:
         raise InputError(
-            f"'{name}' is searched with {LONG_NAMES[own]}, not {LONG_NAMES[family]}; "
-            "leave --potential out, or give a structure file"
+            f"'{name}' has the potential {LONG_NAMES[own]}, not "
+            f"{LONG_NAMES[family]}; leave --potential out, or give a structure file"
         )
     cell = known.system.cell
     template = Atoms(
@@ -247,8 +249,8 @@ def _from_file(
     )
     if template.pbc.any() and not np.isfinite(float(np.asarray(potential.cutoff))):
         raise InputError(
-            f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; give "
-            "a --cutoff, or --no-pbc searches the atoms as a free cluster"
+            f"{LONG_NAMES[family]} has no cut-off, which its periodic cell needs; "
+            "give a --cutoff, or --no-pbc to search a free cluster"
         )
     potential, system, positions = system_of(template, potential)
     given = [positions]

@@ -11,7 +11,7 @@ from ase_l2h.cli.distributed import distributed_options, is_first, join
 
 __all__ = ["train"]
 
-NOTE = "stopping after this update; once more to give up at once"
+NOTE = "stopping after this update; interrupt again to quit at once"
 
 HELP = """Train a learned optimizer as CONFIG (a TOML file) says.
 

@@ -151,13 +151,13 @@ def path(name: str) -> None:
     "--from",
     "source",
     metavar="URL|DIR",
-    help="Mirror: a folder, or the file itself, on the web or on this machine.",
+    help="Mirror: a folder or the file itself, by URL or path.",
 )
 @click.option(
     "--timeout",
     type=float,
     metavar="SECONDS",
-    help="Give up a file after this time (120).",
+    help="Give up on a file after this time (120).",
 )
 def download(names: tuple[str, ...], source: str | None, timeout: float | None) -> None:
     """Download released weights that are not bundled into the user's cache.

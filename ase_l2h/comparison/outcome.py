@@ -158,7 +158,7 @@ def read_comparison(path: str | Path) -> Comparison:
     lines = converted(read_lines(path))
     declarations = [line for line in lines if line.get("kind") == "protocol"]
     if not declarations:
-        raise InputError(f"{path} is no record of a comparison")
+        raise InputError(f"{path} is not a record of a comparison")
     last = declarations[-1]
     names = ("runs", "budget", "seed", "backend")
     entries: dict[tuple[str, str], Any] = {}

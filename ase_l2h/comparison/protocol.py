@@ -110,19 +110,20 @@ def method_spec(text: str) -> MethodSpec:
     match = re.fullmatch(r"([^:@]+)(?::(.+?))?(?:@([0-9]{1,8}))?", text)
     if match is None:
         raise InputError(
-            f"'{text}' is no method; write METHOD, METHOD:WEIGHTS or METHOD@STEPS, "
-            "for example learned:lj-fcc@600"
+            f"'{text}' is not a method; write METHOD, METHOD:WEIGHTS or "
+            "METHOD@STEPS, for example learned:lj-fcc@600"
         )
     method, weights, digits = match.groups()
     loaded = method_weights(method, weights)
     if without and method != DEFAULT_METHOD:
-        raise InputError(f"'{named}': only {DEFAULT_METHOD} has parts to be left out")
+        raise InputError(
+            f"'{named}': only {DEFAULT_METHOD} has parts that can be left out"
+        )
     parts = checked_parts(without)
     steps = None if digits is None else int(digits)
     if steps is not None and default_steps(method, loaded) is None:
         raise InputError(
-            f"'{text}': {method} goes on until its budget is used up; leave @{steps} "
-            "out"
+            f"'{text}': {method} runs until its budget is used up; leave @{steps} out"
         )
     return MethodSpec(named, method, weights, steps, parts)
 
@@ -193,7 +194,9 @@ class Protocol:
         known_backend(self.backend)
         for problem in self.problems:
             if problem.reference is None or not math.isfinite(problem.reference):
-                raise InputError(f"{problem.name} has no energy that counts as found")
+                raise InputError(
+                    f"{problem.name} has no energy that counts as found; give one"
+                )
 
     def entry(self, problem: Problem, spec: MethodSpec) -> dict[str, Any]:
         """What the runs of a method on a problem have in common, as JSON has it."""
@@ -249,7 +252,7 @@ def declare(
     names = {problem.name for problem in problems}
     unknown = sorted(name for name in energies if name not in names)
     if unknown:
-        raise InputError(f"'{unknown[0]}' has an energy and is none of the targets")
+        raise InputError(f"'{unknown[0]}' has an energy but is not one of the targets")
     protocol = Protocol(
         problems,
         tuple(_specified(method) for method in _listed(methods)),

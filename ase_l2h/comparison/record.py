@@ -48,8 +48,8 @@ class ComparisonRecord:
         path = folder / RECORD
         if path.exists() and not path.is_file():
             raise InputError(
-                f"{path} is no file, and the record belongs there; move it away, or "
-                "choose another folder"
+                f"{path} is not a file, and the record belongs there; move it away, "
+                "or choose another folder"
             )
         try:
             self._records = Records(path)
@@ -111,9 +111,9 @@ class ComparisonRecord:
             yield
         except OSError as error:
             raise RunError(
-                f"cannot write in the folder {self.folder} ({error.strerror or error});"
-                " make room and run the same again, it continues after the last run "
-                "kept there"
+                f"cannot write in the folder {self.folder} "
+                f"({error.strerror or error}); free some space and run the same "
+                "again; it continues after the last run kept there"
             ) from error
 
 

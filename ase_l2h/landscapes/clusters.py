@@ -75,14 +75,12 @@ def cluster_landscape(potential: Potential, system: System) -> ClusterLandscape:
     """
     if not system.recentred:
         raise InputError(
-            "rigid motions can be removed from free clusters alone; leave out the cell "
-            "and fixed atoms"
+            "rigid motions can be removed only from free clusters; leave out the "
+            "cell and fixed atoms"
         )
     n = system.n_atoms
     if n < 3:
-        raise InputError(
-            f"a cluster of {n} atoms has no such coordinates; give 3 or more"
-        )
+        raise InputError(f"the cluster has {n} atoms; give 3 or more")
     length = float(np.mean(np.asarray(system.length_scale)))
     # The diameter of a compact cluster: atom 0 may lie on its surface.
     bound = math.ceil(20 * packed_radius(n) * length) / 10

@@ -26,7 +26,7 @@ def wilson_interval(hits: int, trials: int, z: float = Z95) -> tuple[float, floa
         Unless ``0 <= hits <= trials`` and there is a trial.
     """
     if not 0 <= hits <= trials or trials < 1:
-        raise ValueError(f"{hits} hits of {trials} trials is no proportion")
+        raise ValueError(f"{hits} hits of {trials} trials is not a proportion")
     share, spread = hits / trials, z * z / trials
     centre = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)

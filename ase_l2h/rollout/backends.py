@@ -113,7 +113,7 @@ def choose_backend(
     kernels = KERNELS[fastest if chosen == "auto" else chosen]
     reasons = [kernels.supports(o, potential, system, double) for o in optimizers]
     if chosen == "cuda" and platform != "gpu":
-        reasons.append("the search is to run on another device; leave out --device")
+        reasons.append("the search runs on another device; leave out --device")
     reason = next((r for r in reasons if r is not None), None)
     if chosen == "auto":
         if reason is None and fastest == "native":
@@ -127,7 +127,7 @@ def choose_backend(
         return "scan" if reason else fastest
     if reason is not None:
         raise InputError(
-            f"the backend '{backend}' cannot run this search: {reason}, or choose "
+            f"the backend '{backend}' cannot run this search: {reason}; or choose "
             "'scan'"
         )
     return chosen

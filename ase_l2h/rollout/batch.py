@@ -115,7 +115,7 @@ class Rollout:
         positions = checked_positions(positions, system)
         for number in (chunk, 1 if size is None else size):
             if number < 1:
-                raise InputError(f"a chunk of {number} is empty; give at least 1")
+                raise InputError(f"chunk is {number}; give at least 1")
         resolve_backend(backend)
         self.devices = resolve_devices(device)
         self.device = self.devices[0]
@@ -361,7 +361,7 @@ def rollout(
     # Rounded up: 39 steps are 20 blocks, not 39.
     block = max(1, -(-n_steps // 20)) if block is None else block
     if block < 1:
-        raise InputError(f"a block of {block} steps leads nowhere; give at least 1")
+        raise InputError(f"block is {block}; give at least 1")
     run = Rollout(
         optimizer,
         potential,

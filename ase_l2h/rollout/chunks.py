@@ -81,8 +81,8 @@ def _check_batch(system: System, count: int) -> None:
     for name, shape in sizes.items():
         if shape not in ((), (count,)):
             raise InputError(
-                f"{name} is given per structure for a batch of {shape}, the positions "
-                f"for one of ({count},); give as many of both"
+                f"{name} has shape {shape} for a batch of {count} structures; give a "
+                "number, or one for each structure"
             )
 
 

@@ -205,7 +205,7 @@ class CalculatorEngine:
 
     def _points(self, request: Points) -> Work:
         if request.species is not None:
-            raise RunError("a calculator is not asked for other atoms than its own")
+            raise RunError("a calculator is called only for its own atoms")
         positions = self._apart(request.problem, np.asarray(request.positions, float))
         which = np.arange(positions.shape[2])
         energies, _, _ = yield from self._measured(request.problem, positions, which, 0)
@@ -309,7 +309,9 @@ class CalculatorEngine:
         self.failures += 1
         self._in_a_row += 1
         if self.failures <= TOLD:
-            more = "; no more of them are told" if self.failures == TOLD else ""
+            more = (
+                "; further failures are not reported" if self.failures == TOLD else ""
+            )
             logger.warning("a call of the calculator failed (%s)%s", reason, more)
         sound = self.calls - self.failures
         most = min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound)

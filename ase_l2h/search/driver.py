@@ -179,8 +179,8 @@ def search_problem(
         )
     elif without:
         raise InputError(
-            f"the method '{method.name}' is complete; leave out without, or give its "
-            "name"
+            f"the method '{method.name}' has its options already; leave out without, "
+            "or give its name instead"
         )
     limits = limited(
         Limits() if limits is None else limits,

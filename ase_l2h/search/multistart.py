@@ -195,7 +195,7 @@ def refused_species(rules: Sequence[Any], problem: Problem) -> str | None:
         slots = getattr(getattr(rule, "features", None), "species_slots", None)
         if slots is not None and 1 < slots < problem.n_species:
             return (
-                f"has weights for {slots} kinds of atoms, and there are "
+                f"has weights for {slots} kinds of atoms, and the structure has "
                 f"{problem.n_species}; choose other weights"
             )
     return None

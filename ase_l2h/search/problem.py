@@ -101,7 +101,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         if (self.potential is None) == (self.measure is None):
-            raise InputError("a problem takes a potential or a calculator, one of them")
+            raise InputError("a problem takes one of potential and calculator")
         given = self.given
         if given is None:
             given = np.zeros((3, self.n_atoms, 0))
@@ -126,12 +126,12 @@ class Problem:
             return
         if self.system.recentred:
             raise InputError(
-                "a free cluster lies nowhere, so that it has no region; fix atoms, or "
-                "make directions periodic"
+                "a free cluster has no fixed place, so it takes no region; fix "
+                "atoms, or make directions periodic"
             )
         if not np.any(self.placed):
             raise InputError(
-                "no free atom lies in the region; put those that are sought there into "
+                "no free atom lies in the region; move the atoms to be placed into "
                 "it, or give another region"
             )
 
@@ -207,7 +207,7 @@ class Problem:
         structures = np.zeros((3, len(kinds), 0))
         if parameters is not None and not isinstance(parameters, dict):
             raise InputError(
-                "parameters are the further arguments of energy by name; give a dict"
+                "parameters must be a dict: the further arguments of energy by name"
             )
         if given is not None:
             structures = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
@@ -389,7 +389,7 @@ def _check_fixed(given: np.ndarray, free: np.ndarray) -> None:
     """Refuse fixed coordinates of which nobody has told where they are."""
     if given.shape[2] == 0:
         raise InputError(
-            "some coordinates are fixed, and no structure tells where; give one"
+            "some coordinates are fixed, but no structure gives their values; give one"
         )
     fixed = given[~free]
     if not np.array_equal(fixed, np.repeat(fixed[:, :1], fixed.shape[1], axis=1)):

@@ -158,7 +158,7 @@ def make_method(
         return _auto(problem, loaded, steps, starts, width, without)
     if without:
         raise InputError(
-            f"the method '{name}' has no parts to be left out; only 'auto'"
+            f"the method '{name}' has no parts that can be left out; only 'auto' has"
         )
     if width is None:
         width = 1 if calls else WIDTH

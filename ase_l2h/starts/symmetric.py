@@ -83,7 +83,8 @@ def symmetric_starts(
     counts = [n_atoms] if species_counts is None else [int(c) for c in species_counts]
     if sum(counts) != n_atoms or min(counts, default=0) < 0:
         raise InputError(
-            f"the atoms of each element {counts} are not {n_atoms} in all; give as many"
+            f"the numbers of atoms of each element {counts} do not add up to "
+            f"{n_atoms}; give as many"
         )
     found = np.empty((3, n_atoms, count))
     if n_atoms == 0 or count == 0:

@@ -52,7 +52,8 @@ def make_tasks(
     for name, target in own.items():
         if target.name != name:
             raise InputError(
-                f"the target called '{name}' is named '{target.name}'; give it one name"
+                f"the target given as '{name}' has the name '{target.name}'; use the "
+                "same name"
             )
     chosen = {name: own.get(name) or named_target(name) for name in config.tasks}
     return {name: make_task(target, known.get(name)) for name, target in chosen.items()}

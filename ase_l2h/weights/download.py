@@ -84,7 +84,7 @@ def download(
     if place is None:
         if "url" not in file.entry:
             raise InputError(
-                f"no address is known of the weights '{file.name}'; name the folder "
+                f"no address is known for the weights '{file.name}'; name the folder "
                 "`pretrained` of a checkout, or a mirror, with --from"
             )
         place = _address(file.entry["url"], file)
@@ -104,8 +104,8 @@ def download(
     fault = file.fault(content)
     if fault is not None:
         raise DownloadError(
-            f"{shown} is not the file that was released ({fault}); nothing of it was "
-            "kept, name another mirror with --from"
+            f"{shown} is not the file that was released ({fault}) and was not kept; "
+            "name another mirror with --from"
         )
     try:
         write_atomically(file.path, content, shared=True)
@@ -132,8 +132,8 @@ def _place(source: str, file: WeightFile) -> str | Path:
     if path.suffix == ".safetensors" and os.path.isfile(path):
         return path
     raise InputError(
-        f"'{source}' is no mirror; give an http(s) URL, a folder, or the path of a "
-        ".safetensors file"
+        f"'{source}' is not a mirror; give an http(s) URL, a folder, or the path of "
+        "a .safetensors file"
     )
 
 
@@ -151,8 +151,8 @@ def _address(source: str, file: WeightFile) -> str:
         return requests.Request("GET", parts.geturl()).prepare().url or ""
     except ValueError as error:  # those of requests among them
         raise InputError(
-            f"'{_without_password(source)}' is no address of a mirror; give one that "
-            "begins with http:// or https:// and names a host"
+            f"'{_without_password(source)}' is not the address of a mirror; give one "
+            "that begins with http:// or https:// and names a host"
         ) from error
 
 
@@ -318,9 +318,9 @@ def _reason(error: Exception, received: int, size: int) -> _Fault:
     if isinstance(error, exceptions.TooManyRedirects):
         return _Fault("it redirects in circles")
     if isinstance(error, ValueError):
-        return _Fault("it leads to what is no web address")
+        return _Fault("it redirects to something that is not a web address")
     if isinstance(error, exceptions.ContentDecodingError):
-        return _Fault("it sends what cannot be decoded")
+        return _Fault("its answer cannot be decoded")
     if isinstance(error, exceptions.ChunkedEncodingError) or received:
         return _Cut(f"it was cut after {received} of {size} bytes{said}")
     if system is None or isinstance(system, ConnectionResetError):

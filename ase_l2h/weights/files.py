@@ -53,7 +53,7 @@ HISTORY = "history"
 ROLES = {
     "default": "loaded where no weights are named",
     "paper": "loaded by `ase-l2h reproduce`",
-    HISTORY: "of published records; in checkouts, not in wheels",
+    HISTORY: "used in published records; in checkouts, not in wheels",
 }
 
 
@@ -97,7 +97,7 @@ class WeightFile(NamedTuple):
         try:
             if self.path.is_fifo():
                 raise InputError(
-                    f"the weights {self.path} are no regular file; save them first"
+                    f"the weights {self.path} are not a regular file; save them first"
                 )
             with self.path.open("rb") as stream:
                 # Asked for its size, a device or a growing file does not tell.
@@ -272,7 +272,7 @@ def unpack(content: bytes, path: Path) -> tuple[dict[str, Any], Header]:
             raise InputError(f"its format is '{text['format']}', not '{FORMAT}'")
         features = json.loads(text["features"])
         if not isinstance(features, dict):
-            raise InputError("its features are no table")
+            raise InputError("its features are not a table")
         metadata = json.loads(text["metadata"])
         check_metadata(metadata)
         return arrays, Header(text["architecture"], features, metadata)
@@ -296,7 +296,7 @@ def check_metadata(metadata: Any) -> None:
         Where it does not.
     """
     if not isinstance(metadata, dict):
-        raise InputError("its metadata is no table")
+        raise InputError("its metadata is not a table")
     horizon, tasks = metadata.get("horizon"), metadata.get("tasks")
     if type(horizon) is not int or horizon < 1:
         raise InputError(f"its horizon is {horizon!r}, not a number of steps")

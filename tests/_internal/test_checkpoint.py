@@ -214,7 +214,7 @@ def test_a_full_disk_loses_nothing(kept, monkeypatch):
     with monkeypatch.context() as context:
         context.setattr(module, "write_atomically", full)
         with pytest.raises(
-            CheckpointError, match=r"No space left .* make room"
+            CheckpointError, match=r"No space left .* free some space"
         ) as info:
             checkpoint.save({}, {"rounds": 9}, {"round": 3})
     assert isinstance(info.value, RunError)
@@ -233,7 +233,7 @@ def test_a_folder_that_cannot_be_written_is_not_left_behind(folder, monkeypatch)
     checkpoint = Checkpoint(folder, IDENTITY)
     with pytest.raises(InputError, match=r"cannot write in the folder .* choose"):
         checkpoint.claim()
-    with pytest.raises(CheckpointError, match="make room and run the same again"):
+    with pytest.raises(CheckpointError, match="free some space and run the same again"):
         checkpoint.save({}, {})
     assert not folder.parent.exists()
 

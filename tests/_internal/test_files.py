@@ -27,12 +27,12 @@ def pipe(tmp_path) -> Path:
 
 @pipes
 def test_a_pipe_is_not_waited_for(pipe):
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         read_regular(pipe)
 
 
 def test_a_device_is_not_read_for_ever():
-    with pytest.raises(OSError, match="is no regular file"):
+    with pytest.raises(OSError, match="is not a regular file"):
         read_regular(Path("/dev/zero"))
 
 
@@ -47,7 +47,7 @@ def test_a_device_is_not_read_for_ever():
     ids=["training", "record", "hull"],
 )
 def test_pipes_as_input_are_one_sentence(read, pipe):
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         read(pipe)
 
 
@@ -58,7 +58,7 @@ def test_pipes_in_a_folder_that_is_continued(name, tmp_path):
     kept.save({}, {})
     (tmp_path / "run" / name).unlink()
     os.mkfifo(tmp_path / "run" / name)
-    with pytest.raises(InputError, match="is no regular file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         Checkpoint(tmp_path / "run", {"kind": "test"}).load()
 
 

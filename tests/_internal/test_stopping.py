@@ -60,7 +60,7 @@ def test_time_runs_out():
     assert 0 < stop.remaining <= 0.05
     time.sleep(0.06)
     assert (stop.reason, stop.remaining, stop.expired()) == ("time", 0.0, True)
-    with pytest.raises(TimeoutError, match="the time is over"):
+    with pytest.raises(TimeoutError, match="the time is up"):
         stop.check()
 
 

@@ -166,7 +166,7 @@ def test_few_atoms():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: bonds(bulk("Au")), "switch pbc off"),
+        (lambda: bonds(bulk("Au")), "set pbc to False"),
         (lambda: bonds(Atoms()), "no atoms"),
         (lambda: bonds(core_shell(), {"Ag-Ag": 2.9, "Au-Au": 2.9}), "Ag-Au"),
         (lambda: bonds(core_shell(), -1.0), "give positive lengths"),

@@ -325,7 +325,7 @@ def test_what_spglib_fails_on_is_p1():
         (lambda: point_group(lj(2), np.nan), "give a positive number"),
         (lambda: symmetry_operations(lj(2)), "lie on a line"),
         (lambda: space_group(lj(13)), "use point_group"),
-        (lambda: space_group(Atoms("Si", pbc=True)), "cell no volume"),
+        (lambda: space_group(Atoms("Si", pbc=True)), "its cell has no volume"),
         (lambda: space_group(bulk("Si"), -1.0), "give a positive number"),
     ],
 )

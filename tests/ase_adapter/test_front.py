@@ -110,7 +110,7 @@ def test_parts_of_the_default_method_can_be_left_out():
     assert result.settings["without"] == ["fragments"]
     with pytest.raises(InputError, match="no part named 'genetic'"):
         search("LJ5", without=["genetic"])
-    with pytest.raises(InputError, match="'bh' has no parts to be left out"):
+    with pytest.raises(InputError, match="'bh' has no parts that can be left out"):
         search("LJ5", method="bh", without=["fragments"])
 
 

@@ -170,7 +170,7 @@ def test_what_cannot_be_kept_is_refused():
     kernel = far(ase_l2h.LennardJones())
     with pytest.raises(InputError, match="runs in a kernel"):
         problem(kernel, keep_molecules=True)
-    with pytest.raises(InputError, match="belong to Atoms"):
+    with pytest.raises(InputError, match="are for Atoms"):
         ase_l2h.search("LJ7", keep_molecules=True)
 
 

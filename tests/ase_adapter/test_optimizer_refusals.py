@@ -102,12 +102,12 @@ STRUCTURES = {
     "filter of a surface": (
         lambda: FrechetCellFilter(argon()),
         ValueError,
-        "a cell relaxes where all three directions are periodic",
+        "only if all three directions are periodic",
     ),
     "flat cell": (
         lambda: squeezed([[5, 0, 0], [0, 5, 0], [5, 5, 0]]),
         ValueError,
-        "spans a volume",
+        "a cell with a volume",
     ),
     "small cell": (
         lambda: squeezed(np.diag([0.1, 5.4, 5.4])),
@@ -175,18 +175,18 @@ ARGUMENTS = {
     "complete method": (
         {"method": Hopping("bh", lambda problem: None), "horizon": 5},
         ValueError,
-        "is complete; leave out weights, horizon, n_starts and without",
+        "has its options already; leave out weights, horizon",
     ),
-    "unknown part": ({"without": ["ga"]}, ValueError, "no part named 'ga'; choose of"),
+    "unknown part": ({"without": ["ga"]}, ValueError, "no part named 'ga'; choose one"),
     "no source": (
         {"without": ["uniform", "symmetric", "fragments", "learned-starts"]},
         ValueError,
-        "nothing is left to begin from; keep one of",
+        "no source of structures is left; keep one of",
     ),
     "parts of another method": (
         {"method": "bh", "without": ["swaps"]},
         ValueError,
-        "'bh' has no parts to be left out",
+        "'bh' has no parts that can be left out",
     ),
     "settled -1": ({"settled": -1}, ValueError, "settled is -1"),
     "settled 1001": (

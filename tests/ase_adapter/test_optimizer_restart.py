@@ -211,7 +211,7 @@ def test_fixed_atoms_that_lie_elsewhere_are_another_problem(tmp_path: Path):
     Learn2Hop(other_constraint(), **settings).run(fmax=0.01, steps=1)
     moved = other_constraint()
     moved.positions[0] += 0.5
-    with pytest.raises(RestartError, match="fixed atoms lie elsewhere"):
+    with pytest.raises(RestartError, match="fixed atoms have moved"):
         Learn2Hop(moved, **settings)
 
 

@@ -199,11 +199,11 @@ def test_regions_that_are_none_are_refused(region, sentence):
 
 def test_free_clusters_have_no_region():
     atoms = Atoms("Ar4", 1.1 * np.eye(4, 3), calculator=LennardJones())
-    with pytest.raises(InputError, match="a free cluster lies nowhere"):
+    with pytest.raises(InputError, match="a free cluster has no fixed place"):
         problem_of(atoms, region=((0, 0, 0), np.eye(3)))
     with pytest.raises(InputError, match="give a corner and three vectors"):
         problem_of(atoms, region=(0.0, 3.0))
-    with pytest.raises(InputError, match="region and keep_molecules belong to Atoms"):
+    with pytest.raises(InputError, match="region and keep_molecules are for Atoms"):
         ase_l2h.search("LJ7", region=(0.0, 3.0))
 
 

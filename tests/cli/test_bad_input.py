@@ -64,15 +64,18 @@ def test_targets_that_cannot_be_searched(refused, target, said):
         (["--steps", "0", "--method", "fire"], "'--steps': 0 is not from 1"),
         (["--steps", "9" * 5000, "--method", "fire"], "is not from 1 to"),
         (["--width", "1.5", "--method", "bh"], "'1.5' is not a valid integer"),
-        (["--starts", "5"], "'auto' takes no --starts; limit it by --evaluation"),
+        (["--starts", "5"], "'auto' takes no --starts; limit it with --evaluation"),
         (["--steps", "5"], "'auto' takes no --steps"),
         (["--width", "5"], "'auto' takes no --width"),
-        (["--without", "genetic"], "no part named 'genetic'; choose of uniform"),
+        (["--without", "genetic"], "no part named 'genetic'; choose one of uniform"),
         (
             ["--without", "uniform,symmetric,fragments,learned-starts"],
-            "nothing is left to begin from; keep one of fragments",
+            "no source of structures is left; keep one of fragments",
         ),
-        (["--method", "bh", "--without", "swaps"], "'bh' has no parts to be left out"),
+        (
+            ["--method", "bh", "--without", "swaps"],
+            "'bh' has no parts that can be left out",
+        ),
         (["--settled", "-1"], "'--settled': -1 is not from 0 to 1000"),
         (["--settled", "often"], "'often' is not a valid integer"),
         (["--seed", "-1"], "-1 is not from 0 to 4294967295"),
@@ -92,7 +95,7 @@ def test_targets_that_cannot_be_searched(refused, target, said):
         (["--format", "xyz"], "are for structure files"),
         (["--potential", "morse"], "no potential named 'morse'"),
         (["--potential", "gupta:"], "no potential named 'gupta:'"),
-        (["--potential", "gupta"], "is searched with Lennard-Jones, not Gupta"),
+        (["--potential", "gupta"], "has the potential Lennard-Jones, not Gupta"),
         (["--sigma", "2"], "are for structure files"),
         (["--no-pbc"], "are for structure files"),
         (["--cutoff", "6"], "are for structure files"),
@@ -145,11 +148,11 @@ def bad_structures() -> dict[str, tuple[Atoms, str]]:
         "flat": (flat, "apart"),
         "plane": (plane, "lie in a plane"),
         "slab": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=[1, 1, 0]), "give a --cutoff"),
-        "box": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=True), "--no-pbc searches"),
+        "box": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=True), "--no-pbc to search"),
         "far": (far, "move the structure to the origin"),
         "all fixed": (nothing, "every atom is fixed"),
         "mixed": (mixed, "would treat Ar and Kr alike"),
-        "nameless": (Atoms("X8", GOLD), "--potential lj takes them for alike"),
+        "nameless": (Atoms("X8", GOLD), "--potential lj treats them as identical"),
         "bond": (bond, "FixBondLengths is not supported"),
     }
 
@@ -211,9 +214,9 @@ def test_pipes_are_not_waited_for(refused, tmp_path):
     """Nobody ever writes to this one."""
     for name in ("pipe.xyz", "pipe.safetensors"):
         os.mkfifo(tmp_path / name)
-    assert "no regular file" in refused("search", tmp_path / "pipe.xyz")
+    assert "not a regular file" in refused("search", tmp_path / "pipe.xyz")
     weights = ("--weights", tmp_path / "pipe.safetensors")
-    assert "no regular file" in refused("search", "LJ7", *weights)
+    assert "not a regular file" in refused("search", "LJ7", *weights)
 
 
 def test_sites_that_are_partly_occupied_are_refused(refused, tmp_path):
@@ -245,10 +248,10 @@ def test_types_are_no_elements(refused, tmp_path):
     [
         (["--index", "2"], "no structure '2'"),
         (["--index", "-3"], "no structure '-3'"),
-        (["--index", "last"], "chooses no structures"),
+        (["--index", "last"], "is not an index of structures"),
         (["--index", "5:9"], "holds no structure '5:9'"),
-        (["--index", "::0"], "chooses no structures"),
-        (["--format", "nonsense"], "ASE reads no format 'nonsense'"),
+        (["--index", "::0"], "is not an index of structures"),
+        (["--format", "nonsense"], "ASE cannot read the format 'nonsense'"),
         (["--format", "cif"], "cannot be read as a structure"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -85,9 +85,9 @@ def test_a_folder_knows_its_calculator(run, refused, tmp_path):
         (["--calculator", "no.such:Thing"], "cannot be imported (ModuleNotFound"),
         (["--calculator", f"{HERE}:Nothing"], "no class or function 'Nothing'"),
         (["--calculator", ":EMT"], "write MODULE:NAME"),
-        (["--calculator", f"{HERE}:number"], "which is no ASE calculator"),
+        (["--calculator", f"{HERE}:number"], "which is not an ASE calculator"),
         (["--calculator", f"{HERE}:StressOnly"], "gives no forces"),
-        (["--calculator", "emt", "--calculator-args", "{"], "is no JSON"),
+        (["--calculator", "emt", "--calculator-args", "{"], "is not JSON"),
         (["--calculator", "emt", "--calculator-args", "[1]"], "give a JSON object"),
         (
             ["--calculator", f"{HERE}:scaled", "--calculator-args", '{"no": 1}'],
@@ -137,14 +137,14 @@ def test_the_command_line_keeps_and_breaks(run, refused, tmp_path):
     torn.positions[1] += 3
     ase.io.write(path, [atoms, torn])
     assert "structure 1 of the file has other bonds" in refused(*base, "--index", ":")
-    assert "is about calculators" in refused("search", "LJ7", "--keep-molecules")
+    assert "is for calculators" in refused("search", "LJ7", "--keep-molecules")
 
 
 def test_a_calculator_without_the_element_is_refused_at_once(refused):
     said = refused("search", "Mo5", "--calculator", "emt")
     assert "the calculator fails for the structure" in said
     assert "check that it knows Mo" in said
-    assert "is no element" in refused("search", "LJ7", "--calculator", "emt")
+    assert "is not an element" in refused("search", "LJ7", "--calculator", "emt")
 
 
 @pytest.mark.slow

@@ -322,7 +322,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
     assert "No space left on device" in line
-    assert "make room" in line
+    assert "free some space" in line
     assert run(*arguments).exit_code == 0
     assert_same_folder(tmp_path / "hull", outcome[1])
 
@@ -358,7 +358,7 @@ def test_workers_share_the_compositions(run, outcome, tmp_path, monkeypatch):
         ("AgAu", ("--n", "-7", "--compositions", "0"), "the clusters have -7 atoms"),
         ("AgAu", ("--n", "9" * 30), "a hull takes 3 to 2000"),
         ("AgAu", ("--n", "5.5"), "is not a valid integer"),
-        ("AgAu", ("--without", "ga"), "no part named 'ga'; choose of uniform"),
+        ("AgAu", ("--without", "ga"), "no part named 'ga'; choose one of uniform"),
         (
             "AgAu",
             ("--weights", "universal"),

@@ -175,7 +175,9 @@ def test_selective_dynamics_along_the_axes_are_kept(tmp_path):
     ase.io.write(tmp_path / "best.vasp", target.structure(np.zeros((2, 3)), 0.0))
     assert "T   T   F" in (tmp_path / "best.vasp").read_text()
     path.write_text(text.format(1))
-    with pytest.raises(ValueError, match=r"T T F of selective dynamics.*turn the cell"):
+    with pytest.raises(
+        ValueError, match=r"T T F of selective dynamics.*rotate the cell"
+    ):
         resolve(str(path), None, Reading(form="vasp"))
 
 

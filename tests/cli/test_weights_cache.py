@@ -131,7 +131,7 @@ def test_passwords_of_a_mirror_are_not_shown(fails, refused, published):
     url = f"http://me:secret@127.0.0.1:{closed_port()}/w"
     assert "secret" not in fails("--from", url)
     sentence = refused("weights", "download", NAME, "--from", "ftp://me:secret@host/w")
-    assert "'ftp://host/w' is no address" in sentence
+    assert "'ftp://host/w' is not the address" in sentence
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_passwords_of_a_mirror_are_not_shown(fails, refused, published):
         ([NAME, "--from", "ftp://host/w"], "begins with http:// or https://"),
         ([NAME, "--from", "file:///etc"], "begins with http:// or https://"),
         ([NAME, "--from", "http://"], "names a host"),
-        ([NAME, "--from", "http://[::/w"], "is no address"),
-        ([NAME, "--from", "http://host:port/w"], "is no address"),
-        ([NAME, "--from", "http://host:99999/w"], "is no address"),
-        ([NAME, "--from", "http://*/w"], "is no address"),
-        ([NAME, "--from", "no/such/folder"], "'no/such/folder' is no mirror"),
-        ([NAME, "--from", ""], "'' is no mirror"),
-        ([NAME, "--from", "~nobody-here/w"], "is no mirror"),
-        ([BUNDLED, "--from", "no/such/folder"], "is no mirror"),
+        ([NAME, "--from", "http://[::/w"], "is not the address"),
+        ([NAME, "--from", "http://host:port/w"], "is not the address"),
+        ([NAME, "--from", "http://host:99999/w"], "is not the address"),
+        ([NAME, "--from", "http://*/w"], "is not the address"),
+        ([NAME, "--from", "no/such/folder"], "'no/such/folder' is not a mirror"),
+        ([NAME, "--from", ""], "'' is not a mirror"),
+        ([NAME, "--from", "~nobody-here/w"], "is not a mirror"),
+        ([BUNDLED, "--from", "no/such/folder"], "is not a mirror"),
         ([NAME, "--timeout", "0"], "timeout is 0 s"),
         ([NAME, "--timeout", "-3"], "timeout is -3 s"),
         ([NAME, "--timeout", "nan"], "timeout is nan s"),

@@ -158,9 +158,13 @@ BAD_ANSWERS: dict[str, tuple[Answer, int, str]] = {
         "cut before an answer",
     ),
     "circle": (status(302, Location=PATH), 31, "redirects in circles"),
-    "to a file": (status(302, Location="file:///etc/passwd"), 1, "no web address"),
-    "to nowhere": (status(302, Location="http://[::"), 1, "no web address"),
-    "to no host": (status(302, Location=f"http://{70 * 'a'}.a/"), 1, "no web address"),
+    "to a file": (status(302, Location="file:///etc/passwd"), 1, "not a web address"),
+    "to nowhere": (status(302, Location="http://[::"), 1, "not a web address"),
+    "to no host": (
+        status(302, Location=f"http://{70 * 'a'}.a/"),
+        1,
+        "not a web address",
+    ),
 }
 
 

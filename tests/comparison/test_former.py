@@ -74,8 +74,8 @@ def test_lines_of_today_stay_as_they_are():
 
 
 def test_what_is_no_comparison_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is no record of a comparison"):
+    with pytest.raises(InputError, match="is not a record of a comparison"):
         read_comparison(tmp_path)
     (tmp_path / "records.jsonl").write_text('{"kind": "search"}\n')
-    with pytest.raises(InputError, match="is no record of a comparison"):
+    with pytest.raises(InputError, match="is not a record of a comparison"):
         read_comparison(tmp_path / "records.jsonl")

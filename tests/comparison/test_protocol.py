@@ -36,18 +36,18 @@ def declared(targets: Any = "LJ7", methods: Any = "bh", **changed: Any) -> Proto
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bh@500", "goes on until its budget"),
-        ("auto@600", "goes on until its budget"),
+        ("bh@500", "runs until its budget"),
+        ("auto@600", "runs until its budget"),
         ("auto~genetic", "no part named 'genetic'"),
-        ("bh~swaps", "'bh~swaps': only auto has parts to be left out"),
+        ("bh~swaps", "'bh~swaps': only auto has parts that can be left out"),
         (
             "auto~uniform~symmetric~fragments~learned-starts",
-            "nothing is left to begin from",
+            "no source of structures is left",
         ),
         ("lbfgs", "no method named 'lbfgs'"),
         ("adam:lj", "uses no weights"),
-        ("", "is no method"),
-        ("learned:", "is no method"),
+        ("", "is not a method"),
+        ("learned:", "is not a method"),
         ("learned:nowhere", "nowhere"),
     ],
 )
@@ -82,7 +82,7 @@ def test_weights_for_fewer_elements_are_refused_when_they_are_declared(
     mixed = Problem.from_function(
         np.sum, numbers, length_scale=1, energy_scale=1, name="mixed"
     )
-    said = f"mixed: the method '{method}:.*' has weights for 2 kinds .* there are 3"
+    said = f"mixed: the method '{method}:.*' has weights for 2 .* structure has 3"
     with pytest.raises(InputError, match=said):
         declared(mixed, f"{method}:{path}", energies={"mixed": 0.0})
     declared("Ag3Au4", f"{method}:{path}", energies={"Ag3Au4": 0.0})
@@ -110,7 +110,7 @@ def test_parts_that_are_left_out_are_read_and_told_apart():
         ({"targets": []}, "nothing is compared"),
         ({"targets": ["LJ7", "LJ7"]}, "LJ7 is given twice"),
         ({"targets": "Au9"}, "Au9 has no published minimum; give"),
-        ({"energies": {"LJ8": -1.0}}, "'LJ8' has an energy and is none"),
+        ({"energies": {"LJ8": -1.0}}, "'LJ8' has an energy but is not one"),
         ({"energies": {"LJ7": float("nan")}}, "LJ7 has no published minimum"),
         ({"backend": "fast"}, "no backend named 'fast'"),
     ],

@@ -191,7 +191,9 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path, monkeypatch):
     arguments = {"runs": 6, "budget": 20_000, "seed": 5, "folder": tmp_path}
     with monkeypatch.context() as patch:
         patch.setattr(ComparisonRecord, "_append", failing)
-        with pytest.raises(RunError, match=r"No space left on device\); make room"):
+        with pytest.raises(
+            RunError, match=r"No space left on device\); free some space"
+        ):
             compare("LJ7", "bh", **arguments)
     assert len(lines_of(tmp_path)) == 4
     compare("LJ7", "bh", **arguments)
@@ -219,7 +221,7 @@ def test_a_folder_that_is_deleted_meanwhile_is_one_sentence(tmp_path):
 
 def test_a_folder_where_the_record_should_be_is_refused(tmp_path):
     (tmp_path / RECORD).mkdir()
-    with pytest.raises(InputError, match="is no file, and the record belongs there"):
+    with pytest.raises(InputError, match="is not a file, and the record belongs there"):
         compare("LJ7", "bh", folder=tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is a file; choose another folder"):

@@ -320,8 +320,8 @@ def test_a_calculator_that_fails_costs_that_structure_only():
         ({"searches": 0}, "0 searches are asked for"),
         ({"method": "bh", "weights": "lj"}, "uses no weights"),
         ({"steps": 0, "method": "learned"}, "steps is 0"),
-        ({"without": ["genetic"]}, "no part named 'genetic'; choose of uniform"),
-        ({"method": "bh", "without": ["swaps"]}, "has no parts to be left out"),
+        ({"without": ["genetic"]}, "no part named 'genetic'; choose one of uniform"),
+        ({"method": "bh", "without": ["swaps"]}, "has no parts that can be left out"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):

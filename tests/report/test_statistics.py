@@ -27,5 +27,5 @@ def test_the_ends_are_exact():
 
 @pytest.mark.parametrize(("hits", "trials"), [(1, 0), (0, 0), (-1, 5), (6, 5)])
 def test_what_is_no_proportion_is_refused(hits, trials):
-    with pytest.raises(ValueError, match="no proportion"):
+    with pytest.raises(ValueError, match="not a proportion"):
         wilson_interval(hits, trials)

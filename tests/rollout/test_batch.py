@@ -418,15 +418,15 @@ def test_a_quench_that_runs_out_of_steps_gives_its_lowest_point(starts):
     [
         ({"backend": "cuda9"}, "no backend named 'cuda9'; choose one of auto"),
         ({"device": "tpu"}, "JAX finds no 'tpu' device here; use cpu"),
-        ({"chunk": 0}, "chunk of 0"),
-        ({"block": 0}, "block of 0"),
+        ({"chunk": 0}, "chunk is 0"),
+        ({"block": 0}, "block is 0"),
         ({"n_steps": -1}, "-1 steps"),
         ({"positions": np.zeros((7, 3, 4))}, r"takes \(3, n, batch\)"),
         ({"positions": np.zeros((3, 7, 0))}, r"takes \(3, n, batch\)"),
         ({"positions": np.zeros((3, 6, 4))}, "hold 6 atoms, the system 7"),
         (
             {"system": make_system(np.zeros(7, int), length_scale=np.ones(4))},
-            "length_scale is given per structure",
+            "length_scale has shape",
         ),
     ],
 )

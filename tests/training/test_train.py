@@ -458,7 +458,7 @@ def test_a_rule_can_be_trained_on_a_potential_of_ones_own(tmp_path):
     (line,) = (tmp_path / "run" / "progress.jsonl").read_text().splitlines()
     # Four atoms in mutual contact: six bonds of depth one.
     assert -6.001 < json.loads(line)["lowest"]["Morse4"] < -3
-    with pytest.raises(ValueError, match="is named 'Morse4'; give it one name"):
+    with pytest.raises(ValueError, match="has the name 'Morse4'; use the same name"):
         module.make_tasks(config, targets={"Other": target})
 
 

@@ -337,7 +337,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     """Nobody may ever write into it."""
     path = tmp_path / "pipe.safetensors"
     os.mkfifo(path)
-    with pytest.raises(ValueError, match="are no regular file; save them first"):
+    with pytest.raises(ValueError, match="are not a regular file; save them first"):
         load_weights(path)
 
 

@@ -219,7 +219,7 @@ class BasinHopping:
         if told.atom_energies is None:
             raise InputError(
                 "surface moves need the energy of every atom, which this potential "
-                "does not tell; leave them out: Moves(surface=None)"
+                "does not give; leave them out: Moves(surface=None)"
             )
         return jnp.zeros_like(positions[0])
 

@@ -80,7 +80,7 @@ NONE = np.zeros((), OPTIONS)
 def missing(optimizer: BasinHopping) -> str | None:
     """Why the kernels cannot hop like this; None when they can."""
     if type(optimizer.quench) not in QUENCHES:
-        return "they quench with L-BFGS, Adam or FIRE"
+        return "its quenches are L-BFGS, Adam or FIRE"
     return None
 
 

@@ -95,16 +95,16 @@ def missing(
     if type(rule) not in RULES:
         name = type(optimizer if rule is None else rule).__name__
         return (
-            f"they have no {name}; there are the learned rules, Adam, FIRE, L-BFGS and "
-            "basin hopping"
+            f"it has no kernel for {name}; there are kernels for EquivariantRule, "
+            "CoordinatewiseRule, Adam, FIRE, L-BFGS, gradient descent and basin hopping"
         )
     if type(potential) not in POTENTIALS:
         return (
-            f"they have no {type(potential).__name__}; there are LennardJones, Gupta "
-            "and StillingerWeber"
+            f"it has no kernel for {type(potential).__name__}; there are kernels for "
+            "LennardJones, Gupta and StillingerWeber"
         )
     if double and (isinstance(optimizer, BasinHopping) or not RULES[type(rule)].double):
-        return "they work in single precision, but for quenches by L-BFGS and FIRE"
+        return "it works in single precision, except in quenches by L-BFGS and FIRE"
     if system.cell is not None and np.ndim(system.length_scale):
         return "a periodic batch must share one length scale"
     reason = potential_adapter(potential).reject_reason(potential)

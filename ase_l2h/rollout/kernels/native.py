@@ -76,7 +76,8 @@ def compiler_command() -> list[str]:
         words = shlex.split(chosen) or ["c++"]
     except ValueError as error:
         raise InputError(
-            f"the variable CXX is {chosen!r}, no command line ({error}); correct it"
+            f"the variable CXX is {chosen!r}, which is not a command line ({error}); "
+            "correct it"
         ) from error
     program = shutil.which(words[0])
     if program is not None:
@@ -89,7 +90,10 @@ def compiler_command() -> list[str]:
 @lru_cache(maxsize=8)
 def _say_missing(program: str) -> None:
     """Once: without a word, a misspelt name would only be slow."""
-    LOGGER.warning("no machine code: there is no program '%s', named in CXX", program)
+    LOGGER.warning(
+        "no machine code is compiled: CXX names '%s', and there is no such program",
+        program,
+    )
 
 
 def compiler() -> str | None:
@@ -153,7 +157,7 @@ def compiled(
         fault = _fault(library)
         if fault is None:
             return library
-        LOGGER.warning("compiling machine code anew: %s", fault)
+        LOGGER.warning("compiling the machine code again: %s", fault)
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     command += [*arguments, str(main), "-o", name]
@@ -244,7 +248,9 @@ def _narrow(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int)
     try:
         return _built(macros, folder, lanes)
     except (RuntimeError, OSError) as error:
-        LOGGER.warning("few structures take as long as many: %s", error)
+        LOGGER.warning(
+            "no machine code for small batches, which are slower without it: %s", error
+        )
         return None
 
 

@@ -77,7 +77,7 @@ class GuptaAdapter(PotentialAdapter):
     def reject_reason(self, potential: Gupta) -> str | None:
         """Tables that differ between structures."""
         if np.ndim(potential.A) != 2:
-            return "they take one set of Gupta parameters"
+            return "its kernel takes one set of Gupta parameters for the whole batch"
         return None
 
     def macros(self, potential: Gupta) -> Macros:
@@ -110,7 +110,7 @@ class StillingerWeberAdapter(PotentialAdapter):
     def reject_reason(self, potential: StillingerWeber) -> str | None:
         """Other exponents."""
         if (potential.p, potential.q) != (4, 0):
-            return "their Stillinger-Weber exponents are 4 and 0"
+            return "its kernel has the Stillinger-Weber exponents p = 4 and q = 0"
         return None
 
     def parameters(self, potential: StillingerWeber) -> list[Any]:
@@ -127,7 +127,7 @@ class SoftSphereAdapter(PotentialAdapter):
     def reject_reason(self, potential: SoftSphere) -> str | None:
         """A diameter that is left to the system, or differs between structures."""
         if potential.sigma is None or np.ndim(potential.sigma):
-            return "they take soft spheres of one diameter"
+            return "its kernel takes one diameter for all soft spheres"
         return None
 
     def parameters(self, potential: SoftSphere) -> list[Any]:

@@ -79,7 +79,9 @@ def _function() -> Any:
         library = compiled(SOURCE, OPTIONS, cache_folder() / "native", [SOURCE])
         function = ctypes.CDLL(str(library)).vacant
     except (RuntimeError, OSError) as error:
-        LOGGER.warning("vacant sites are searched without machine code: %s", error)
+        LOGGER.warning(
+            "vacant sites are found without machine code, more slowly: %s", error
+        )
         return None
     pointer, number = ctypes.c_void_p, ctypes.c_int
     function.argtypes = [pointer] * 3 + [number] * 4 + [pointer] * 3 + [ctypes.c_int64]

@@ -99,7 +99,7 @@ class Auto:
         """Weights know a number of species, and something must make structures."""
         if not any(part.kind == "source" for part in self._parts(problem)):
             left_out = ", ".join(self.without)
-            return f"has nothing to begin from here without {left_out}; keep 'uniform'"
+            return f"has no source of structures without {left_out}; keep 'uniform'"
         return refused_species(self._rules(), problem)
 
     def _rules(self) -> tuple[Any, ...]:

@@ -99,12 +99,12 @@ def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
     for name in without:
         if name not in PART_NAMES:
             raise InputError(
-                f"no part named '{name}'; choose of {', '.join(PART_NAMES)}"
+                f"no part named '{name}'; choose one of {', '.join(PART_NAMES)}"
             )
     sources = {part.name for part in PARTS if part.kind == "source"}
     if sources <= set(without):
         raise InputError(
-            f"nothing is left to begin from; keep one of {', '.join(sorted(sources))}"
+            f"no source of structures is left; keep one of {', '.join(sorted(sources))}"
         )
     return tuple(sorted(set(without)))
 

@@ -239,5 +239,5 @@ def test_other_quenches_are_refused():
     for quench in (GradientDescent(), learned):
         search = search_of("LJ7", BasinHopping(quench=quench))
         starts = make_starts(search[2], 2, 0, 3).astype(np.float32)
-        with pytest.raises(ValueError, match="quench with L-BFGS, Adam or FIRE"):
+        with pytest.raises(ValueError, match="quenches are L-BFGS, Adam or FIRE"):
             Rollout(*search, starts, KEY, backend="native")

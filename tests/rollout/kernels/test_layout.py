@@ -323,8 +323,11 @@ def test_what_the_kernels_cannot_do_is_said(folder):
     adam = RuleOptimizer(Adam())
     strange = Adam4pRule.create(KEY, Adam4pStart())
     cases: list[tuple[Any, str]] = [
-        ((RuleOptimizer(strange), target.potential, target.system), "no Adam4p"),
-        ((adam, SoftSphere(), target.system), "soft spheres of one diameter"),
+        (
+            (RuleOptimizer(strange), target.potential, target.system),
+            "no kernel for Adam4p",
+        ),
+        ((adam, SoftSphere(), target.system), "one diameter for all soft spheres"),
     ]
     for search, sentence in cases:
         assert sentence in str(fused.missing(*search))

@@ -92,7 +92,7 @@ def test_what_cannot_be_trusted_is_compiled_anew(damage, said, compiled, calls, 
     with caplog.at_level(logging.WARNING):
         assert build(compiled.parent) == compiled
     assert len(calls) == 1
-    assert "compiling machine code anew" in caplog.text
+    assert "compiling the machine code again" in caplog.text
     assert said in caplog.text
     assert compiled.read_bytes() == b"new"
     # And what is new is trusted.

@@ -101,7 +101,7 @@ def test_what_leaves_a_problem_without_a_source_is_refused():
     without = checked_parts(["uniform", "symmetric", "learned-starts"])
     method = make_auto(Problem.of("LJ7"), without=without)
     assert method.refuse(Problem.of("LJ7")) is None
-    with pytest.raises(InputError, match=r"nothing to begin from here without .*keep"):
+    with pytest.raises(InputError, match=r"no source of structures .* without .*keep"):
         search_problem(Problem.of("Si8"), without=without)
 
 
@@ -128,10 +128,10 @@ def test_names_are_put_in_order_and_given_once():
 @pytest.mark.parametrize(
     ("without", "said"),
     [
-        (["genetic"], "no part named 'genetic'; choose of uniform, .*neighbours"),
+        (["genetic"], "no part named 'genetic'; choose one of uniform, .*neighbours"),
         (["melts", ""], "no part named ''"),
-        (SOURCES, "nothing is left to begin from; keep one of fragments, learned"),
-        ([*SOURCES, "swaps"], "nothing is left to begin from"),
+        (SOURCES, "no source of structures is left; keep one of fragments, learned"),
+        ([*SOURCES, "swaps"], "no source of structures is left"),
     ],
 )
 def test_parts_that_cannot_be_left_out_are_refused(without, said):

@@ -122,10 +122,13 @@ def test_parameter_files_that_make_no_sense(tmp_path, text, said):
         ({"compositions": []}, "no composition"),
         ({"budget": 0}, "budget is 0"),
         ({"seed": -1}, "the seed is -1"),
-        ({"without": ["ga"]}, "no part named 'ga'; choose of uniform, .*neighbours"),
+        (
+            {"without": ["ga"]},
+            "no part named 'ga'; choose one of uniform, .*neighbours",
+        ),
         (
             {"without": ["uniform", "symmetric", "fragments", "learned-starts"]},
-            "nothing is left to begin from; keep one of fragments, learned-starts",
+            "no source of structures is left; keep one of fragments, learned-starts",
         ),
         ({"weights": "universal"}, "both learned parts are left out"),
         ({"max_seconds": 0.0}, "give a time above 0"),
@@ -225,7 +228,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
 
         with (
             monkeypatch.context() as context,
-            pytest.raises(CheckpointError, match=r"No space left .* make room and run"),
+            pytest.raises(CheckpointError, match=r"No space left .* free some space"),
         ):
             find_hull("AgAu", folder=parts, progress=after_round, **LONGER)
         assert rounds_of(parts) == k + 1 < rounds
