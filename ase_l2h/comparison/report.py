@@ -119,14 +119,14 @@ def markdown(comparison: Comparison) -> str:
 def _declared(comparison: Comparison) -> str:
     text = (
         f"Seed {comparison.seed}, {comparison.runs} runs per method and target, each "
-        f"cut off before it exceeds {comparison.budget:,} charged evaluations; "
-        "declared before the first of them. A run ends with a charged relaxation "
-        "within 1e-4 energy scales of the target. Means count runs that were cut off "
-        "as such; their 95 % intervals follow from how much the runs vary, or below 10 "
-        "encounters are those of memoryless searches; `> x`: nothing was found, and "
-        "the mean is above x with 97.5 % confidence. Median and 90 % are Kaplan and "
-        "Meier's. Seconds are those of the machine with runs side by side, without "
-        "compilation, which is given apart"
+        f"cut off before it exceeds {comparison.budget:,} charged evaluations, as "
+        "declared before the first run. A run ends with a charged relaxation within "
+        "1e-4 energy scales of the target. Means allow for runs that were cut off. "
+        "Their 95 % intervals follow from the variation of the runs; with fewer than "
+        "10 encounters they assume memoryless searches. `> x`: nothing was found, "
+        "and the mean is above x with 97.5 % confidence. Median and 90 % quantile "
+        "are Kaplan-Meier estimates. Seconds are without compilation, which has a "
+        "column of its own, for runs side by side on the machine"
     )
     if not comparison.machines:
         return f"{text}."

@@ -134,7 +134,7 @@ def hull_markdown(result: HullResult, rows: list[dict[str, Any]]) -> str:
         f"Excess energies against the pure clusters of {system.n_atoms} atoms, in "
         f"{system.unit}. The energies are the lowest found: upper bounds of the true "
         "minima. Steady is the share of a composition's evaluations since its energy "
-        "last fell: near 1 it is likely to stay, near 0 it may fall further.",
+        "last fell: near 1 the energy is likely to stay, near 0 it may fall further.",
         "",
         markdown_table((first, second, *HEADINGS), map(_cells, rows), numbers=False),
     ]

@@ -59,9 +59,10 @@ def write() -> None:
         "gradient of one structure) until a search first meets the lowest minimum "
         "known. Nothing was tuned on their seed, 2026.",
         "",
-        "The targets have two sides, 'development' and 'test'. The shares of the parts "
-        f"of `auto`, and its few numbers, were chosen on {breadth.DEVELOPED_ON}. "
-        "Nothing else was chosen on the side 'test'.",
+        "The targets have two sides, 'development' and 'test'. The shares of the "
+        "parts of `auto`, and its few numbers, were chosen on "
+        f"{breadth.DEVELOPED_ON}. Apart from these, nothing was chosen on the side "
+        "'test'.",
         "",
         "## At a glance",
         "",
@@ -307,9 +308,9 @@ def _settled() -> list[str]:
         for line in misleading
     ]
     warning = (
-        " Settled is no proof: where one minimum is found easily and the lowest is "
-        "not, all attempts may end in the first. This is known of "
-        f"{' and '.join(misled)}."
+        " A settled search is not a proof: if one minimum is easy to find and the "
+        "lowest is not, all attempts may end in the easy one. This is known to "
+        f"happen for {' and '.join(misled)}."
     )
     header = [
         *("target", "settled", "right", "mean evaluations"),

@@ -163,25 +163,24 @@ def section() -> list[str]:
         "## By calls of a calculator",
         "",
         "The calculator is ASE's EMT, on which nothing was trained. As with a user's "
-        "own calculator, every call at new positions counts. All searchers begin with "
-        f"the same random clusters (seeds from {SEED}) and relax to {FMAX} eV/A; ours "
-        "is given no option. Nobody's settings were chosen on these seeds, but ours "
-        "was worked on with other seeds of the same clusters. Ours knows fragments of "
-        "ordered packings and has weights trained on other potentials; this is not "
-        "charged.",
+        "own calculator, every call at new positions counts. All searchers begin "
+        f"with the same random clusters (seeds from {SEED}) and relax to {FMAX} "
+        "eV/A; ours runs with its defaults. No settings were chosen on these seeds, "
+        "but ours was developed with other seeds of the same clusters. Ours has "
+        "fragments of ordered packings and weights trained on other potentials; "
+        "these are not charged.",
         "",
         table,
         "",
-        "A cell has the median calls to the first point within "
-        f"{1000 * METAL_HIT:g} meV of the lowest energy known (95 % interval by "
-        "bootstrap), and how many searches met it. Searches that were cut off count as "
-        "later than all others. *Tuned* means steps of "
-        f"{TUNED.dr:g} A in each coordinate at {TUNED.temperature:g} eV with L-BFGS; "
-        f"*small steps* are {SANE.dr:g} A at {SANE.temperature:g} eV. Tuned basin "
-        "hopping goes on from minima, ASE's from the displaced structures. `ase-ga`, "
-        "AGOX and `MinimaHopping` run as in their documentation. Made by "
-        f"`python -m benchmarks.peers.calls` ({_versions(lines)}); settings in "
-        "`benchmarks/peers/settings.py`.",
+        f"A cell has the median calls to the first point within {1000 * METAL_HIT:g} "
+        "meV of the lowest energy known (95 % interval by bootstrap), and how many "
+        "searches met it. Searches that were cut off count as later than all others. "
+        f"*Tuned* means steps of {TUNED.dr:g} A in each coordinate at "
+        f"{TUNED.temperature:g} eV with L-BFGS; *small steps* are {SANE.dr:g} A at "
+        f"{SANE.temperature:g} eV. Tuned basin hopping continues from minima, ASE's "
+        "from the displaced structures. `ase-ga`, AGOX and `MinimaHopping` run as in "
+        "their documentation. Made by `python -m benchmarks.peers.calls` "
+        f"({_versions(lines)}); settings in `benchmarks/peers/settings.py`.",
         "",
         "Calls of the others, compared with ours:",
         "",

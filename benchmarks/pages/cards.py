@@ -18,12 +18,14 @@ NOTES = {
     "to reproduce the paper and to study frame dependence; other weights do better.",
     "paper-lj-ga": "The paper's rule on six sizes: `paper-lj13`, trained further "
     "by GA; hardly any mutant beat its parent by the margin.",
-    "paper-lj-esmc": "The paper's rule on six sizes: `paper-lj13`, trained further by "
-    "ESMC. It gains on the large sizes what it loses on LJ13: ESMC clips losses at the "
-    "weights' own, so it does not see that a start which hit no longer does. Made for "
-    "long searches: after 50,000 steps it ends where the paper's rule does on "
-    "clusters, and lower on 64 silicon atoms (Table 2 in the documentation). Training "
-    "was stopped before its last update.",
+    "paper-lj-esmc": (
+        "The paper's rule on six sizes: `paper-lj13`, trained further by ESMC. It "
+        "gains on the large sizes what it loses on LJ13: ESMC clips each loss at the "
+        "loss of the unperturbed weights, so it does not notice when a start that "
+        "used to hit no longer does. Made for long searches: after 50,000 steps it "
+        "ends where the paper's rule does on clusters, and lower on 64 silicon atoms "
+        "(Table 2 in the documentation). Training was stopped before its last update."
+    ),
     "paper-au-55": "The paper's rule on Au55 alone: `paper-lj-esmc`, trained further "
     "by ESMC at a fiftieth of the paper's horizon. Made for long searches of that "
     "size: its mean after 50,000 steps is below that of the paper's own rule.",
@@ -34,23 +36,31 @@ NOTES = {
     "elsewhere. Use it in a portfolio with weights of another bias.",
     "lj-icosahedral": "Trained on sizes whose minima are icosahedral, and biased "
     "towards such structures. Use it in a portfolio with weights of another bias.",
-    "lj-19-55": "`lj-icosahedral`, trained further by GA on LJ19, LJ31 and LJ55; it "
-    "got worse on LJ31. Training was to take 120 updates. The weights of update 108 "
-    "were chosen, because they hit more from starts of seed 4242 than the last ones. "
-    "By then results of the last ones from the starts above had been seen too, so the "
-    "choice is not wholly blind.",
-    "lj-31": "`lj-icosahedral`, trained further on LJ31 alone, by GA and then by ESMC. "
-    "Hits are almost the only signal: one counts as much as a hundred spreads of the "
-    "energies.",
+    "lj-19-55": (
+        "`lj-icosahedral`, trained further by GA on LJ19, LJ31 and LJ55; it got worse "
+        "on LJ31. Training was to take 120 updates. The weights of update 108 were "
+        "chosen, because they had more hits from starts of seed 4242 than the last "
+        "weights. By then the results of the last weights from the starts above had "
+        "been seen as well, so the choice was not entirely blind."
+    ),
+    "lj-31": (
+        "`lj-icosahedral`, trained further on LJ31 alone, by GA and then by ESMC. "
+        "Hits are almost the only signal: one hit counts as much as a hundred spreads "
+        "of the energies."
+    ),
     "lj-75": "`lj-icosahedral`, trained further by GA on LJ75 alone at horizons of "
     "3,000 and 4,000 steps for the lowest mean energy. It ends deep in the wide "
     "icosahedral funnel, which is what a mean energy rewards, and misses the "
     "decahedral minimum.",
-    "gupta-au-55": "`gupta-au`, trained further by GA on Au55 alone at a horizon of "
-    "6,000 steps. Use it near that horizon only: stretched far it loses what it has "
-    "gained.",
-    "lj": "One rule for six sizes of three kinds of order; the specialised weights are "
-    "better at each.",
+    "gupta-au-55": (
+        "`gupta-au`, trained further by GA on Au55 alone at a horizon of 6,000 steps. "
+        "Use it near that horizon only: at much longer horizons it loses what it has "
+        "gained."
+    ),
+    "lj": (
+        "One rule for six sizes with three kinds of order; the specialised weights "
+        "are better for each kind."
+    ),
 }
 
 

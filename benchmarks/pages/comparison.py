@@ -37,10 +37,10 @@ def write() -> None:
         "known. `python -m benchmarks.hits.comparison` makes it; `ase-l2h compare` "
         "does the same for other targets and methods.",
         "",
-        "Some methods know something beforehand, which is not charged. `auto` and its "
-        "earlier forms are given fragments of ordered packings; one of these forms is "
-        "`hybrid`, the default of release 0.1.0. The learned rules were trained on "
-        "some of these targets, see their cards. Methods that ran on the backend "
+        "Some methods have prior knowledge, which is not charged. `auto` and its "
+        "earlier forms are given fragments of ordered packings; one of these forms "
+        "is `hybrid`, the default of release 0.1.0. The learned rules were trained "
+        "on some of these targets, see their cards. Methods that ran on the backend "
         "`scan`, and `hybrid`, are those of 0.1.0.",
         *("", "## Who wins where", "", *verdicts, ""),
         *(line for section in sections for line in section.lines),
@@ -82,7 +82,7 @@ def _section(name: str) -> Section | None:
         if method not in shown.methods
     ]
     if left:
-        text += [f"Not run to the end, and left out: {', '.join(left)}.", ""]
+        text += [f"Left out because they are unfinished: {', '.join(left)}.", ""]
     text += [f"![Success on {name}](images/compare-{name}.png)", ""]
     save_figure(shown.figure(), paths.IMAGES / f"compare-{name}.png", "png")
     methods = {method: runs for (_, method), runs in shown.encounters.items()}

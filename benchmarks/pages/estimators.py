@@ -63,13 +63,12 @@ def write() -> None:
         "",
         "![Meta-loss and hits of ES, ESMC and GA](images/estimators.png)",
         "",
-        "This is the paper's Fig. 3 in small. All estimators have the same number of "
-        f"unrolls per update: {config['directions']} directions with two arms, or "
-        f"twice as many mutants, and {config['starts']} starts. Horizons are "
-        f"{instead} instead of 50,000. Made by "
-        "`python -m benchmarks.hits.estimators --architecture RULE` "
-        f"(seeds {', '.join(seeds)}) on {lines[0]['machine']}, which other work "
-        "shared.",
+        "This is the paper's Fig. 3 at a smaller scale. All estimators have the same "
+        f"number of unrolls per update: {config['directions']} directions with two "
+        f"arms, or twice as many mutants, and {config['starts']} starts. Horizons "
+        f"are {instead} instead of 50,000. Made by `python -m "
+        f"benchmarks.hits.estimators --architecture RULE` (seeds {', '.join(seeds)}) "
+        f"on {lines[0]['machine']}, which other work shared.",
     ]
     replace_block(paths.DOCS / "training.md", "estimators", "\n".join(text))
 

@@ -42,12 +42,13 @@ def hard_section() -> list[str]:
         "mean evaluations to meet it",
     ]
     return [
-        "## The dearest targets",
+        "## The most expensive targets",
         "",
-        "`auto` with its defaults, except for a part that is named after `~` and left "
-        "out. Without `fragments` nothing knows a packing; without "
-        "`learned-exchanges` exchanges are measured, not learned. The aim is how many "
-        "runs should meet the energy (`python -m benchmarks.hits.hard`, seed 2026).",
+        "`auto` runs with its defaults; a part named after `~` is left out. Without "
+        "`fragments`, no part knows a packing. Without `learned-exchanges`, the "
+        "energies of exchanges are measured, not learned. The aim is the number of "
+        "runs that should meet the energy (`python -m benchmarks.hits.hard`, seed "
+        "2026).",
         "",
         markdown_table(header, rows),
         "",

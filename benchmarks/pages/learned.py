@@ -114,7 +114,7 @@ def learned_section() -> list[str]:
     if not lines:
         return []
     return [
-        "## What it learns on the way",
+        "## What it learns during a search",
         "",
         "Where every evaluation is a call of a calculator or of your own function, "
         "`auto` fits a potential to the minima that it has relaxed. It then proposes "
@@ -125,13 +125,13 @@ def learned_section() -> list[str]:
         "everything else.",
         "",
         "The landscapes are functions of JAX. The learned potential resembles metals "
-        "by effective-medium theory (EMT) and by Sutton and Chen; it does not resemble "
-        "Morse clusters and Stillinger-Weber silicon (SW). Runs meet a landscape when "
-        "they reach the lowest energy that any run without the part has reached. Lower "
-        "energies, which only runs with the part have reached, count for nothing. "
-        "The ratio is mean evaluations without the part over those with it. Where one "
-        "run of 24 has met the energy, the mean is known within a factor of several "
-        "only.",
+        "by effective-medium theory (EMT) and by Sutton and Chen; it does not "
+        "resemble Morse clusters and Stillinger-Weber silicon (SW). Runs meet a "
+        "landscape when they reach the lowest energy that any run without the part "
+        "has reached. Lower energies, reached only by runs with the part, do not "
+        "count. The ratio is mean evaluations without the part over those with it. "
+        "Where only one run of 24 has met the energy, the mean is known only to "
+        "within a factor of several.",
         "",
         "The part was chosen on EMT-Cu26, EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, "
         "Morse25-14 and SW-Si13. Before the two sides had their present form, it was "

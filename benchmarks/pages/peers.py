@@ -32,11 +32,11 @@ Means = dict[tuple[str, str], Estimate | None]
 # Fewer searches than this say too little.
 FEWEST = 5
 PUBLISHED = (
-    "Some means were published and not run here. Until it first meets LJ38, GMIN needs "
-    "4,090 evaluations with inversion symmetry imposed, 59,632 with approximate "
-    "symmetry found on the way, and 387,785 with neither "
+    "Some means were published and not run here. Until it first meets LJ38, GMIN "
+    "needs 4,090 evaluations with inversion symmetry imposed, 59,632 with "
+    "approximate symmetry found on the way, and 387,785 with neither "
     "(github.com/wales-group/examples, `LJ38/02_Calculating_MFET`, 100 runs each). "
-    "The first is below our `bh` and `hybrid`, but imposed symmetry has no use for "
+    "The first is below our `bh` and `hybrid`, but imposed symmetry does not help on "
     "LJ75. On LJ75 `anneal`'s orbit chains found 31 of 48 in 4,000,000 evaluations "
     "each (github.com/HaoZeke/anneal, `scripts/sota_guard/lj75.tsv`).",
 )
@@ -94,7 +94,7 @@ def section() -> list[str]:
         "",
         *_verdicts(targets, means),
         "",
-        "## Who beats us",
+        "## Where others are better",
         "",
         "These searchers of others need fewer evaluations than one of our methods:",
         "",

@@ -49,7 +49,7 @@ def write() -> None:
         paths.DOCS / "results.md",
         [
             *("# Results", "", note, "", table, ""),
-            *("![Hit rates](images/hits.png)", "", "## What was aimed at", ""),
+            *("![Hit rates](images/hits.png)", "", "## Aims", ""),
             "Aims were set before any weights were trained. The weights that suit each "
             "target best are named with hindsight. The starts are those above.",
             *("", aims(), "", "## Every number", "", every_number(rows), ""),
@@ -64,17 +64,17 @@ def _note(rows: Sequence[Row]) -> str:
     default = manifest()["default"]
     first = next(row for row in rows if row["method"] == default)
     return (
-        "A hit is a start that reaches the lowest energy known. The table has the hits "
-        f"of {first['starts']} random starts (seed {first['seed']}, never used in "
-        "training or to choose anything). In brackets are all charged evaluations "
-        "over the hits: what one hit costs. The learned optimizer takes "
-        f"{first['steps']} steps and relaxes; Adam, FIRE and gradient descent had no "
-        "fewer charged evaluations per start.\n\nThe default weights are the portfolio "
-        f"`{default}`, which the starts take in turn. The best single weights are the "
-        "cheapest of those released, chosen for each target with hindsight. A star "
-        "marks targets without a published energy at hand; their energy is the lowest "
-        "that this package has found by any method (the paper prints -181.89 for "
-        "Au55). Silicon is compared with its crystal. Made by "
+        "A hit is a start that reaches the lowest energy known. The table has the "
+        f"hits of {first['starts']} random starts (seed {first['seed']}, never used "
+        "in training or to choose anything). In brackets are all charged evaluations "
+        "divided by the number of hits: the cost of one hit. The learned optimizer "
+        f"takes {first['steps']} steps and relaxes; Adam, FIRE and gradient descent "
+        "had no fewer charged evaluations per start.\n\nThe default weights are the "
+        f"portfolio `{default}`, which the starts take in turn. The best single "
+        "weights are the cheapest of those released, chosen for each target with "
+        "hindsight. A star marks targets without a published energy at hand; their "
+        "energy is the lowest that this package has found by any method (the paper "
+        "prints -181.89 for Au55). Silicon is compared with its crystal. Made by "
         f"`python -m benchmarks.hits.results` on {first['machine']}."
     )
 

@@ -210,9 +210,8 @@ def waiting() -> str:
             f"one core. They take {ways[0]} the steps per second in one process, and "
             f"{ways[1]} in two processes. The same two cores compute {ways[2]} the "
             "hashes per second of one. Hashes use registers only, so this is about "
-            "all that the host can give. Medians of "
-            f"{len(two['ratios'])} rounds, {two['target']}, batch "
-            f"{two['batch']}. {source(two)}"
+            f"the most that the host can give. Medians of {len(two['ratios'])} "
+            f"rounds, {two['target']}, batch {two['batch']}. {source(two)}"
         )
     return "\n\n".join(parts)
 

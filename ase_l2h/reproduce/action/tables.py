@@ -42,10 +42,10 @@ PUBLISHED = {
 PUBLISHED_DIMENSION = 1000
 ORDER = ("action", "regression", "Adam")
 COLUMNS = (
-    "U is the value reached, the others are root mean square distances of a "
-    "coordinate: of the lowest point, and of the nearest of all points, from the "
-    "published minimum; and of the lowest point from the nearest zero, for Alpine-1 "
-    "vanishes wherever sin x = -0.1. Medians, and ranges over the seeds."
+    "U is the value reached. The other columns are root mean square distances per "
+    "coordinate: of the lowest point and of the nearest of all points from the "
+    "published minimum, and of the lowest point from the nearest zero (Alpine-1 "
+    "vanishes wherever sin x = -0.1). Numbers are medians, and ranges over the seeds."
 )
 
 

@@ -131,11 +131,11 @@ def reproduce(folder: Path, budget: str, seed: int, progress: Progress) -> str:
         for name, lines in trainings.items()
     ]
     left_out = (
-        f"Budget '{budget}': {size.trainings} training(s) of each on {TARGET} with the "
-        f"{size.architecture} rule, {size.updates} updates (the paper: 900), horizon "
-        f"{size.horizon:,} (the paper: 50,000), {size.directions} directions in both "
-        f"senses or {2 * size.directions} mutants, {size.starts} shared starts, seed "
-        f"{seed}."
+        f"Budget '{budget}': {size.trainings} training(s) with each estimator on "
+        f"{TARGET} with the {size.architecture} rule, {size.updates} updates (the "
+        f"paper: 900), horizon {size.horizon:,} (the paper: 50,000), "
+        f"{size.directions} antithetic pairs or {2 * size.directions} mutants, "
+        f"{size.starts} shared starts, seed {seed}."
     )
     title, text = "Fig. 3: ES, ESMC and GA", markdown_table(header, table)
     figures = {"": _figure(trainings)}

@@ -208,9 +208,10 @@ def _tables(
     random = float(np.mean(random_cosines()))
     text = markdown_table(["", *(row["method"] for row in rows)], table)
     text += (
-        "\n\nAlignment: the largest |cosine| between a vertex and an axis, on average "
-        f"{random:.4f} for random orientations. A rule blind to the frame finds "
-        "structures in any orientation, but the starts fill a cube."
+        "\n\nAlignment: the largest |cosine| between a vertex and an axis, on "
+        f"average {random:.4f} for random orientations. A rule that does not depend "
+        "on the frame finds structures in any orientation; the starts, however, fill "
+        "a cube."
     )
     return text, rows
 

@@ -284,9 +284,10 @@ def reproduce(folder: Path, budget: str, seed: int, progress: Progress) -> str:
     steps = "the weights' horizon" if size.steps is None else f"{size.steps} steps"
     left_out = (
         f"Budget '{budget}': {len(size.compositions)} of 39 compositions, "
-        f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and 50,000 "
-        "steps. Adam, FIRE and basin hopping have as many charged evaluations as the "
-        "optimizer trained on Ag-Au. It and the one trained on three alloys (Ag-Au, "
-        "Ag-Pt, Pd-Au) are equivariant and saw Lennard-Jones clusters too; no Pd-Pt."
+        f"{size.starts} starts, {steps}, seed {seed}; the paper has 39, 150 and "
+        "50,000 steps. Adam, FIRE and basin hopping have as many charged evaluations "
+        "as the optimizer trained on Ag-Au. It and the one trained on three alloys "
+        "(Ag-Au, Ag-Pt, Pd-Au) are equivariant. Both were also trained on "
+        "Lennard-Jones clusters, and neither on Pd-Pt."
     )
     return write_nanoalloys(folder, lines, left_out)

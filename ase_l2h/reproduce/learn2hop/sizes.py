@@ -73,8 +73,8 @@ def fig4(folder: Path, budget: str, seed: int, progress: Progress) -> str:
     trained = trained_sizes(METHOD_STYLES["default"])
     text = _markdown(styles, size.sizes, table, set(size.sizes) - trained)
     text += (
-        "\n\nSizes with * were not trained on by any of the default weights. "
-        "Lowest energies are above the published minimum by what is printed."
+        "\n\nNone of the default weights was trained on sizes with *. Lowest "
+        "energies are given relative to the published minimum."
     )
     return write_result(
         folder,

@@ -202,10 +202,9 @@ def _rows(
 def _left_out(budget: str, size: Budget, seed: int) -> str:
     return (
         f"Budget '{budget}': {size.target} (the paper: LJ75), {len(size.upto)} of 8 "
-        f"sets of inputs, {' and '.join(e.upper() for e in size.estimators)} "
-        f"(the paper: ESMC and GA), {size.trainings} trainings (10), "
-        f"{size.updates} updates (650) of {size.directions} directions and "
-        f"{size.starts} start(s), horizon {size.horizon:,} (50,000), "
-        f"{size.evaluated} fresh starts (150), seed {seed}. "
-        "With one element the species say nothing."
+        f"sets of inputs, {' and '.join(e.upper() for e in size.estimators)} (the "
+        f"paper: ESMC and GA), {size.trainings} trainings (10), {size.updates} "
+        f"updates (650) of {size.directions} directions and {size.starts} start(s), "
+        f"horizon {size.horizon:,} (50,000), {size.evaluated} fresh starts (150), "
+        f"seed {seed}. With one element the species inputs carry no information."
     )
