@@ -19,7 +19,7 @@ __all__: list[str] = []
 
 
 class _CallableModule(types.ModuleType):
-    """A module that can be called, so that the package is the function of its name."""
+    """A module that can be called, so that ``ase_l2h.search`` is also a function."""
 
     def __call__(
         self,
@@ -44,8 +44,8 @@ class _CallableModule(types.ModuleType):
         -------
         ase_l2h.search.result.SearchResult
         """
-        # By name: what can be searched includes ASE's Atoms, which no layer below the
-        # adapter imports.
+        # Imported by name: the function accepts ASE's Atoms, and no layer below the
+        # adapter imports ASE.
         front = importlib.import_module("ase_l2h.ase_adapter.front")
         return front.search(
             problem,
@@ -57,6 +57,6 @@ class _CallableModule(types.ModuleType):
         )
 
 
-# A function named `search` in the package above would be replaced by this module as
-# soon as anything below it is imported.
+# A function `search` in the package above would be replaced by this module as soon as
+# any submodule is imported.
 sys.modules[__name__].__class__ = _CallableModule

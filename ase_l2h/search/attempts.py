@@ -1,9 +1,9 @@
 """How sure a lowest minimum is: independent attempts, and how many met it.
 
 An attempt begins anew and knows nothing of the others: a start of a multistart, a chain
-of basin hopping, a population that grew from nothing. If each finds the lowest minimum
-with some chance, k of k attempts that ended in one and the same minimum speak for a
-high one, unless all of them are misled alike.
+of basin hopping, a new population. Each finds the lowest minimum with some probability.
+If k of k attempts end in the same minimum, this probability is likely to be high,
+unless all of them are misled in the same way.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ class Attempts(NamedTuple):
 
 
 def no_attempts() -> Attempts:
-    """None has ended."""
+    """No attempt has ended."""
     return Attempts(np.zeros(0), np.zeros(0, int))
 
 
 class Confidence(NamedTuple):
     """How often the lowest minimum was met.
 
-    ``met`` of ``attempts`` that have ended met it, after ``evaluations`` of each in the
-    mean; ``settled`` says whether these are as many as were ``wanted``, if any.
+    Of the ``attempts`` that have ended, ``met`` met it. ``evaluations`` is the mean
+    number per attempt. ``settled`` is True if at least ``wanted`` attempts met it, and
+    ``wanted`` is above 0.
     """
 
     met: int
@@ -48,7 +49,7 @@ class Confidence(NamedTuple):
 
     @property
     def settled(self) -> bool:
-        """Whether as many attempts met it as were asked for."""
+        """Whether enough attempts met the lowest minimum."""
         return 0 < self.wanted <= self.met
 
     def __str__(self) -> str:
@@ -57,13 +58,13 @@ class Confidence(NamedTuple):
         each = f"{round(self.evaluations):,} evaluations"
         noun = "attempt" if self.attempts == 1 else "independent attempts"
         counted = f"met by {self.met} of {self.attempts} {noun} of {each}"
-        # Nobody may have asked for it.
+        # With `wanted` 0 there is nothing to settle.
         unsettled = self.wanted > 0 and not self.settled
         return f"not settled: {counted}" if unsettled else counted
 
 
 def unknown_confidence() -> Confidence:
-    """Before anything has run."""
+    """The confidence before anything has run."""
     return Confidence(0, 0, 0.0, 0)
 
 
@@ -85,7 +86,7 @@ def confidence_of(
     """
     energies = np.concatenate([part.energies for part in parts])
     evaluations = np.concatenate([part.evaluations for part in parts])
-    # Attempts that found nothing have met nothing.
+    # Attempts that found nothing have an infinite energy.
     low = np.isfinite(energies) & (energies <= energy + tolerance)
     met = int(np.count_nonzero(low))
     mean = float(np.mean(evaluations)) if len(evaluations) else 0.0

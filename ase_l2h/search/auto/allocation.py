@@ -2,9 +2,9 @@
 
 A structure that becomes the lowest of a search is worth 1, one that enters it as the
 second 1/2, as the third 1/4, and one that is known already nothing. The rate of a part
-is its worth over its evaluations, both forgotten by and by, with the part's first share
-as what is believed before anything has happened. Some evaluations are given by first
-shares whatever has paid, because what leads to another funnel pays late.
+is its worth divided by its evaluations, both with a decaying memory; the part's first
+share is the prior. Some evaluations always follow the first shares, because a part that
+leads to another funnel pays late.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 __all__ = ["credited", "drawn_parts", "no_credit"]
 
-# What is believed before: so much worth in so many evaluations.
+# The prior: this much worth in this many evaluations.
 WORTH, EVALUATIONS = 1.0, 1000.0
-# Part of the worth and of the evaluations that is left after one more structure.
+# Factor by which worth and evaluations decay with each new structure.
 MEMORY = 0.95
-# Share of the evaluations that is not given by what has paid.
+# Share of the evaluations that follows the first shares.
 STEADY = 0.1
-# Evaluations that a structure is taken to cost before one has been made.
+# Assumed cost of a structure before one has been made.
 COST = 300.0
 
 
@@ -36,14 +36,15 @@ def drawn_parts(
     count: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """How many structures each part makes, of ``count``.
+    """How many of ``count`` structures each part makes.
 
     Parameters
     ----------
     credit
         See :func:`credited`, ``(parts, 3)``.
     shares
-        Of the evaluations, before anything is known; 0 is never drawn.
+        Shares of the evaluations before anything is known; a part with 0 is never
+        drawn.
     count
         Structures in all.
     """

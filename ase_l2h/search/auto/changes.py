@@ -1,4 +1,4 @@
-"""What becomes of structures that are held: changes that keep a part of them.
+"""Changes of structures in the pool; each keeps a part of the structure.
 
 Every function takes positions ``(3, n, batch)`` and gives as many changed structures,
 not relaxed, with fixed coordinates where they were.
@@ -30,16 +30,16 @@ SHAKE = (0.15, 0.45)
 MELT, MELT_STEP = (0.1, 0.5), 0.5
 # Part of the structure that stays when the other is turned, and the smallest turn.
 TWIST, LEAST_TURN = (0.2, 0.8), 0.3
-# How far a cluster slides on its surface, and how high it is lifted, in bond lengths;
-# and how often it is turned, too.
+# How far a cluster slides on its surface and how high it is lifted, in bond lengths;
+# and how often it is also turned.
 SLIDE, LIFT, TURNED = (0.3, 1.2), 0.1, 0.5
-# Loose atoms that are put elsewhere outside.
+# Most loose atoms that are moved to the outside.
 MOVED = 3
-# Of the atoms, at most one in so many goes to a vacant site.
+# At most one of this many atoms goes to a vacant site.
 SHUFFLED = 8
-# Neighbours by which chance makes an atom looser.
+# Random part of the looseness, in neighbours.
 CHANCE = 3.0
-# Random exchanges of unlike atoms at once.
+# Most random exchanges of unlike atoms at once.
 SWAPS = 4
 
 
@@ -84,8 +84,8 @@ def slid(
 ) -> np.ndarray:
     """All placed atoms together elsewhere on their surface, perhaps turned about it.
 
-    What has the right shape over the wrong sites gets to the right ones, which no atom
-    can reach alone.
+    A cluster of the right shape on the wrong sites of the surface reaches the right
+    ones, which its atoms cannot reach one by one.
     """
     normal, count = problem.sought.normal, positions.shape[2]
     assert normal is not None
@@ -101,7 +101,7 @@ def slid(
 
 
 def _turned(positions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Turned about their middle, by rotation vectors ``(3, batch)``."""
+    """Structures turned about their middle by rotation vectors ``(3, batch)``."""
     matrices = Rotation.from_rotvec(vectors.T).as_matrix()
     middle = np.mean(positions, axis=1, keepdims=True)
     return np.einsum("kab,bnk->ank", matrices, positions - middle) + middle
@@ -122,7 +122,7 @@ def _heights(positions: np.ndarray, directions: np.ndarray) -> np.ndarray:
 def _looseness(
     positions: np.ndarray, problem: Problem, noise: np.ndarray
 ) -> np.ndarray:
-    """Neighbours of each atom and some noise ``(n, batch)``; inf of those that stay."""
+    """Neighbours of each atom plus noise, ``(n, batch)``; inf for atoms that stay."""
     apart = positions[:, :, None] - positions[:, None, :]
     if problem.regional and problem.cell is not None:
         apart = nearest_images(apart, problem.cell)

@@ -22,9 +22,9 @@ __all__ = ["best_moves", "best_sites"]
 
 LOGGER = logging.getLogger(__name__)
 SOURCE = Path(__file__).parent / "sites.cpp"
-# NumPy does every operation by itself.
+# No fused multiply-add: NumPy rounds after every operation.
 OPTIONS = (*FLAGS, "-ffp-contract=off")
-# Sites of each atom that there is room for at first, and room for all of a mover.
+# Room for this many sites per atom at first, and for all sites of a mover.
 ROOM = 4
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -72,7 +72,7 @@ def _found(
 
 @lru_cache(maxsize=1)
 def _function() -> Any:
-    """The compiled function, None where there is no compiler or it fails."""
+    """The compiled function; None without a compiler, or if compilation fails."""
     if compiler() is None:
         return None
     try:

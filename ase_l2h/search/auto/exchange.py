@@ -5,8 +5,8 @@ element at fixed positions. Two atoms that are both cheap to turn are a good exc
 After D. Schebarchov and D. J. Wales, Phys. Rev. Lett. 113, 156102 (2014), who minimise
 over the permutations of the elements in biminima.
 
-Atoms keep their species, so an exchange swaps the positions of two of them: a potential
-that knows nothing but positions will do. Fixed atoms are not exchanged.
+Atoms keep their species, so an exchange swaps the positions of two atoms, and a
+potential that sees only positions is sufficient. Fixed atoms are not exchanged.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = [
     "some_exchanges",
 ]
 
-# Exchanges that are carried out at once.
+# Numbers of exchanges carried out at once.
 AT_ONCE = (2, 4, 8)
-# Couplings of flips that are in memory at once, eight bytes each.
+# Most couplings of flips in memory at once, eight bytes each.
 MOST_COUPLINGS = 20_000_000
 
 
 @runtime_checkable
 class Costs(Protocol):
-    """What knows flip energies."""
+    """A source of flip energies."""
 
     def __call__(
         self,
@@ -59,14 +59,14 @@ class Costs(Protocol):
     def couplings(
         self, positions: np.ndarray, species: np.ndarray
     ) -> np.ndarray | None:
-        """How they change each other, see :func:`~.sequences.pair_costs`."""
+        """Changes of flip energies, see :func:`~.sequences.pair_costs`."""
         ...
 
 
 class Exchanges(NamedTuple):
     """Pairs of unlike atoms ``first`` and ``second``, ``(k,)``, of structure ``owner``.
 
-    In the order of the owners, the most promising pair of each first.
+    Sorted by owner, the most promising pair of each owner first.
     """
 
     owners: np.ndarray
@@ -75,7 +75,7 @@ class Exchanges(NamedTuple):
 
 
 def can_turn(problem: Problem) -> bool:
-    """Whether the potential tells what a structure of other elements would be worth."""
+    """Whether the potential can evaluate the structure with other species."""
     if problem.potential is None:
         return False
     try:
@@ -93,7 +93,7 @@ def exchange_proposals(
     shortlist: int = 24,
     costs: Costs | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Structures with two unlike atoms exchanged, and which of the batch each was.
+    """Structures with two unlike atoms exchanged, and the index of each parent.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def exchange_proposals(
     rng
         For random exchanges.
     shortlist
-        How many for each structure, fewer where there are no more.
+        The most proposals for each structure.
     costs
         Gives the flip energies; they are measured when None.
     """
@@ -152,7 +152,7 @@ def flip_energies(
     wanted: np.ndarray | None = None,
     movable: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What it costs to turn each atom into each element, ``(n, elements, batch)``.
+    """The cost of turning each atom into each element, ``(n, elements, batch)``.
 
     At fixed positions, one evaluation each.
 

@@ -1,14 +1,14 @@
-"""What turning an atom into another element costs: measured at first, then learned.
+"""The cost of turning an atom into another element: measured first, then learned.
 
 An exact answer takes one evaluation for every atom and element, half of all that an
-alloy is charged for. Most of it follows from who is near an atom. So the costs that a
-search has measured are fitted, by linear least squares for every pair of elements, to
-sums over the neighbours of each atom: of every element, over three ranges, and the
-square roots and squares of their sums, as metallic bonds grow with the root of the
-number of neighbours. Later structures get the fitted costs; some are measured all the
-same, and where these tell that the fit explains too little, all are.
+alloy is charged for. Most of the cost is determined by the neighbours of the atom. So
+the measured costs are fitted, by linear least squares for every pair of elements, to
+sums over the neighbours of each atom, for every element and three ranges, and to the
+square roots and squares of these sums, because metallic bonds grow with the root of the
+number of neighbours. Later structures get the fitted costs. Some are measured as a
+check, and all are measured while the fit explains too little.
 
-Nothing but a ranking follows from the costs: what is exchanged is evaluated.
+The costs only rank exchanges; each exchanged structure is evaluated.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ __all__ = ["FlipCosts"]
 
 # Decay of a neighbour's weight with its distance, per bond length.
 DECAYS = (1.5, 4.0, 8.0)
-# Distances, in bond lengths, that count as no less, and beyond which nobody counts.
+# Distances in bond lengths: shorter ones count as the first, and neighbours beyond the
+# second do not count.
 LEAST, FAR = 0.6, 3.0
-# Structures that are measured before the fit is asked, and one of so many after that.
+# This many structures are measured before the fit is used, and one of so many after
+# that.
 FIRST, AGAIN = 16, 20
-# Largest share of the variance that the fit may leave, and memory of what it left.
+# Largest share of the variance that the fit may leave unexplained, and the memory of
+# this share.
 UNEXPLAINED, MEMORY = 0.5, 0.9
-# Of the diagonal, added to it: numbers that always go together do no harm.
+# Ridge, relative to the diagonal: makes collinear descriptors harmless.
 RIDGE = 1e-6
-# Costs above so many energy scales are of atoms without room, and teach nothing.
+# Costs above this (energy scales) are of atoms without room, and are not learned from.
 HIGHEST = 20.0
 
 
@@ -45,9 +48,9 @@ class FlipCosts:
     Parameters
     ----------
     problem
-        Whose elements turn into each other.
+        Supplies the elements that turn into each other.
     arrays
-        What :meth:`to_arrays` gave; None before anything is known.
+        From :meth:`to_arrays`; None before anything is known.
     """
 
     def __init__(self, problem: Problem, arrays: dict[str, Any] | None = None) -> None:
@@ -64,7 +67,7 @@ class FlipCosts:
             }
         self._products = np.array(arrays["products"], float)
         self._moments = np.array(arrays["moments"], float)
-        # Squares of what the fit left, and of the costs, of those measured lately.
+        # Recent sums of squares of the residuals of the fit, and of the costs.
         self._left = np.array(arrays["left"], float)
         self._asked = int(arrays["asked"])
         self._fit: np.ndarray | None = None
@@ -80,7 +83,7 @@ class FlipCosts:
 
     @property
     def trusted(self) -> bool:
-        """Whether the fit explains enough to be asked."""
+        """Whether the fit explains enough to be used."""
         left, all_of_it = self._left.tolist()
         return self._asked >= FIRST and left < UNEXPLAINED * all_of_it
 
@@ -122,9 +125,9 @@ class FlipCosts:
     def couplings(
         self, positions: np.ndarray, species: np.ndarray
     ) -> np.ndarray | None:
-        """By how much turning one atom changes the cost of turning another.
+        """How much turning one atom changes the cost of turning another.
 
-        From the fit, in which the elements of the neighbours are a linear sum.
+        Follows from the fit, which is a sum over the neighbours of each atom.
 
         Parameters
         ----------
@@ -134,13 +137,13 @@ class FlipCosts:
         Returns
         -------
         numpy.ndarray
-            ``(n, elements, n, elements, batch)``: of turning the first atom into an
-            element on turning the second; None where the fit is not to be trusted.
+            ``(n, elements, n, elements, batch)``: effect of turning the first atom on
+            the cost of turning the second; None where the fit is not trusted.
         """
         if not self.trusted:
             return None
         kinds, own = len(self.elements), np.searchsorted(self.elements, species)
-        # Of a neighbour of each element, for each range.
+        # Derivative by a neighbour of each element, for each range.
         first = 1 + (kinds + 2) * np.arange(len(DECAYS))
         of_each = self._solution()[..., first[:, None] + np.arange(kinds)]
         # (own, range, element of the neighbour, other)
@@ -159,7 +162,7 @@ class FlipCosts:
         return found
 
     def _weights(self, positions: np.ndarray) -> Iterator[np.ndarray]:
-        """What each neighbour counts, ``(batch, n, n)`` for each range."""
+        """The weight of each neighbour, ``(batch, n, n)`` for each range."""
         problem = self._problem
         if problem.cell is None:
             squared = squared_distances(positions)
@@ -175,7 +178,7 @@ class FlipCosts:
             yield np.where(distance < FAR, np.exp(decay * (1 - distance)), 0.0)
 
     def _surroundings(self, positions: np.ndarray, species: np.ndarray) -> np.ndarray:
-        """Who is near each atom, ``(n, batch, numbers)``."""
+        """Descriptors of the neighbours of each atom, ``(n, batch, numbers)``."""
         n, batch = positions.shape[1:]
         kinds = (species[None] == self.elements[:, None, None]).astype(float)
         kinds = np.moveaxis(kinds, -1, 0).swapaxes(1, 2)
@@ -187,7 +190,7 @@ class FlipCosts:
         return np.concatenate(numbers, axis=2).swapaxes(0, 1)
 
     def _fitted(self, near: np.ndarray, species: np.ndarray) -> np.ndarray:
-        """What the fit says, ``(n, elements, batch)``."""
+        """Costs from the fit, ``(n, elements, batch)``."""
         own = np.searchsorted(self.elements, species)
         costs = np.einsum("nbp,nbep->neb", near, self._solution()[own])
         rows, columns = np.indices(species.shape)
@@ -195,7 +198,7 @@ class FlipCosts:
         return costs
 
     def _solution(self) -> np.ndarray:
-        """The fit, ``(elements, elements, numbers)``, from the first to the second."""
+        """Coefficients ``(elements, elements, numbers)``, first to second element."""
         if self._fit is None:
             one = np.eye(self._moments.shape[2])
             ridge = RIDGE * one * (self._products + one)
@@ -211,7 +214,7 @@ class FlipCosts:
         exact: np.ndarray,
         fitted: np.ndarray,
     ) -> None:
-        """Remember measured costs, and what the fit had made of them."""
+        """Remember measured costs, and the residuals of the fit."""
         highest = HIGHEST * self._problem.energy_unit
         own = np.searchsorted(self.elements, species)
         sums = np.zeros(2)
@@ -221,7 +224,7 @@ class FlipCosts:
             if a == b or not np.any(taught):
                 continue
             rows, costs = near[taught], cost[taught]
-            # The first of the numbers is 1, so this is how many were learned from.
+            # The first descriptor is 1, so this is the number of samples.
             if self._products[a, b, 0, 0] >= near.shape[2]:
                 sums[0] += np.sum((fitted[:, b][taught] - costs) ** 2)
                 sums[1] += np.sum((costs - np.mean(costs)) ** 2)

@@ -1,9 +1,9 @@
-"""When structures that are given are relaxed.
+"""When given structures are relaxed.
 
-One that lies near a minimum comes first: it costs little, and is what a user has found.
-A hot one, such as atoms at random places, costs as much as several sources take to find
-what lies far lower. It waits until something as low is held, or for a while, and
-enters in the first attempt all the same.
+A structure near a minimum is relaxed first: it costs little, and a user has found it. A
+hot one, such as atoms at random places, costs as much as several sources need to find
+much lower structures. It waits until the pool has a structure as low, or for a certain
+time, and enters during the first attempt in any case.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ from ase_l2h.search.requests import Relaxed
 
 __all__ = ["NONE_WAITING", "due", "parted", "with_waiting"]
 
-# Evaluations within which what lies near a minimum is relaxed roughly.
+# A structure that needs at most this many evaluations for a rough relaxation is near a
+# minimum.
 LOOK = 12
-# Energy scales above the lowest structure within which what has waited is looked at.
+# A waiting structure is relaxed once it is within this many energy scales of the lowest
+# one.
 NEAR = 5.0
-# All else waits for so many evaluations of each atom, whatever the limit is: a search
-# that is given more goes on as if it had been given them before.
+# Other structures wait for this many evaluations per atom. This does not depend on the
+# limit, so that a search continued with a higher limit is the same as one begun with
+# it.
 WAIT = 30
 NONE_WAITING: State = {"positions": np.zeros((3, 0, 0)), "energies": np.zeros(0)}
 
 
 def parted(evaluator: Evaluator) -> tuple[np.ndarray, State]:
-    """Given structures near a minimum as they are, and hot ones as far as they came."""
+    """Given structures split into those near a minimum, and hot ones partly relaxed."""
     problem = evaluator.problem
     if problem.given.shape[2] == 0:
         return problem.given, NONE_WAITING
     rough = ROUGH * problem.force_unit
     looked = evaluator.relax(problem.given, fmax=rough, limit=LOOK)
     near = looked.converged
-    # What has no energy leads nowhere.
+    # Structures without a finite energy are left out.
     hot = looked.take(~near & np.isfinite(looked.energy))
     waiting = {"positions": hot.positions, "energies": hot.energy}
     return problem.given[..., near], waiting
@@ -49,7 +52,7 @@ def parted(evaluator: Evaluator) -> tuple[np.ndarray, State]:
 def due(
     waiting: State, problem: Problem, lowest: float, spent: int, over: bool
 ) -> bool:
-    """Whether what waits is relaxed now.
+    """Whether the waiting structures are relaxed now.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ def with_waiting(
     evaluator: Evaluator,
     keep: Callable[[Evaluator, Pool, Relaxed], Any],
 ) -> State:
-    """The state of a search after what has waited is relaxed, too.
+    """The state of a search after the waiting structures are relaxed.
 
     ``keep`` puts it into the ``pool`` of what is held.
     """
@@ -85,7 +88,7 @@ def with_waiting(
     keep(evaluator, pool, evaluator.polish(state["waiting"]["positions"]))
     spent = state["spent"] + evaluator.charged - before
     new = {"spent": spent, "pool": pool.to_arrays(), "waiting": NONE_WAITING}
-    # What the search had found before it was shown it owes to nobody.
+    # What the search had found by then is independent of the given structures.
     fell = pool.energy < lowest - SAME * evaluator.problem.energy_unit
     owed = {"given": pool.energy, "fall": spent} if fell else {}
     return state | new | owed

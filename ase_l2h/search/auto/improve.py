@@ -1,9 +1,9 @@
 """Structures changed as long as that lowers their energies.
 
-A sweep takes the energies of all that is proposed, as it stands; relaxes the lowest of
-it a little, one or a few for each structure; and goes on with the lowest of these where
-it lies below. What an atom gains by a better place is a bond or so: it shows long
-before the forces vanish, and most proposals are not worth more.
+A sweep evaluates all proposals without relaxation, relaxes the lowest of them a little,
+one or a few for each structure, and continues with the lowest result if it is lower. An
+atom at a better place gains about one bond, which shows long before the forces vanish;
+most proposals do not deserve a full relaxation.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = [
 SAME = 2e-5
 # Largest force, in reduced units, after which a trial is compared.
 ROUGH = 0.3
-# Vacant sites tried in a sweep, and loose atoms that move there.
+# Vacant sites tried in a sweep, and loose atoms that are moved to them.
 MOVERS, SITES = 1, 4
-# Exchanges that are looked at after they were ranked, and relaxed of these.
+# Exchanges evaluated after ranking, and how many of these are relaxed.
 SHORTLIST, EXCHANGES = 3, 1
 SWEEPS = 30
-# Energy scales above the structure from which no proposal comes down below it.
+# Proposals more than this many energy scales above the structure are discarded.
 HOPELESS = 1.0
-# A structure is given up where so many times its last fall would not do.
+# A structure is given up if this many times its last fall would not reach the goal.
 FALLS = 6
 
 
@@ -70,9 +70,9 @@ def improve(
     evaluator
         Takes energies and relaxes.
     start
-        Structures that are relaxed roughly, or well.
+        Structures relaxed roughly, or well.
     propose
-        From positions ``(3, n, k)`` and energies ``(k,)`` to what may become of them.
+        From positions ``(3, n, k)`` and energies ``(k,)`` to proposals.
     trials
         How many proposals of a structure are relaxed in a sweep.
     sweeps
@@ -123,7 +123,8 @@ def all_relaxed(
 ) -> Relaxed:
     """Groups of structures as one batch, in order.
 
-    Those ``(3, n, k)`` that are not relaxed yet are, at once: that fills the lanes.
+    Groups ``(3, n, k)`` that are not relaxed yet are relaxed as one batch, which fills
+    the vector lanes.
     """
     raw = [group for group in groups if isinstance(group, np.ndarray)]
     if not raw:
@@ -159,11 +160,11 @@ def site_descent(
 ) -> Relaxed:
     """Move the loosest atom to the best vacant site while that lowers the energy.
 
-    At first all atoms at once that make more bonds elsewhere, as far as they do; then
-    one at a time. ``goal`` as for :func:`improve`.
+    At first all atoms that make more bonds elsewhere are moved without evaluations;
+    then one at a time. ``goal`` as for :func:`improve`.
 
     After the dynamic lattice search of X. Shao, L. Cheng and W. Cai, J. Comput. Chem.
-    25, 1693 (2004): the sites are those of the structure as it is, of whatever packing.
+    25, 1693 (2004): the sites follow from the structure itself, whatever its packing.
     """
     problem = evaluator.problem
     barred = problem.elsewhere if problem.regional else None

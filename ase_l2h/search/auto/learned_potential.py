@@ -1,9 +1,9 @@
 """A potential that is learned from the minima a search has relaxed.
 
 Its form is the second-moment approximation of tight binding, see
-:mod:`ase_l2h.potentials.gupta`: four numbers for each pair of elements. What is known
-of them before anything has been relaxed is what the published sets of the package have
-in common; energies and vanishing forces of a few minima tell the rest.
+:mod:`ase_l2h.potentials.gupta`: four numbers for each pair of elements. Their prior is
+what the published parameter sets of the package have in common; they are then fitted to
+the energies and vanishing forces of a few minima.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["fitted", "modelled", "prior", "usable"]
 
-# How far the units of a problem are from those of its crystal: their logarithms.
+# Prior standard deviation of the logarithms of a problem's units, relative to its
+# crystal's.
 ENERGY_UNIT, LENGTH_UNIT = 0.3, 0.03
-# What a pair may differ from all others by, beyond that: of every logarithm.
+# Additional prior standard deviation of every logarithm of a single pair.
 OWN = 0.1
-# Errors of the energy of a structure and of a force, in reduced units.
+# Assumed errors of the energy of a structure and of a force, in reduced units.
 ENERGY, FORCE = 0.1, 0.3
-# Energy above the lowest, in reduced units, at which a structure counts a third.
+# Energy above the lowest, in reduced units, at which a structure has the weight 1/e.
 ABOVE = 10.0
-# How far a logarithm may lie from what was expected.
+# How far a logarithm may lie from its prior mean.
 FARTHEST = 1.5
 # The nearest and farthest neighbour, in bond lengths, of atoms that are bound.
 NEAREST, ALONE = 0.4, 2.5
@@ -71,14 +72,14 @@ def _tables(logs: np.ndarray, n_species: int) -> np.ndarray:
 
 
 def _elements(problem: Problem) -> int:
-    """Of which species are numbers, those included that no atom here has."""
+    """The number of species, including those that no atom here has."""
     return int(np.max(problem.species)) + 1
 
 
 def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
-    """Which of ``(3, n, m)`` tell something of bonds, mask ``(m,)``.
+    """Which of ``(3, n, m)`` are informative about bonds, mask ``(m,)``.
 
-    No two atoms coincide, and none is on its own.
+    In these no two atoms coincide, and no atom is isolated.
     """
     places = positions / problem.length
     apart = np.linalg.norm(places[:, :, None] - places[:, None, :], axis=0)
@@ -146,7 +147,7 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
         r0=np.full_like(p, problem.length),
         xi=unit * xi,
         A=unit * a,
-        # It knows elements by their places only.
+        # It refers to elements by index only.
         symbols=tuple(f"X{k}" for k in range(count)),
     )
     return Problem(potential, problem.system, name=problem.name)

@@ -1,15 +1,16 @@
 """The default method: sources and improvers, and what has paid gets the next turn.
 
-In a round a search makes a few structures. Each comes from a *source* (random places,
-symmetry, fragments of ordered packings, the learned optimizer) or from an *improver*,
-which changes or learns from what is held (one side turned, loose atoms elsewhere), see
-:mod:`~ase_l2h.search.auto.parts`. All are relaxed roughly, descend by moves of the
-loosest atom to the best vacant site and by exchanges of unlike atoms, and the lowest
-are relaxed well and kept by packing. Which part makes the next ones follows from what
-they have found, see :mod:`~ase_l2h.search.auto.allocation`.
+In each round a search makes a few structures. Each comes from a *source* (random
+places, symmetry, fragments of ordered packings, the learned optimizer) or from an
+*improver*, which changes structures in the pool or learns from them (one side turned,
+loose atoms moved), see :mod:`~ase_l2h.search.auto.parts`. All are relaxed roughly,
+descend by moves of the loosest atom to the best vacant site and by exchanges of unlike
+atoms, and the lowest are relaxed well and kept by packing. The success of each part
+decides which part makes the next structures, see
+:mod:`~ase_l2h.search.auto.allocation`.
 
-What no longer falls is given up, and an attempt that knows nothing of it begins: how
-many attempts end in the same lowest minimum tells how sure that is.
+When the lowest energy no longer falls, the attempt ends and an independent one begins:
+how many attempts end in the same lowest minimum tells how reliable it is.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["SEVERAL_ELEMENTS", "Auto", "make_auto"]
 
-# Of clusters of one element; alloys get rules that place the elements.
+# Default weights for one element; alloys get rules that place the elements.
 ONE_ELEMENT = "lj-icosahedral+lj"
 SEVERAL_ELEMENTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
 # Energy scales above the lowest within which a structure is relaxed well and kept.
@@ -56,7 +57,7 @@ WINDOW = 1.5
 POOL, PER_SHAPE = 4, 2
 # Minima of earlier attempts that are remembered.
 ARCHIVE = 50
-# Steps of a learned hop, the most of a start where each is a call, of basin hopping.
+# Steps: of a learned hop; at most of a start by calls; of basin hopping.
 HOP_STEPS, CALLED_STEPS, HOPPING_STEPS = 80, 300, 300
 # Noise before a learned hop, in bond lengths.
 BEFORE_HOP = (0.1, 0.4)
@@ -96,7 +97,7 @@ class Auto:
     name: str = "auto"
 
     def refuse(self, problem: Problem) -> str | None:
-        """Weights know a number of species, and something must make structures."""
+        """The weights may know too few species; some source must make structures."""
         if not any(part.kind == "source" for part in self._parts(problem)):
             left_out = ", ".join(self.without)
             return f"has no source of structures without {left_out}; keep 'uniform'"
@@ -129,7 +130,7 @@ class Auto:
         )
 
     def init(self, problem: Problem, seed: Sequence[int]) -> State:
-        """Nothing held, nothing known of what pays."""
+        """An empty pool, and no credit for any part."""
         return {
             "seed": list(seed),
             **dict.fromkeys(("attempt", "round", "spent", "fall"), 0),
@@ -158,17 +159,17 @@ class Auto:
         )
 
     def pool(self, problem: Problem, state: State) -> Pool:
-        """What a search holds."""
+        """The pool of a search."""
         pool = self._empty(problem)
         pool.from_arrays(state["pool"])
         return pool
 
     def finished(self, state: State) -> bool:
-        """Never: limits end it."""
+        """Never; limits end the search."""
         return False
 
     def minima(self, state: State) -> Found:
-        """What is held, and the lowest of earlier attempts."""
+        """The structures in the pool, and the lowest ones of earlier attempts."""
         pool = state["pool"]
         return Found(
             np.concatenate([pool["energies"], state["archive_energies"]]),
@@ -236,7 +237,7 @@ class Auto:
         learned: State,
         rng: np.random.Generator,
     ) -> Relaxed:
-        """What each part makes, roughly relaxed, part by part."""
+        """The structures that the parts make, roughly relaxed, part by part."""
         problem = evaluator.problem
         groups: list[np.ndarray | Relaxed] = []
         for part, count in zip(parts, counts.tolist(), strict=True):
@@ -267,7 +268,7 @@ class Auto:
         rng: np.random.Generator,
         count: int,
     ) -> Relaxed:
-        """The parts that take evaluations to make a structure."""
+        """Structures of the parts that need evaluations to make them."""
         problem = evaluator.problem
         if name == "hopping":
             from ase_l2h.search.registry import strong_hopping
@@ -288,14 +289,14 @@ class Auto:
             scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
             noise = scale * rng.normal(size=starts.shape)
             starts = problem.with_fixed(starts + noise)
-        # One for all of them: they then fill the lanes.
+        # One rule for all structures fills the vector lanes.
         rule = rules[int(rng.integers(len(rules)))]
         return evaluator.follow(rule, starts, steps, random_keys(rng, count))
 
     def _visitors(
         self, evaluator: Evaluator, state: State, rng: np.random.Generator
     ) -> Relaxed:
-        """Structures of neighbours, where several compositions are searched."""
+        """Structures of neighbouring compositions, in hulls."""
         problem = evaluator.problem
         if state["visitors"] is None:
             return Relaxed.none(problem.n_atoms)
@@ -323,9 +324,9 @@ class Auto:
     def _kept(
         self, evaluator: Evaluator, pool: Pool, lowered: Relaxed
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Relax what is low and unknown and keep it.
+        """Relax what is low and new, and keep it.
 
-        Ranks of what is kept, ``(k,)``, -1 of the others, and evaluations.
+        Returns ranks ``(k,)``, -1 for what is not kept, and evaluations.
         """
         ranks = np.full(len(lowered.energy), -1)
         spent = np.array(lowered.evaluations, float)
@@ -343,7 +344,7 @@ class Auto:
         return ranks, spent
 
     def _keep(self, evaluator: Evaluator, pool: Pool, relaxed: Relaxed) -> np.ndarray:
-        """Into the pool; the rank that each takes there, -1 of what does not enter."""
+        """Add to the pool; the rank of each structure, -1 if it does not enter."""
         ranks = np.full(len(relaxed.energy), -1)
         sound = np.flatnonzero(relaxed.converged)
         entered = pool.add_many(
@@ -354,7 +355,7 @@ class Auto:
         return ranks
 
     def _begun_anew(self, state: State, problem: Problem) -> State:
-        """The next attempt; nothing but the lowest minima is remembered."""
+        """The state of the next attempt, which remembers only the lowest minima."""
         pool = state["pool"]
         energies = np.concatenate([state["archive_energies"], pool["energies"]])
         positions = np.concatenate(
@@ -371,8 +372,8 @@ class Auto:
             "archive_energies": energies[lowest],
             "archive_positions": positions[..., lowest],
         }
-        # What found nothing below a structure that was given owes it to the user, and
-        # is no independent attempt.
+        # An attempt that found nothing below a given structure is not independent of
+        # the user.
         if best < state["given"] - SAME * problem.energy_unit:
             spent = np.append(state["ended_evaluations"], state["spent"])
             new["ended_energies"] = np.append(state["ended_energies"], best)

@@ -36,7 +36,7 @@ Source = Callable[[Problem, np.random.Generator, int], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One of them.
+    """A part of the method.
 
     Parameters
     ----------
@@ -78,11 +78,12 @@ PARTS: tuple[Part, ...] = (
     Part("swaps", "improver", 1.0, change=changes.swapped),
     Part("molecules", "improver", 4.0, descends=False),
 )
-# All that moves molecules as they are.
+# The parts that move whole molecules.
 MOLECULAR = {"uniform", "molecules"}
 
 
-# The source that every second attempt favours, and what it leaves of the others.
+# Every second attempt favours this source and multiplies the shares of the other
+# sources by the factor.
 FAVOURED, LEFT = "symmetric", 0.1
 
 
@@ -129,13 +130,13 @@ def uses_weights(without: Sequence[str], given: bool) -> bool:
 def parts_for(
     problem: Problem, without: Sequence[str], learned: bool
 ) -> tuple[Part, ...]:
-    """What can be done with a problem, the rest left out; perhaps without a source.
+    """The parts that a problem allows; there may be no source among them.
 
     Parameters
     ----------
     problem
-        Fixed atoms and cells have no fragments, one element no swaps; molecules that
-        are kept have parts of their own.
+        With fixed atoms or a cell there are no fragments, with one element no swaps;
+        molecules that are kept whole have their own parts.
     without
         Names that are switched off.
     learned
@@ -156,7 +157,7 @@ def parts_for(
     if not learned:
         impossible |= LEARNED
     if problem.regional:
-        # A few atoms are relaxed for a fraction of what a learned start takes.
+        # Relaxing a few atoms costs a fraction of a learned start.
         impossible.add("learned-starts")
     placed = int(problem.placed.sum())
     if placed < 4:
@@ -164,12 +165,12 @@ def parts_for(
     if placed < (1 if problem.free is not None else 4):
         impossible.add("shuffles")
     if problem.cell is not None:
-        # A crystal has no outside, and nothing to turn against itself.
+        # A crystal has no outside and no sides to turn.
         impossible |= {"twists", "moves"}
     if problem.free is not None:
         impossible.add("twists")
     if problem.free is None or problem.sought.normal is None:
-        # Nothing that a cluster could slide on.
+        # There is no surface to slide on.
         impossible.add("slides")
     if len(np.unique(problem.species[problem.movable])) < 2:
         impossible.add("swaps")
@@ -177,10 +178,10 @@ def parts_for(
 
 
 def first_shares(parts: Sequence[Part], attempt: int, held: bool) -> list[float]:
-    """Shares before anything is known; nothing is improved before something is held.
+    """Shares before anything is known; improvers need a structure in the pool.
 
-    Every second attempt takes its structures from symmetry rather than from packings
-    and from nowhere: what no packing leads to is met as well.
+    Every second attempt favours symmetric structures over packings and random places,
+    to find minima that no packing leads to.
     """
     shares = {p.name: p.share if held or p.kind == "source" else 0.0 for p in parts}
     if attempt % 2 and shares.get(FAVOURED, 0.0) > 0:

@@ -14,12 +14,13 @@ class Patience:
     Parameters
     ----------
     factor
-        Times the evaluations that it took to fall the last time.
+        An attempt ends after this many times the evaluations that it had used when its
+        lowest energy last fell.
     again
-        The same where its lowest minimum is that of an earlier attempt: that it is met
-        again is what it was for, and the earlier one has looked for less for long.
+        The same where its lowest minimum is that of an earlier attempt: meeting it
+        again was the aim, and the earlier attempt has already searched for lower ones.
     least, most
-        Evaluations for each atom, at least and at most.
+        Bounds of this number, in evaluations per atom.
     """
 
     factor: float = 4.0
@@ -33,7 +34,7 @@ class Patience:
         Parameters
         ----------
         spent, fall
-            Its evaluations, and how many they were when its lowest energy last fell.
+            Its evaluations, and how many it had when its lowest energy last fell.
         atoms
             How many there are to be placed.
         again
@@ -47,5 +48,5 @@ class Patience:
 
 
 EVALUATIONS = Patience()
-# Calls are dear: attempts are shorter, and agree less easily.
+# Calls are expensive: attempts are shorter, so more is asked before they agree.
 CALLS = Patience(again=4.0, least=30, most=100)

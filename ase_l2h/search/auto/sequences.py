@@ -1,9 +1,10 @@
-"""Several exchanges of unlike atoms at once, each chosen after those before it.
+"""Several exchanges of unlike atoms at once, each chosen given those before it.
 
-The cheapest exchange is carried out on paper, the costs of the others change by what is
-known of how turning one atom changes the cost of turning another, and so on; an atom
-takes part once. After B. W. Kernighan and S. Lin, Bell Syst. Tech. J. 49, 291 (1970),
-who improve partitions of graphs so.
+The cheapest exchange is made first, without evaluation. The costs of the others are
+updated by the couplings, that is, by how turning one atom changes the cost of turning
+another. Then the next one is chosen, and so on; an atom takes part once. After B. W.
+Kernighan and S. Lin, Bell Syst. Tech. J. 49, 291 (1970), who improve graph partitions
+in this way.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ def pair_costs(
     first: np.ndarray,
     second: np.ndarray,
 ) -> np.ndarray:
-    """What exchanges cost, ``(pairs, batch)``.
+    """Costs of exchanges, ``(pairs, batch)``.
 
     Parameters
     ----------
     flips
         Of turning an atom into an element, ``(n, elements, batch)``.
     couplings
-        How turning an atom into an element changes the flips of another,
-        ``(n, elements, n, elements, batch)``; None counts as nothing.
+        How turning an atom into an element changes the flips of another, ``(n,
+        elements, n, elements, batch)``; None means no coupling.
     kind
         The element of each atom, ``(n,)``, as an index of ``flips``.
     first, second
@@ -63,7 +64,7 @@ def sequences_of_exchanges(
     counts: Sequence[int],
     movable: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Structures made by the best so many exchanges, one after the other.
+    """Structures made by sequences of the best exchanges.
 
     Parameters
     ----------
@@ -72,16 +73,16 @@ def sequences_of_exchanges(
     flips, couplings
         As for :func:`pair_costs`.
     counts
-        How many exchanges, in ascending order; a structure is made for each number
-        that there are enough atoms for. Where couplings are known, one more is made: of
-        as many exchanges as cost least together.
+        Numbers of exchanges, in ascending order; one structure is made for each number
+        that the atoms allow. With couplings one more is made, from the number of
+        exchanges with the lowest total cost.
     movable
         Atoms that may take part, ``(n,)``; all when None.
 
     Returns
     -------
     tuple
-        ``(3, n, k)``, and which of the batch each was ``(k,)``.
+        ``(3, n, k)``, and the index of each parent in the batch ``(k,)``.
     """
     first, second = unlike_pairs(species, movable)
     if not len(first):

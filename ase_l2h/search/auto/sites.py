@@ -1,11 +1,12 @@
 """Vacant sites of many structures at once, and loosely bound atoms moved to them.
 
 After the dynamic lattice search of X. Shao, L. Cheng and W. Cai, J. Comput. Chem. 25,
-1693 (2004): the sites are those of the structure as it is, of whatever packing. A site
-lies at the distance of a bond from three atoms near each other, and no atom takes it.
+1693 (2004): the sites follow from the structure itself, whatever its packing. A site
+lies at bond distance from three neighbouring atoms, and is not taken by any atom.
 
-The sites that are left when an atom moves away are derived from those of the whole
-structure: its own place and what only it blocks become vacant, what it carried is gone.
+When an atom moves away, the new sites are derived from those of the whole structure:
+its own place and the sites that only it blocked become vacant, and the sites that it
+carried vanish.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = [
 
 
 class VacantSites(NamedTuple):
-    """Sites ``(3, k)`` of a batch, structure by structure, those that bind most first.
+    """Sites ``(3, k)`` of a batch, structure by structure, the most coordinated first.
 
     ``owners`` ``(k,)`` is the structure each belongs to, ``around`` ``(k,)`` the number
     of atoms within a bond of it.
@@ -57,7 +58,7 @@ def vacant_sites(
     cell: np.ndarray | None = None,
     barred: triples.Barred | None = None,
 ) -> VacantSites:
-    """Places at the distance of a bond from three atoms, with room for another.
+    """Places at bond distance from three atoms, with room for another atom.
 
     Parameters
     ----------
@@ -66,10 +67,11 @@ def vacant_sites(
     length
         Of a bond.
     cell
-        Lattice vectors as rows; None for clusters. Exact where every height of the cell
-        exceeds 4.5 bond lengths: otherwise an atom may be two neighbours of a site.
+        Lattice vectors as rows; None for clusters. Exact if every height of the cell
+        exceeds 4.5 bond lengths: in a smaller cell two images of an atom may neighbour
+        a site.
     barred
-        Which places ``(3, k)`` are none for an atom; all may be taken when None.
+        Marks places ``(3, k)`` where no atom may be put; None allows all places.
     """
     points, box = _in_bonds(positions, length, cell)
     closed = _in_bond_lengths(barred, length)
@@ -102,17 +104,17 @@ def site_moves(
     length
         Of a bond.
     rng
-        Decides among atoms with as many neighbours; without it, those of a cluster that
-        are further out are looser.
+        Decides among atoms with equally many neighbours; without it, atoms of a cluster
+        that are further out count as looser.
     movers
         How many atoms of each structure are tried.
     sites
-        How many sites at most for each of them: those with most atoms around them
-        first, then those whose distances to these differ least from a bond.
+        The most sites for each of them: those with most neighbours first, then those
+        whose distances to the neighbours differ least from a bond.
     cell, barred
         See :func:`vacant_sites`.
     mobile
-        Atoms that may move, ``(n,)``; all when None. The others carry sites.
+        Atoms that may move, ``(n,)``; all when None. The other atoms still carry sites.
     """
     n, batch = positions.shape[1:]
     mobile = np.ones(n, bool) if mobile is None else mobile
@@ -144,7 +146,7 @@ def _in_bond_lengths(
 
 
 def neighbours(positions: np.ndarray, length: float) -> np.ndarray:
-    """Atoms within a bond of each one of clusters ``(3, n, batch)``, ``(n, batch)``."""
+    """Neighbours of each atom of clusters ``(3, n, batch)``, as ``(n, batch)``."""
     reach = BOND * length
     near = squared_distances(positions) < reach * reach
     return np.count_nonzero(near, axis=2).T - 1
@@ -156,15 +158,15 @@ def gathered(
     mobile: np.ndarray | None = None,
     barred: triples.Barred | None = None,
 ) -> np.ndarray:
-    """Clusters whose loosest atoms go to the best sites as long as that makes bonds.
+    """Clusters whose loosest atoms are moved to the best sites while that makes bonds.
 
-    One atom after the other, the sites derived anew; nothing is evaluated. Arguments
+    One atom after the other, with new sites each time; nothing is evaluated. Arguments
     as for :func:`site_moves`.
     """
     changed = np.array(positions)
     reach = (BOND * length) ** 2
     active = np.arange(changed.shape[2])
-    # Every move makes a bond, of which there is a limited number.
+    # Every move makes a bond, and the number of bonds is bounded, so this ends.
     while active.size:
         held = changed[..., active]
         moves = site_moves(

@@ -1,4 +1,4 @@
-"""Where structures come from that owe nothing to those a search holds."""
+"""Sources of structures that do not depend on those in the pool."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ase_l2h.starts.symmetric import symmetric_starts
 
 __all__ = ["fragment_structures", "symmetric_structures", "visiting"]
 
-# The most fragments one is chosen of: two to this power.
+# One fragment is chosen among at most two to this power.
 DOUBLED = 4
-# Structures of other compositions that come to a calculator in a round.
+# Structures of other compositions per round, with a calculator.
 CALLED_VISITORS = 1
 
 
@@ -27,10 +27,10 @@ def fragment_structures(
 ) -> np.ndarray:
     """Fragments of ordered packings ``(3, n, count)``, their elements at random.
 
-    Each has the most bonds of some fragments of its packing, from one to ``2**DOUBLED``
-    of them: what is best of many is seldom the only one that is worth a look. Its
-    loosest atoms go where they make more bonds. Bonds tell which fragment of a packing
-    is low, at no evaluation; they do not tell which packing.
+    Each is the fragment with the most bonds among 1 to ``2**DOUBLED`` fragments of one
+    packing; the number varies, because the best of many is seldom the only good one.
+    Its loosest atoms are moved to where they make more bonds. The number of bonds ranks
+    the fragments of one packing without evaluations; it does not rank packings.
     """
     n, length = problem.n_atoms, problem.length
     pieces = np.empty((3, n, count))
@@ -50,7 +50,7 @@ def symmetric_structures(
 ) -> np.ndarray:
     """Random structures with point groups, or space groups of the cell.
 
-    ``(3, n, count)``; a rattle breaks the symmetry, so that no saddle point is kept.
+    ``(3, n, count)``; a rattle breaks the symmetry, to avoid saddle points.
     """
     cell = problem.cell
     starts = symmetric_starts(
@@ -60,7 +60,7 @@ def symmetric_structures(
         np.bincount(problem.species).tolist(),
         cell=None if cell is None else cell / problem.length,
     )
-    # They come element by element.
+    # The positions come sorted by element.
     place = np.argsort(np.argsort(problem.species, kind="stable"), kind="stable")
     return problem.length * starts[:, place]
 
@@ -68,16 +68,16 @@ def symmetric_structures(
 def visiting(
     evaluator: Evaluator, visitors: dict[str, Any], rng: np.random.Generator
 ) -> np.ndarray:
-    """Structures of other compositions, as many atoms turned as it takes.
+    """Structures of other compositions, with atoms turned into the elements needed.
 
     ``visitors`` has ``positions`` ``(3, n, k)``, ``species`` ``(n, k)``, ``energies``
-    ``(k,)`` and the bond ``lengths`` ``(k,)`` of where they come from.
+    ``(k,)`` and the bond ``lengths`` ``(k,)`` of their compositions.
     """
     problem = evaluator.problem
     if not visitors["energies"].size:
         return np.zeros((3, problem.n_atoms, 0))
     if not can_turn(problem):
-        # Nobody tells what turning an atom costs, and every visitor costs calls.
+        # The cost of turning an atom is not known, and every visitor costs calls.
         few = rng.permutation(visitors["energies"].size)[:CALLED_VISITORS]
         turned = turned_at_random(
             problem, visitors["positions"][..., few], visitors["species"][:, few], rng

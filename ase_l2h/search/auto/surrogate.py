@@ -1,9 +1,9 @@
-"""A search of a potential that is learned on the way, where evaluations are dear.
+"""A search of a potential learned during the search, where evaluations are expensive.
 
 After every few structures a potential is fitted to all minima that the search has
 relaxed (:mod:`~ase_l2h.search.auto.learned_potential`). The default method searches it
-for a moment, at no evaluation of the problem; the lowest minima that are not known yet
-are proposed. How well they do tells, as for every part, whether it goes on.
+briefly, without evaluating the problem, and proposes the lowest minima that are not
+known yet. As for every part, the success of the proposals decides its share.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ __all__ = ["PART", "learnable", "nothing_known", "proposed", "remembered"]
 
 # The name of the part.
 PART = "surrogate"
-# Smaller clusters have few minima, which the other parts meet at once.
+# Smaller clusters have few minima, which the other parts find at once.
 FEWEST = 6
 # The lowest structures that the potential is learned from, and proposals remembered.
 LEARNED_FROM, REMEMBERED = 24, 64
-# Evaluations of the learned potential in a search of it.
+# Evaluations of the learned potential per proposal round.
 EVALUATIONS = 4000
-# What the method differs in that searches it.
+# Settings of the method that searches the learned potential.
 SEARCH: dict[str, Any] = {
     "weights": None,
     "width": 3,
@@ -44,15 +44,15 @@ SEARCH: dict[str, Any] = {
     "patience": None,
     "exact": False,
 }
-# Energies of the learned potential, in reduced units, that are those of one minimum.
+# Energies of the learned potential closer than this (reduced units) are of one minimum.
 ALIKE = 2e-3
 
 
 def learnable(problem: Problem) -> bool:
-    """Whether it is a free cluster whose energies no machine code knows.
+    """Whether the problem is a free cluster without a compiled potential.
 
-    The learned potential has to be one that is: elsewhere a search of it takes longer
-    than most calculators.
+    The learned potential needs a compiler: without machine code a search of it takes
+    longer than most calculators.
     """
     if not isinstance(problem.potential, FunctionPotential | type(None)):
         return False
@@ -61,13 +61,13 @@ def learnable(problem: Problem) -> bool:
 
 
 def nothing_known(n_atoms: int) -> State:
-    """Before anything is relaxed: structures, their energies, and what was proposed."""
+    """The state before anything is relaxed: structures, energies, and proposals."""
     none = np.zeros((3, n_atoms, 0))
     return {"energies": np.zeros(0), "positions": none, "proposed": none}
 
 
 def remembered(problem: Problem, known: State, relaxed: Relaxed) -> State:
-    """What is known after more has been relaxed; the lowest are kept."""
+    """The state after more structures are relaxed; the lowest are kept."""
     if not learnable(problem):
         return known
     energies = np.concatenate([known["energies"], relaxed.energy])
@@ -96,11 +96,11 @@ def proposed(
     pool
         What the search holds.
     known
-        What it has relaxed; what is proposed is noted there.
+        The state of :func:`remembered`; proposals are added to it.
     rng
-        Decides what the search of the learned potential begins with.
+        Seeds the search of the learned potential.
     count
-        How many are wanted. Where there are fewer, the others are what is held, shaken.
+        How many are wanted. If there are fewer, shaken structures of the pool fill up.
     """
     energies = np.concatenate([pool.energies, known["energies"]])
     positions = np.concatenate([pool.positions, known["positions"]], axis=-1)

@@ -1,7 +1,7 @@
 """Vacant sites in NumPy: all triples of a chunk of structures at once.
 
-What is done without a compiler and in periodic cells, and what the machine code of
-``sites.cpp`` is tested against.
+Used without a compiler and in periodic cells, and as the reference in tests of the
+machine code of ``sites.cpp``.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from ase_l2h.search.auto.voxels import taken_voxels
 
 __all__ = ["Barred", "best_moves", "best_sites"]
 
-# In bond lengths: how far the three atoms that carry a site may lie apart (the diagonal
-# of a square of bonded atoms and some strain), how near an atom makes a site taken, and
-# sites that are nearer than that to each other count once.
+# In bond lengths: largest distance between the three atoms that carry a site (the
+# diagonal of a square of bonded atoms and some strain); an atom nearer than this takes
+# a site; sites nearer to each other than this are the same.
 REACH = 1.6
 TAKEN = 0.75
 ALIKE = 0.35
-# A move to a place nearer than this is none.
+# A shorter move leaves the atom at its own site.
 STAY = 0.5
-# Records of one site, by different triples of atoms, that are looked at for each site
-# that is wanted: four carry the hollow of a square.
+# Records examined for each wanted site: different triples of atoms record the same
+# site, and a hollow site on a square has four.
 RECORDS = 5
-# Pairs of atoms that are looked at together: bounds the memory.
+# Pairs of atoms treated together; bounds the memory.
 PAIRS = 2**17
-# Of places ``(3, k)`` those where no atom may be put, ``(k,)``.
+# Tells which of the places ``(3, k)`` no atom may take, ``(k,)``.
 Barred = Callable[[np.ndarray], np.ndarray]
 
 
 class _Chunk(NamedTuple):
     """Some structures in bond lengths: batch first, then atoms.
 
-    ``small`` are the points around a middle of each structure, in single precision,
-    ``apart`` ``(3, b, n, n)`` is the way from one atom to another, ``distance``
-    ``(b, n, n)`` its length, infinite from an atom to itself.
+    ``small`` are the points around the middle of each structure, in single precision;
+    ``apart`` ``(3, b, n, n)`` are the vectors between atoms, ``distance`` ``(b, n, n)``
+    their lengths, infinite from an atom to itself.
     """
 
     points: np.ndarray
@@ -49,11 +49,11 @@ class _Chunk(NamedTuple):
 
 
 class _Records(NamedTuple):
-    """A site for each triple that carries one which only movers may block.
+    """One site for each triple of atoms, if no atoms but movers block it.
 
-    ``site`` ``(3, s)``; ``owner`` ``(s,)``; ``carriers`` ``(3, s)``; ``taken`` how many
-    atoms block it, ``around`` how many lie within a bond, and ``strain`` the sum over
-    these of how much their distances differ from a bond.
+    ``site`` ``(3, s)``; ``owner`` ``(s,)``; ``carriers`` ``(3, s)``; ``taken`` atoms
+    block it, ``around`` atoms lie within a bond, and ``strain`` is the sum over the
+    latter of the deviation of their distances from a bond.
     """
 
     site: np.ndarray
@@ -70,7 +70,7 @@ def best_sites(
     """Vacant sites ``(3, k)``, their structures and how many atoms are around.
 
     ``points`` ``(3, b, n)`` and ``cell`` are in bond lengths, as are the sites;
-    ``barred`` says which of them are no places for an atom.
+    ``barred`` marks those where no atom may be put.
     """
     empty = np.zeros(0, int)
     parts = [(np.zeros((3, 0)), empty, empty)]
@@ -100,7 +100,7 @@ def best_moves(
     """The best sites ``(3, k)`` of the loosest atoms, their structures and the atoms.
 
     ``points`` ``(3, b, n)`` and ``cell`` are in bond lengths, as are the sites; ``tie``
-    ``(b, n)`` decides among atoms with as many neighbours, the lowest first; for
+    ``(b, n)`` decides among atoms with equally many neighbours, the lowest first; for
     ``barred`` see :func:`best_sites`.
     """
     empty = np.zeros(0, int)
@@ -134,7 +134,7 @@ def _chunks(
     size = max(1, PAIRS // max(1, n * n))
     for first in range(0, batch, size):
         part = points[:, first : first + size]
-        # Single precision halves the memory to go through, and sites are but trials.
+        # Single precision halves the memory traffic, and sites are only trial places.
         if cell is None:
             middle = (part.min(axis=2) + part.max(axis=2)) / 2
             small = (part - middle[:, :, None]).astype(np.float32)
@@ -149,13 +149,13 @@ def _chunks(
 
 
 def _squared(ways: np.ndarray) -> np.ndarray:
-    """Squares of the lengths of ``(3, ...)``, one after the other as ``sites.cpp``."""
+    """Squared lengths of ``(3, ...)``, summed in the same order as in ``sites.cpp``."""
     x, y, z = ways
     return x * x + y * y + z * z
 
 
 def _records(chunk: _Chunk, movers: np.ndarray) -> _Records:
-    """Sites of the structures that nothing blocks but ``movers`` ``(b, m)``."""
+    """Sites of the structures that no atoms but ``movers`` ``(b, m)`` block."""
     b, n = chunk.points.shape[1:]
     apart, distance = chunk.apart.reshape(3, -1), chunk.distance.ravel()
     near = chunk.distance < REACH
@@ -172,7 +172,7 @@ def _records(chunk: _Chunk, movers: np.ndarray) -> _Records:
     )
     blocks = np.ones((b, n), bool)
     blocks[np.arange(b)[:, None], movers] = False
-    # Most are taken by an atom. Two cheap tests leave few for a closer look.
+    # Most sites are taken by an atom. Two cheap tests leave few for an exact one.
     owner = row // n
     base = foot + chunk.small.reshape(3, -1)[:, row]
     taken = taken_voxels(chunk.small, chunk.cell, blocks, TAKEN)
@@ -196,7 +196,7 @@ def _records(chunk: _Chunk, movers: np.ndarray) -> _Records:
 
 
 def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of what is true in ``(rows, columns)``, in order."""
+    """Rows and columns of the true entries of ``(rows, columns)``, in order."""
     # Several times faster than numpy.nonzero in two dimensions, and than numpy.divmod.
     flat = np.flatnonzero(mask)
     row = flat // mask.shape[1]
@@ -208,7 +208,8 @@ def _apexes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points at distance 1 from the origin, ``u`` and ``v``, ``(3, t)`` each.
 
-    They are the first result plus and minus the second, where the third is true.
+    They are the first result plus and minus the second; the third tells where they
+    exist.
     """
     u2, v2 = u_length * u_length, v_length * v_length
     uv = u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
@@ -233,13 +234,13 @@ def _apexes(
 def _surroundings(
     chunk: _Chunk, row: np.ndarray, apex: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Atoms that take a site, atoms within a bond and their strain, ``(s,)`` each.
+    """Atoms that take a site, atoms within a bond, and the strain, ``(s,)`` each.
 
-    A site lies at the distance of a bond from atom ``row``, at ``apex`` from it.
+    A site lies at bond distance from atom ``row``, displaced by ``apex``.
     """
     n = chunk.points.shape[2]
-    # What is within a bond of the site is within one more of the atom. The atom itself
-    # is at distance 1, within a bond and without strain.
+    # Atoms within a bond of the site are within two bonds of the atom. The atom itself
+    # is at distance 1: within a bond and without strain.
     rows, inverse = np.unique(row, return_inverse=True)
     line, atom = _places(chunk.distance.reshape(-1, n)[rows] < 1 + BOND)
     counts = np.bincount(line, minlength=len(rows))
@@ -297,11 +298,11 @@ def _distinct(
     limit: int | None,
     cell: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The best sites of each group that are unlike each other, and their groups.
+    """The best distinct sites of each group, and their groups.
 
     Best first within a group, at most ``limit`` of them.
     """
-    # Rounded: sites that are alike by symmetry stay in the order of the atoms.
+    # Rounded, so that sites equal by symmetry stay in the order of the atoms.
     order = np.lexsort((np.round(strain / around, 4), -around, group))
     groups, start, counts = np.unique(
         group[order], return_index=True, return_counts=True
@@ -313,7 +314,7 @@ def _distinct(
     column = np.arange(width)
     left = column < counts[:, None]
     record = order[np.minimum(start[:, None] + column, len(order) - 1)]
-    # From the first of each group, so that single precision will do.
+    # Relative to the first of each group, so that single precision is enough.
     places = site[:, record]
     places = (places - places[:, :, :1]).astype(np.float32)
     rows = np.arange(len(groups))

@@ -1,7 +1,7 @@
 """Structures of other compositions, with as many atoms turned as it takes.
 
-Atoms of elements that are too many turn into those that are too few; which ones, flip
-energies tell, see :mod:`~ase_l2h.search.auto.exchange`.
+Atoms of surplus elements turn into missing ones; flip energies decide which, see
+:mod:`~ase_l2h.search.auto.exchange`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["transmuted", "turned_at_random", "turned_into"]
 
-# Random part of the cost of turning an atom, over the spread of these costs.
+# Random part of the cost of turning an atom, in units of the spread of these costs.
 NOISE = 0.3
 
 
@@ -30,10 +30,9 @@ def turned_into(
     Parameters
     ----------
     evaluator
-        Of the problem whose composition they get; takes the flip energies that tell
-        which atoms turn.
+        Evaluates the flip energies, for the problem whose composition they get.
     positions, species, energies
-        ``(3, n, k)``, ``(n, k)`` and ``(k,)`` as they are.
+        ``(3, n, k)``, ``(n, k)`` and ``(k,)`` of the given structures.
     rng
         See :func:`transmuted`.
 
@@ -58,7 +57,7 @@ def turned_at_random(
     species: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """As :func:`turned_into`, whichever atoms it may be: no energy is asked for."""
+    """As :func:`turned_into`, but with random atoms and without evaluations."""
     target = problem.species
     costs = rng.random((len(target), len(np.unique(target)), positions.shape[2]))
     order = transmuted(costs, species, target, rng, problem.movable)
@@ -68,9 +67,9 @@ def turned_at_random(
 def _may_turn(
     species: np.ndarray, target: np.ndarray, elements: np.ndarray
 ) -> np.ndarray:
-    """Atoms of elements that are too many, and elements that are too few.
+    """Atoms of surplus elements, and the missing elements they may turn into.
 
-    ``(n, elements, k)``, all that may turn into each other.
+    A mask ``(n, elements, k)``.
     """
     kinds = np.union1d(np.unique(species), elements)
     present = np.sum(species == kinds[:, None, None], axis=1)
@@ -88,10 +87,10 @@ def transmuted(
     rng: np.random.Generator,
     movable: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Which atoms of structures of other compositions become those of this one.
+    """Assign the atoms of other compositions to the atoms of this one.
 
-    Atoms of elements that are too many turn into those that are too few, the cheapest
-    first, with some chance.
+    Atoms of surplus elements turn into missing ones, the cheapest first, with some
+    noise.
 
     Parameters
     ----------
@@ -99,13 +98,13 @@ def transmuted(
         See :func:`flip_energies`, ``(n, elements, k)`` for the elements of ``target``
         in ascending order.
     species
-        ``(n, k)``, as they are.
+        ``(n, k)`` of the given structures.
     target
-        Species that are wanted, ``(n,)``.
+        Species of the target composition, ``(n,)``.
     rng
-        Draws the chance.
+        Draws the noise.
     movable
-        Atoms that may turn, ``(n,)``; the others must be what they shall be.
+        Atoms that may turn, ``(n,)``; the others must have their target species.
 
     Returns
     -------
@@ -128,7 +127,7 @@ def transmuted(
         busy = np.flatnonzero(np.any(allowed, axis=(0, 1)))
         turned[atom[busy], busy] = elements[element[busy]]
         allowed = _may_turn(turned, target, elements) & ~fixed[:, None, None]
-    # A fixed atom is a kind of its own, and so stays where it is.
+    # Each fixed atom gets its own kind, so it stays where it is.
     own = np.max(target) + 1 + np.arange(n)
     kinds = np.where(fixed[:, None], own[:, None], turned)
     place = np.argsort(np.where(fixed, own, target), kind="stable")

@@ -1,7 +1,7 @@
-"""Which places are taken by atoms: space cut into voxels that are marked beforehand.
+"""Which places are taken by atoms, by a table of voxels.
 
-A voxel is marked where every point of it is taken by one atom, so that a place is found
-taken by looking up one voxel instead of measuring the distances to all atoms.
+A voxel is marked if a single atom takes all of its points. One look-up then replaces
+the distances to all atoms.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 __all__ = ["taken_voxels"]
 
-# Edge of a voxel, and the most of them from the middle of a cluster along an axis.
+# Edge of a voxel in bond lengths, and the most voxels from the middle of a cluster
+# along an axis.
 VOXEL = 0.2
 MOST_VOXELS = 64
 
@@ -21,25 +22,24 @@ MOST_VOXELS = 64
 def taken_voxels(
     points: np.ndarray, cell: np.ndarray | None, blocks: np.ndarray, radius: float
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A cheap test, of structures ``(s,)`` and places ``(3, s)``, for taken ones.
+    """A cheap test whether places ``(3, s)`` of structures ``(s,)`` are taken.
 
-    Those that pass it may still be taken, near the border of what an atom takes.
+    A place near the border of what an atom takes may be missed.
 
     Parameters
     ----------
     points
-        Atoms ``(3, b, n)`` in bond lengths and single precision; those of clusters
-        around a middle of each.
+        Atoms ``(3, b, n)`` in bond lengths and single precision; clusters are centred.
     cell
         Lattice vectors as rows, None for clusters.
     blocks
         Atoms that take places, ``(b, n)``.
     radius
-        How far around them.
+        Within this distance of them.
     """
     b = points.shape[1]
     if cell is None:
-        # An atom in it does not mark beyond it.
+        # The margin: no atom marks voxels beyond the table.
         half = np.ceil(np.max(np.abs(points), axis=(1, 2)) / VOXEL).astype(int) + 5
         shape = 2 * np.minimum(half, MOST_VOXELS)
         edges = VOXEL * np.eye(3)
@@ -51,7 +51,7 @@ def taken_voxels(
     outside = b * nx * ny * nz
 
     def voxel(owner: np.ndarray, places: np.ndarray, margin: int = 0) -> np.ndarray:
-        """Numbers of voxels; the last one is that of all places outside."""
+        """Numbers of voxels; the last number is for all places outside."""
         at = np.floor(inverse @ places.reshape(3, -1)).astype(np.int32)
         if cell is not None:
             x, y, z = np.mod(at, shape[:, None].astype(np.int32))
@@ -76,10 +76,10 @@ def taken_voxels(
 
 @lru_cache(maxsize=64)
 def _steps(edges: tuple[float, ...], radius: float) -> np.ndarray:
-    """Steps ``(3, m)`` from the voxel of an atom to those that it takes altogether."""
+    """Steps ``(3, m)`` from the voxel of an atom to those that it takes completely."""
     sides = np.reshape(edges, (3, 3))
     steps = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3)).reshape(3, -1)
-    # Two points of voxels so many steps apart are at most one step more apart.
+    # Two points in voxels k steps apart are at most k + 1 steps apart.
     corners = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1)
     ends = np.einsum("ka,kmc->amc", sides, steps[:, :, None] + corners[:, None])
     return steps[:, np.max(np.sum(ends**2, axis=0), axis=1) < radius**2]
