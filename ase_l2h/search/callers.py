@@ -1,4 +1,4 @@
-"""How calls of a calculator are carried out: one after the other, or side by side."""
+"""How calls of a calculator are made: one after the other, or side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["Calls", "SerialCalls"]
 
-# Energy and gradient (3, n), or what the call failed with.
+# Energy and gradient (3, n), or the exception of a failed call.
 Answer = Any
 
 
@@ -20,13 +20,13 @@ Answer = Any
 class Calls(Protocol):
     """Begins calls and waits for them.
 
-    ``round_calls`` is what each of several searches is charged, at least, before all of
-    them are looked at together: 0 lets them wait for each other after every round.
+    ``round_calls`` is the least that each of several searches is charged before all are
+    looked at together; with 0 they wait for each other after every round.
     """
 
     @property
     def round_calls(self) -> int:
-        """See above."""
+        """Least charge of each search between two joint looks."""
         ...
 
     def begin(self, token: Hashable, problem: Problem, place: np.ndarray) -> None:
@@ -34,11 +34,11 @@ class Calls(Protocol):
         ...
 
     def ended(self) -> tuple[Hashable, Answer]:
-        """Wait until a call has ended; its token, and what it gave or failed with."""
+        """Wait until a call has ended; its token, and its result or exception."""
         ...
 
     def abandon(self) -> None:
-        """Nobody waits for what is under way any more."""
+        """Forget the calls under way."""
         ...
 
 
@@ -51,7 +51,7 @@ class SerialCalls:
         self._waiting: deque[tuple[Hashable, Problem, np.ndarray]] = deque()
 
     def begin(self, token: Hashable, problem: Problem, place: np.ndarray) -> None:
-        """It is made when somebody waits for it."""
+        """Queue a call; it is made in :meth:`ended`."""
         self._waiting.append((token, problem, place))
 
     def ended(self) -> tuple[Hashable, Answer]:
@@ -64,5 +64,5 @@ class SerialCalls:
             return token, error
 
     def abandon(self) -> None:
-        """Forget what was begun."""
+        """Forget the queued calls."""
         self._waiting.clear()

@@ -1,9 +1,9 @@
-"""Requests on a calculator: one call for each structure and step.
+"""Requests to a calculator: one call for each structure and step.
 
 The optimizers are the same as in the kernels; only energy and gradient come from
 outside. Atoms are kept apart before a call (:mod:`ase_l2h.search.guard`). A call that
-fails is made once more, then once nearby, then that structure is given up; the search
-goes on.
+fails is repeated once, then tried once at nearby positions; after that the structure is
+given up, and the search goes on.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from ase_l2h.starts.random import spread
 __all__ = ["ENDURED", "CalculatorEngine", "unconverged"]
 
 logger = logging.getLogger(__name__)
-# Failed calls in a row after which the calculator is taken to be broken, and how many
-# more for each one that has not failed, at most: what converges for some structures
-# may not for many others.
+# Failed calls in a row after which the calculator counts as broken, how many more for
+# each successful call, and the most: a calculator that converges for some structures
+# may not converge for many others.
 MOST_FAILURES, MORE_FAILURES, ENDURED = 20, 0.25, 100
 # How far from a failed call's structure the last attempt is, in bond lengths.
 NEARBY = 1e-3
-# Attempts of a call before the last one, which is nearby.
+# Attempts of a call before the last one, which is at nearby positions.
 LAST = 2
-# What codes say of structures that they do not converge for, as ASE names it.
+# Names of the exceptions of codes that do not converge for a structure.
 UNCONVERGED = {"CalculationFailed", "SCFError"}
-# Failures that are told one by one; the number of all is part of the result.
+# Failures that are reported one by one; the result has the number of all.
 TOLD = 20
 
-# Yields places to call at, gets what the calls gave, returns the answer.
+# Yields positions to call at, receives the results, returns the answer.
 Work = Generator[list[np.ndarray], list[Any], Any]
 
 
@@ -62,7 +62,7 @@ def _begin(
 def _step(
     optimizer: Any, measured: Any, system: Any, state: SearchState
 ) -> SearchState:
-    # Hops have keys of their own, and rules draw nothing.
+    # The key is not used: hops have their own keys, and rules draw nothing.
     return optimizer.step(jax.random.key(0), state, system, measured)
 
 
@@ -76,9 +76,9 @@ class _Job:
         self.answer: Any = None
 
     def go_on(self, calls: Calls, key: Hashable) -> bool:
-        """Begin the next calls; whether there are none left and the answer is known."""
+        """Begin the next calls; True if none are left and the answer is known."""
         try:
-            # A generator begins with None.
+            # A generator must be started with None.
             places = self.work.send(self.results or None)  # type: ignore[arg-type]
             while not places:
                 places = self.work.send([])
@@ -92,7 +92,7 @@ class _Job:
 
 
 class CalculatorEngine:
-    """Requests on calculators: ``measure`` of a problem, once for every evaluation.
+    """Requests to calculators: ``measure`` of a problem, once for every evaluation.
 
     Parameters
     ----------
@@ -106,12 +106,12 @@ class CalculatorEngine:
     calls, failures
         Calls asked for, and how many of them failed.
     kept_apart
-        Structures of which atoms had to be kept apart.
+        Structures whose atoms had to be moved apart.
     trouble
-        Why it gave up; None as long as it has not.
+        Why the engine gave up; None if it has not.
     """
 
-    # One step of a structure at a time, so that a stop is noticed between two calls.
+    # One step at a time, so that a stop is noticed between two calls.
     launch = 1.0
     backend = "calculator"
 
@@ -190,7 +190,7 @@ class CalculatorEngine:
         yield []
 
     def _begin(self, request: Begin) -> Work:
-        # In double precision: here a step costs nothing beside the call.
+        # In double precision: a step costs nothing compared with the call.
         positions = np.asarray(request.positions, np.float64)
         positions = self._guard(request.problem).brought_together(positions)
         positions = self._apart(request.problem, positions)
@@ -234,7 +234,8 @@ class CalculatorEngine:
             apart = self._apart(problem, np.asarray(state.positions), state.active)
             state = state._replace(positions=apart)
             if not isinstance(request.optimizer, BasinHopping):
-                # Nothing leads on from where nothing is known; a chain hops away.
+                # A rule cannot go on from a point without a gradient; a chain hops
+                # away.
                 known = np.isfinite(np.asarray(state.best_energy)) & problem.kept(apart)
                 state = state._replace(active=np.asarray(state.active) & known)
             if np.any(repeated):
@@ -247,10 +248,10 @@ class CalculatorEngine:
     def _apart(
         self, problem: Problem, positions: np.ndarray, which: Any = None
     ) -> np.ndarray:
-        """Positions with no two atoms nearer than a share of their bond."""
+        """Positions with no two atoms nearer than a fraction of their bond."""
         apart, moved = self._guard(problem).kept_apart(positions)
         if which is not None and np.any(moved & ~np.asarray(which)):
-            # Where a structure has ended is what has been evaluated.
+            # A finished structure stays where it was evaluated.
             moved &= np.asarray(which)
             apart = np.where(moved, apart, positions)
         self.kept_apart += int(np.sum(moved))
@@ -265,9 +266,9 @@ class CalculatorEngine:
     ) -> Generator[list[np.ndarray], list[Any], tuple[np.ndarray, ...]]:
         """Energies and gradients; ``+inf`` and zero where a call failed.
 
-        What failed is called once more, since queues and files fail for a moment, and
-        then nearby, where what does not converge may; while ``spare`` calls last. What
-        says that it does not converge is called nearby at once.
+        A failed call is repeated once, because queues and files may fail for a moment,
+        and then tried nearby, where the code may converge; all this while ``spare``
+        calls last. A call that reports no convergence is tried nearby at once.
         """
         energies = np.full(positions.shape[2], np.inf)
         gradients = np.zeros_like(positions)
@@ -293,7 +294,7 @@ class CalculatorEngine:
         return energies, gradients, repeated
 
     def _nearby(self, problem: Problem, place: np.ndarray) -> np.ndarray:
-        """A thousandth of a bond away; the same for the same place."""
+        """A thousandth of a bond away, always the same for the same positions."""
         seed = np.frombuffer(np.ascontiguousarray(place).tobytes(), np.uint32)
         noise = np.random.default_rng(seed).normal(size=place.shape)
         moved = place + NEARBY * problem.length * noise
@@ -334,5 +335,5 @@ class CalculatorEngine:
 
 
 def unconverged(result: Any) -> bool:
-    """Whether a call says that this structure, and no other, is at fault."""
+    """Whether a call failed because of its structure, not of the calculator."""
     return isinstance(result, Exception) and not UNCONVERGED.isdisjoint(names(result))

@@ -1,7 +1,7 @@
-"""What is reported as a minimum has had its curvature looked at.
+"""Check the curvature of the minima that are reported.
 
-Beside the searches and after them: what they know does not change, and neither does
-what a folder keeps. Whoever goes on there comes here again.
+This is done beside the searches and after them: their states do not change, nor does
+the folder. A continued search is checked again at its end.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ __all__ = [
     "polish_lowest",
 ]
 
-# Of what was charged: what may be spent on the curvatures of all minima but the lowest,
-# which is always looked at. Lennard-Jones clusters take less.
+# Share of the charged evaluations that may be spent on the curvatures of all minima but
+# the lowest, which is always checked. Lennard-Jones clusters take less.
 SHARE = 0.03
 
 
 def affordable(problem: Problem, charged: int) -> int:
-    """How many minima, lowest first, may have their curvature looked at.
+    """How many minima, lowest first, may have their curvature checked.
 
-    ``charged`` is what it has cost to find them.
+    ``charged`` are the evaluations that found them.
     """
     return max(1, int(SHARE * charged / check_cost(problem)))
 
 
 def fitting(evaluator: Evaluator, count: int) -> int:
-    """How many of ``count`` structures there are evaluations left for."""
+    """How many of ``count`` structures the evaluations left can check."""
     if math.isinf(evaluator.left):
         return count
     return max(0, min(count, int(evaluator.left) // check_cost(evaluator.problem)))
 
 
 def checked_minima(run: SearchRun, minima: Sequence[Minimum]) -> list[Minimum]:
-    """The minima of a run, saddle points replaced by what lies below them.
+    """The minima of a run, saddle points replaced by lower minima.
 
-    Every one is ``checked`` that its search has evaluations left for, lowest first, as
-    long as all together stay below three percent of what was charged.
+    They are checked lowest first, while their search has evaluations left, and within
+    three percent of what was charged; ``checked`` says which were.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ def checked_minima(run: SearchRun, minima: Sequence[Minimum]) -> list[Minimum]:
 
 
 def polish_lowest(run: SearchRun) -> None:
-    """Relax the lowest structure of all to the last digits, as its search may.
+    """Relax the lowest structure of all to the last digits, within its search's limit.
 
-    Where a search was cut short, that has been done, or nothing can be done any more.
+    If the run was cut short, this is done already or cannot be done any more.
     """
     if run.stopped in CUT_SHORT:
         return
@@ -109,7 +109,7 @@ def polish_lowest(run: SearchRun) -> None:
 
 
 def check_lowest(run: SearchRun, search: Search) -> None:
-    """Go down from the lowest structure of one search where it is a saddle point."""
+    """Descend from the lowest structure of one search if it is a saddle point."""
     if search.present.relaxed and search.present.positions is not None:
         evaluator = _evaluator(run, search)
         if fitting(evaluator, 1):
@@ -125,7 +125,7 @@ def _evaluator(run: SearchRun, search: Search) -> Evaluator:
 def _descended(
     evaluator: Evaluator, search: Search, structures: list[np.ndarray]
 ) -> Relaxed | None:
-    """What lies below ``(3, n)`` structures, charged; None where that was cut short."""
+    """Descents from structures ``(3, n)``, charged; None if cut short."""
     if not structures:
         return None
     try:
@@ -142,7 +142,7 @@ def _descended(
 
 
 def _joined(minima: Sequence[Minimum], new: Minimum, problem: Problem) -> list[Minimum]:
-    """With one more, which may be one of them."""
+    """The minima with a new one, which may equal one of them."""
     for k, known in enumerate(minima):
         both = np.stack([known.positions.T, new.positions.T], axis=-1)
         energies = np.array([known.energy, new.energy])

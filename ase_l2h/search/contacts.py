@@ -1,9 +1,9 @@
-"""A crude potential of molecules, by which they are put beside each other at no call.
+"""A crude potential for packing molecules without calls of the calculator.
 
-Springs hold what is one or two bonds apart; all other pairs have charges and a 12-6
-term. A bond gives charge by the difference of the electronegativities of its ends, as
-in water models such as SPC (H. J. C. Berendsen et al., in Intermolecular Forces, 1981,
-p. 331). What it finds is no more than a place to relax from.
+Springs hold atoms that are one or two bonds apart; all other pairs have charges and a
+12-6 term. A bond transfers charge according to the difference in electronegativity of
+its atoms, as in water models such as SPC (H. J. C. Berendsen et al., in Intermolecular
+Forces, 1981, p. 331). Its structures are only starting points for relaxations.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["Contacts"]
 # Coulomb's constant in eV angstrom, the depth of the 12-6 term in eV, and the stiffness
 # of springs in eV / angstrom^2.
 COULOMB, DEPTH, SPRING = 14.4, 0.006, 60.0
-# Steps of a relaxation, and the largest slope that is left.
+# Most steps of a relaxation, and the largest slope at its end.
 STEPS, SLOPE = 300, 0.02
-# Pairs that are nearer, in angstrom, repel no more than there.
+# Pairs nearer than this, in angstrom, are treated as being at this distance.
 CORE = 0.6
 
 
@@ -34,11 +34,11 @@ class Contacts:
     bonds
         Pairs of bonded atoms ``(k, 2)``.
     charges
-        Of the atoms, ``(n,)``.
+        Charges of the atoms, ``(n,)``.
     sizes
         Distance at which the 12-6 term of two like atoms vanishes, ``(n,)``.
     unit
-        An angstrom in the unit of positions.
+        One angstrom in the unit of the positions.
     """
 
     bonds: np.ndarray
@@ -48,7 +48,7 @@ class Contacts:
 
     @cached_property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pairs ``(2, k)`` that springs hold, and all others."""
+        """Pairs ``(2, k)`` with springs, and all others."""
         n = len(self.charges)
         near = np.eye(n, dtype=bool)
         near[tuple(self.bonds.T)] = near[tuple(self.bonds.T[::-1])] = True
@@ -59,7 +59,7 @@ class Contacts:
     def relaxed(self, positions: np.ndarray, lengths: np.ndarray) -> tuple:
         """Positions ``(3, n)`` relaxed, and their energy.
 
-        ``lengths`` ``(3, n)`` is a structure that has the lengths of the springs.
+        The springs have their lengths from the structure ``lengths`` ``(3, n)``.
         """
         (i, j), (k, m) = self._pairs
         vectors = (lengths[:, i] - lengths[:, j]) / self.unit

@@ -2,8 +2,8 @@
 
 Methods are written as if their search were alone. Each runs in a thread until it asks
 for something, and sleeps while its request waits; once all have asked (or ended), the
-calling thread carries out what they asked for as one batch. Only one thread computes at
-a time, so nothing depends on the scheduling of threads.
+calling thread executes the requests as one batch. Only one thread computes at a time,
+so nothing depends on the scheduling of threads.
 """
 
 from __future__ import annotations
@@ -23,29 +23,30 @@ from ase_l2h.search.requests import Advance, Request, Submit
 __all__ = ["side_by_side"]
 
 Task = Callable[[Submit], Any]
-# Why all is to end, None as long as it is not.
+# Why everything must end; None to go on.
 StopReason = Callable[[], str | None]
-# Work carried out between two looks at that, in launches of the engine.
+# Work between two checks of the stop reason, in launches of the engine.
 LAUNCHES = 4
-# Seconds after the end was asked for in which what has been found is still relaxed.
+# Seconds for relaxing what has been found, after a stop was requested.
 GRACE = 5.0
 
 
 def side_by_side(
     engine: Engine, tasks: Sequence[Task], stop: StopReason = lambda: None
 ) -> list[Any]:
-    """What each task returns, or the exception that it raised.
+    """Run the tasks; for each its result, or the exception that it raised.
 
     Parameters
     ----------
     engine
-        Carries out the requests.
+        Executes the requests.
     tasks
-        Each is called with the function that carries out its requests.
+        Each is called with a function that executes its requests.
     stop
-        Why all is to end. Tasks ask themselves, between two requests; those of many
-        together may take minutes. So what waits for its turn when ``"interrupted"`` is
-        answered with ``Stopped``, and everything is five seconds after any reason.
+        Why everything must end. Tasks check this themselves between two requests, but
+        the requests of many tasks may take minutes. So waiting requests are
+        answered with ``Stopped`` if the reason is ``"interrupted"``, and all requests
+        five seconds after any reason.
 
     Raises
     ------
@@ -74,15 +75,15 @@ def _work(request: Request) -> float:
 
 
 class _Coordinator:
-    """Each task waits at a queue of its own: nobody is woken for somebody else."""
+    """Each task waits at its own queue, so no other thread wakes up."""
 
     def __init__(self, engine: Engine, tasks: Sequence[Task], stop: StopReason) -> None:
         self.engine, self._stop = engine, stop
-        # When the last relaxations began, and who asks for something since the end was
-        # asked for.
+        # When the final relaxations began, and the tasks with requests made after the
+        # stop.
         self._since: float | None = None
         self._later: set[int] = set()
-        # Numbers of tasks with what they ask for, or with how they ended.
+        # The number of a task with its request, or with its outcome.
         self.inbox: SimpleQueue[tuple[int, Request | None, Any]] = SimpleQueue()
         self.answers: list[SimpleQueue[Any]] = [SimpleQueue() for _ in tasks]
         self.outcomes: list[Any] = [None] * len(tasks)
@@ -100,7 +101,7 @@ class _Coordinator:
         self.inbox.put((k, request, None))
         answer = self.answers[k].get()
         if isinstance(answer, Stopped) and isinstance(request, Advance):
-            # Its lowest point is remembered.
+            # The state carries the lowest point.
             raise Stopped(answer.reason, request.state)
         if isinstance(answer, Exception):
             raise answer
@@ -110,8 +111,8 @@ class _Coordinator:
         waiting: dict[int, Request] = {}
         self._under_way: set[int] = set()
         try:
-            # One at a time: threads that compute at once wait for the interpreter, and
-            # for each other, longer than they work.
+            # One at a time: threads that compute in parallel would mostly wait for the
+            # interpreter lock.
             for k, thread in enumerate(self.threads):
                 refused = self._refusal(k)
                 if refused is not None:
@@ -128,7 +129,7 @@ class _Coordinator:
         return self.outcomes
 
     def _receive(self, waiting: dict[int, Request]) -> None:
-        """The next request, or the end, of the task that runs."""
+        """Receive the next request, or the outcome, of the running task."""
         k, request, outcome = self.inbox.get()
         if request is None:
             self.outcomes[k] = outcome
@@ -139,19 +140,19 @@ class _Coordinator:
                 self._later.add(k)
 
     def _refusal(self, k: int) -> Stopped | None:
-        """What a task is told instead of an answer; None where it gets one."""
+        """``Stopped`` if a request is refused, else None."""
         reason = self._stop()
         if reason is None:
             return None
         if reason == "interrupted" and k not in self._later:
             return Stopped(reason)
-        # What is asked for since relaxes what was found.
+        # Requests made after the stop relax what was found.
         now = time.monotonic()
         self._since = now if self._since is None else self._since
         return Stopped(reason) if now > self._since + GRACE else None
 
     def _parts(self, waiting: Mapping[int, Request]) -> Iterator[list[int]]:
-        """Who waits, in the order of the searches, in parts of bounded work."""
+        """The waiting tasks in order, in parts of bounded work."""
         most, part, work = LAUNCHES * self.engine.launch, [], 0.0
         for k in sorted(waiting):
             own = _work(waiting[k])
@@ -164,7 +165,7 @@ class _Coordinator:
             yield part
 
     def _answered(self, waiting: dict[int, Request]) -> dict[int, Request]:
-        """Carry out what is waited for; what the tasks ask for then."""
+        """Answer the waiting requests; returns the next ones."""
         if hasattr(self.engine, "complete_some"):
             return self._answered_some(waiting)
         following: dict[int, Request] = {}
@@ -186,7 +187,7 @@ class _Coordinator:
         return following
 
     def _answered_some(self, waiting: dict[int, Request]) -> dict[int, Request]:
-        """The same, but whoever waits for a short call need not wait for a long one."""
+        """The same, but a task with a short call does not wait for a long one."""
         answers: dict[int, Any] = {}
         following: dict[int, Request] = {}
         for k in sorted(waiting):
@@ -216,7 +217,7 @@ class _Coordinator:
         waiting: dict[int, Request],
         following: dict[int, Request],
     ) -> None:
-        """Give a task its answer, and take what it asks for then."""
+        """Give a task its answer, and receive its next request."""
         self.answers[k].put(answer)
         try:
             self._receive(following)
@@ -225,7 +226,7 @@ class _Coordinator:
             raise
 
     def _cancel(self, waiting: dict[int, Request]) -> None:
-        """Tell every task that has begun to end, and wait until it has."""
+        """Tell every running task to end, and wait until it has."""
         for k in self._under_way | waiting.keys():
             self.answers[k].put(Stopped("interrupted"))
         while self.ended < self.started:

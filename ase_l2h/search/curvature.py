@@ -1,10 +1,9 @@
-"""Saddle points among relaxed structures, and the way down from them.
+"""Saddle points among relaxed structures, and descents from them.
 
-A relaxation that knows no direction but the gradient keeps every symmetry of where it
-began: a chain of atoms stays a chain, a sheet stays flat, and both end in saddle points
-whose forces vanish. The lowest curvature tells: a few Lanczos steps, each one gradient,
-find a direction in which the energy falls, and a displacement along it breaks the
-symmetry.
+A relaxation along gradients keeps every symmetry of its start: a chain of atoms stays a
+chain, a sheet stays flat, and both end in saddle points, where the forces vanish. The
+lowest curvature detects this: a few Lanczos steps, one gradient each, find a direction
+in which the energy falls, and a displacement along it breaks the symmetry.
 """
 
 from __future__ import annotations
@@ -19,32 +18,32 @@ from ase_l2h.search.requests import Relaxed
 
 __all__ = ["GAIN", "check_cost", "descend_saddles", "lowest_curvatures"]
 
-# Steps of Lanczos, which are gradients; a calculator's are dear.
+# Lanczos steps, one gradient each; those of a calculator are expensive.
 STEPS, CALCULATOR_STEPS = 30, 15
 # Displacement between two gradients, in length scales. Kernels are exact to rounding;
-# the forces of calculators are not, and a longer way drowns their noise.
+# the forces of calculators are not, and a longer displacement exceeds their noise.
 DIFFERENCE, CALCULATOR_DIFFERENCE = 1e-5, 1e-2
 # Curvature in energy scales per squared length scale below which the energy falls. A
 # chain of three Lennard-Jones atoms has -0.28, a bond some +100.
 NEGATIVE = -0.05
-# Of the atom that moves most along a falling direction, in length scales.
+# Displacement, along a falling direction, of the atom that moves most (length scales).
 DISPLACEMENT = 0.1
 # A saddle of higher order may lead to one of lower order.
 DESCENTS = 3
-# Energy scales that a descent has to gain.
+# Least gain of a descent, in energy scales.
 GAIN = 1e-6
 SEED = 20210721
 
 
 def check_cost(problem: Problem) -> int:
-    """Evaluations at most that tell of one structure whether it is a saddle point."""
+    """Most evaluations to decide whether one structure is a saddle point."""
     most = STEPS if problem.measure is None else CALCULATOR_STEPS
-    # Two more for where it stands.
+    # Two more for the structure itself.
     return 2 + min(most, 3 * problem.n_atoms)
 
 
 def descend_saddles(evaluator: Evaluator, positions: np.ndarray) -> Relaxed:
-    """Relax further whatever has been relaxed to a saddle point.
+    """Relax further the structures that are saddle points.
 
     Parameters
     ----------
@@ -100,7 +99,7 @@ def lowest_curvatures(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Upper bounds of the lowest curvatures, by Lanczos on differences of gradients.
 
-    Translations, and rotations of what is neither periodic nor held, are left out.
+    Translations are left out, and rotations of free clusters without fixed atoms.
 
     Parameters
     ----------
@@ -134,8 +133,8 @@ def lowest_curvatures(
         _, gradient = _gradients(evaluator, moved)
         product = _packed(gradient - origin, evaluator) / step
         diagonal.append(np.sum(basis[k] * product, axis=0))
-        # Twice: once loses what rounding brings back. The motions as well, or they grow
-        # from rounding until they hide what is low.
+        # Orthogonalised twice, against rounding. The rigid motions are removed as well,
+        # or they grow from rounding until they hide low curvatures.
         for _ in range(2):
             product = _without(product, frames)
             for other in basis:
@@ -149,13 +148,13 @@ def lowest_curvatures(
 def _lowest(
     diagonal: np.ndarray, beside: np.ndarray, basis: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest value of each tridiagonal matrix, and its direction."""
+    """The lowest eigenvalue of each tridiagonal matrix, and its direction."""
     count, batch = diagonal.shape
     values, modes = np.full(batch, np.inf), np.zeros(basis.shape[1:])
     for b in range(batch):
         if not np.all(np.isfinite(diagonal[:, b])):
             continue
-        # An exhausted space decouples: what follows is noise.
+        # An exhausted Krylov space decouples, and what follows is noise.
         empty = np.flatnonzero(beside[:-1, b] < 1e-8 * np.max(np.abs(diagonal[:, b])))
         size = int(empty[0]) + 1 if empty.size else count
         off = np.diag(beside[: size - 1, b], 1)
@@ -170,7 +169,7 @@ def _gradients(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energies ``(batch,)`` and reduced gradients ``(3, n, batch)``, NaN where failed.
 
-    A step of gradient descent of rate 1 is the gradient.
+    One step of gradient descent with rate 1 is minus the gradient.
     """
     system, length = evaluator.problem.system, evaluator.problem.length
     downhill = RuleOptimizer(GradientDescent(rate=1.0, max_step=1e5))
@@ -203,7 +202,7 @@ def _spread(vectors: np.ndarray, evaluator: Evaluator) -> np.ndarray:
 
 
 def _still(evaluator: Evaluator, positions: np.ndarray) -> np.ndarray:
-    """Orthonormal motions ``(free, k)`` that cost no energy whatever the potential."""
+    """Orthonormal rigid motions ``(free, k)``, which cost no energy."""
     problem = evaluator.problem
     size = 3 * problem.n_atoms if problem.free is None else int(problem.free.sum())
     if problem.free is not None:
@@ -216,12 +215,12 @@ def _still(evaluator: Evaluator, positions: np.ndarray) -> np.ndarray:
     left, strengths, _ = np.linalg.svd(
         np.array(motions).reshape(len(motions), -1).T, full_matrices=False
     )
-    # Of a chain of atoms one rotation moves nothing.
+    # One rotation of a linear structure moves nothing.
     return left[:, strengths > 1e-3]
 
 
 def _without(vectors: np.ndarray, frames: list[np.ndarray]) -> np.ndarray:
-    """Vectors ``(free, batch)`` without the motions of each structure."""
+    """Vectors ``(free, batch)`` without the rigid motions of each structure."""
     columns = [
         column - frame @ (frame.T @ column)
         for column, frame in zip(vectors.T, frames, strict=True)

@@ -31,10 +31,10 @@ __all__ = [
     "start_run",
 ]
 
-# Of each search, where nobody limits it; and where each is a call of a calculator.
+# Default limits of a search: evaluations, and calls of a calculator.
 DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
-# Independent attempts that have to meet the lowest minimum.
+# Independent attempts that must meet the lowest minimum.
 SETTLED = 3
 MOST_SEARCHES = 100_000
 
@@ -219,21 +219,21 @@ def search_problem(
 
 
 def _checked(progress: SearchRun, result: SearchResult) -> SearchResult:
-    """The result without its saddle points, as far as evaluations were left."""
+    """The result without saddle points, as far as evaluations were left."""
     if result.stopped in ("target", "interrupted", "failed"):
         return result
     try:
         minima = checked_minima(progress, result.minima)
     except KeyboardInterrupt:
         return dataclasses.replace(result, stopped="interrupted")
-    # With what that was charged, and what lies below the lowest.
+    # Includes the charge of the check, and lower minima that it found.
     return dataclasses.replace(progress.result(seed=result.seed), minima=minima)
 
 
 def limited(
     limits: Limits, problem: Problem, method: str, bounded: bool = False
 ) -> Limits:
-    """Limits with what nobody has said.
+    """Limits with defaults for what was not given.
 
     ``auto`` ends when the lowest minimum is settled, unless a target is looked for;
     ``bounded`` says that something else ends the search as well.
@@ -249,7 +249,7 @@ def limited(
 
 
 def _identity(progress: SearchRun, seed: int) -> dict[str, Any]:
-    """What a folder and a search must have in common."""
+    """The settings that a folder and its search must share."""
     return {
         "kind": "search",
         "problem": progress.searches[0].problem.fingerprint(),

@@ -1,8 +1,8 @@
-"""What carries out the requests of searches: kernels on whole batches.
+"""Engines execute the requests of searches: kernels on whole batches.
 
-Requests of the same kind become one batch, so that the lanes of all cores are full
-while every search asks for a few structures only. What a structure does never depends
-on what else is in its batch.
+Requests of the same kind become one batch, so that the vector lanes of all cores are
+full even if every search asks for only a few structures. The result for a structure
+never depends on the rest of its batch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from ase_l2h.system import System, make_system, take_batch
 __all__ = ["Engine", "KernelEngine"]
 
 RELAXATION = RuleOptimizer(Lbfgs())
-# Work (structures times n^2) of one request, about half a second's.
+# Work (structures times n^2) of one request, about half a second.
 LAUNCH = {"native": 1e9, "cuda": 1e10, "scan": 5e7}
 
 
@@ -88,7 +88,7 @@ class KernelEngine:
         self.potential = potential
         self.asked = resolve_backend(backend)
         self.device = resolve_device(device)
-        # Evaluations by what ran them.
+        # Evaluations by the backend that ran them.
         self._ran: Counter[str] = Counter()
         self._chosen: dict[Any, str] = {}
         self._keys: dict[int, tuple[Any, Any]] = {}
@@ -96,7 +96,7 @@ class KernelEngine:
 
     @property
     def launch(self) -> float:
-        """By the slowest backend that may run."""
+        """The most work of one request, for the slowest backend that may run."""
         return LAUNCH[self.backend if self._ran else "scan"]
 
     @property
@@ -119,12 +119,13 @@ class KernelEngine:
         return answers
 
     def _group(self, k: int, request: Request) -> Any:
-        """Requests with the same value are carried out together."""
+        """Requests with the same value are executed together."""
         if isinstance(request, Begin):
             return ("begin", k)
         n = request.problem.n_atoms
         if isinstance(request, Points):
-            # Those with species of their own run other code, to the last bit.
+            # Requests with their own species run other code, whose last bits may
+            # differ.
             return ("points", n, request.species is None)
         if isinstance(request, Spread):
             return ("spread", n)
@@ -139,7 +140,7 @@ class KernelEngine:
         return ("advance", n, value, request.n_steps, dtype, *clocks)
 
     def _value(self, optimizer: Any) -> Any:
-        """What two equal optimizers have in common."""
+        """A value that is the same for equal optimizers."""
         known = self._keys.get(id(optimizer))
         if known is not None and known[0] is optimizer:
             return known[1]
@@ -176,13 +177,13 @@ class KernelEngine:
         states = [r.state for r in requests]
         state = states[0] if len(states) == 1 else joined_states(states)
         double = np.asarray(state.positions).dtype == np.float64
-        # What is done takes no lane.
+        # Finished structures take no vector lane.
         active = np.flatnonzero(state.active)
         backend = self._backend(first.optimizer, double, system, len(active))
         before = int(np.sum(state.evaluations))
         whole = len(active) == np.shape(state.active)[-1]
         part = state if whole else _members(state, active)
-        # Machine code needs no device, and telling JAX of one takes time.
+        # Machine code needs no device, and setting one in JAX takes time.
         there = (
             nullcontext() if backend == "native" else jax.default_device(self.device)
         )
@@ -203,7 +204,7 @@ class KernelEngine:
         structure, _ = self._value(optimizer)
         case = (structure, double, np.ndim(system.species), system.cell is None)
         if case not in self._chosen:
-            # Only the reference is asked for in all precisions.
+            # Only the reference backend runs in every precision.
             asked = self.asked if not double or self.asked == "scan" else "auto"
             self._chosen[case] = choose_backend(
                 asked,
@@ -219,8 +220,8 @@ class KernelEngine:
     def _system(self, problems: Sequence[Problem], counts: Sequence[int]) -> System:
         """The system of a batch: one for all, or with species per structure."""
         first = problems[0]
-        # What may share batches always runs the code for species per structure: its
-        # bits must not depend on who else is there.
+        # Problems that may share batches always run the code for species per structure,
+        # so that their bits do not depend on the batch.
         alone = first.common_force is None
         if alone and all(p.system is first.system for p in problems):
             return first.system
@@ -257,7 +258,7 @@ class KernelEngine:
             ]
             system = self._decorated(problems[0], np.concatenate(columns, axis=1))
         positions = positions.astype(np.float32)
-        # The code of a relaxation evaluates single points, too.
+        # The machine code of a relaxation also evaluates single points.
         backend = self._backend(RELAXATION, False, system, positions.shape[2])
         values = trajectories.energies(
             self.potential, system, positions, backend=backend
@@ -274,7 +275,7 @@ class KernelEngine:
         return [apart[..., a:b] for a, b in pairwise(edges)]
 
     def _decorated(self, problem: Problem, species: np.ndarray) -> System:
-        """A problem's system with the atoms of each structure replaced."""
+        """A problem's system with its own species for each structure."""
         length, energy = reduced_units(self.potential, species)
         return replace(
             problem.system,
@@ -286,12 +287,12 @@ class KernelEngine:
 
 
 def _members(state: SearchState, index: np.ndarray) -> SearchState:
-    """Some structures of a state."""
+    """The part of a state that has these structures."""
     return jax.tree.map(lambda x: x[..., index] if np.ndim(x) else x, state)
 
 
 def _replaced(state: SearchState, index: np.ndarray, part: SearchState) -> SearchState:
-    """A state with some of its structures replaced."""
+    """A state with some structures replaced."""
 
     def put(old: Any, new: Any) -> Any:
         if np.ndim(old) == 0:
@@ -304,7 +305,7 @@ def _replaced(state: SearchState, index: np.ndarray, part: SearchState) -> Searc
 
 
 def _parts(state: SearchState, counts: Sequence[int]) -> list[SearchState]:
-    """A state cut into those of the requests."""
+    """A state cut into the states of the requests."""
     if len(counts) == 1:
         return [state]
     edges = np.cumsum([0, *counts])

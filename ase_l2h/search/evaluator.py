@@ -1,8 +1,8 @@
-"""The only door to energies: every evaluation of a search is charged here.
+"""The only access to energies: every evaluation of a search is charged here.
 
-A method is written for one search and asks an :class:`Evaluator`. What is asked becomes
-a ``Request``, which an engine (:mod:`ase_l2h.search.engine`) carries out, alone or
-together with those of other searches. Charges are exact and stay within the limit.
+A method is written for one search and asks an :class:`Evaluator`. Its methods make a
+``Request``, which an engine (:mod:`ase_l2h.search.engine`) executes, alone or together
+with those of other searches. Charges are exact and stay within the limit.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Sub
 
 __all__ = ["Evaluator"]
 
-# Of the limit, kept for relaxing the best in the end; the most of it, and of calls.
+# Share of the limit kept for relaxing the best at the end; its maximum, and that of
+# calls.
 RESERVE, MOST_RESERVE, CALLED_RESERVE = 0.3, 150, 50
 
 
@@ -100,13 +101,13 @@ class Evaluator:
         return self._limit - self._reserve - self.ledger.charged
 
     def check(self, state: SearchState | None = None, needed: int = 1) -> None:
-        """Raise ``Stopped`` where the search has to end.
+        """Raise ``Stopped`` if the search must end.
 
-        That is also where fewer than ``needed`` evaluations are left.
+        It must also end if fewer than ``needed`` evaluations are left.
         """
         if self._interrupted():
             raise Stopped("interrupted", state)
-        # Not before there is something to return.
+        # Not before there is a structure to return.
         if self.ledger.charged and time.monotonic() > self._deadline:
             raise Stopped("time", state)
         if self.left < needed:
@@ -164,7 +165,7 @@ class Evaluator:
     def resumed(
         self, optimizer: Optimizer, rollout: SearchState | list[np.ndarray]
     ) -> SearchState:
-        """A rollout's state, also from the leaves that a checkpoint has kept."""
+        """A rollout's state, also from the leaves in a checkpoint."""
         if isinstance(rollout, SearchState):
             return rollout
         positions = np.asarray(rollout[0])
@@ -198,7 +199,7 @@ class Evaluator:
     ) -> np.ndarray:
         """Energies at ``(3, n, batch)``, ``+inf`` where not finite.
 
-        Of other atoms where ``species`` ``(n, batch)`` says so.
+        With other species if ``species`` ``(n, batch)`` is given.
         """
         count = positions.shape[2]
         if count == 0:
@@ -218,7 +219,7 @@ class Evaluator:
         """Relax ``(3, n, batch)`` by L-BFGS in single precision.
 
         Down to ``fmax`` (5e-3 reduced units when None), at most ``limit`` evaluations.
-        What comes near the target is relaxed further, to see whether it is met.
+        Structures near the target are relaxed further, to see whether they meet it.
         """
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
@@ -232,7 +233,7 @@ class Evaluator:
         return relaxed
 
     def advanced(self, optimizer: Any, state: SearchState, steps: int) -> SearchState:
-        """As :meth:`advance`; the lowest point of what is cut short is remembered."""
+        """As :meth:`advance`; if it is cut short, the lowest point is remembered."""
         try:
             return self.advance(optimizer, state, steps)
         except Stopped as stop:
@@ -241,7 +242,7 @@ class Evaluator:
             raise
 
     def note_lowest(self, state: SearchState) -> None:
-        """Remember the lowest point of a rollout, which is not relaxed."""
+        """Remember the lowest point of a rollout as not relaxed."""
         energy = np.where(np.isfinite(state.best_energy), state.best_energy, np.inf)
         lowest = int(np.argmin(energy))
         place = np.asarray(state.best_positions)[..., lowest]
@@ -293,8 +294,8 @@ class Evaluator:
     ) -> Relaxed:
         """Steps of a learned rule from ``(3, n, batch)``, then relaxation.
 
-        ``rule`` is one, or a tuple which the structures take in turn. Of a structure's
-        last and lowest point, the one that leads to the lower minimum.
+        ``rule`` is one, or a tuple which the structures take in turn. From the last and
+        the lowest point of each structure, the lower minimum is returned.
         """
         rules = rule if isinstance(rule, tuple) else (rule,)
         count = positions.shape[2]
@@ -318,10 +319,10 @@ class Evaluator:
         return chosen._replace(evaluations=spent + a.evaluations + b.evaluations)
 
     def settle(self, state: SearchState, last: bool = True) -> Relaxed:
-        """Relax where rollouts ended to the last digits.
+        """Relax the last points of rollouts to the last digits.
 
-        Where a rollout had been below the result, its lowest point is relaxed, too.
-        ``last=False``: the lowest point only.
+        If a rollout had been below the result, its lowest point is relaxed, too.
+        ``last=False`` relaxes the lowest point only.
         """
         spent = np.asarray(state.evaluations)
         exact = lambda x: self.problem.with_fixed(np.asarray(x, float))
@@ -352,7 +353,7 @@ class Evaluator:
         return self.hopped(self.advanced(settings, state, n_steps))
 
     def aimed(self, settings: BasinHopping) -> BasinHopping:
-        """The same with this search's target, which chains stop at."""
+        """The settings with this search's target, at which chains stop."""
         target = self.target_energy
         return (
             settings
@@ -361,7 +362,7 @@ class Evaluator:
         )
 
     def hopped(self, state: SearchState) -> Relaxed:
-        """The lowest points of chains, and a closer look where one met the target."""
+        """The lowest points of chains; one near the target is relaxed further."""
         positions = self.problem.with_fixed(np.asarray(state.best_positions, float))
         energy = np.asarray(state.best_energy, float)
         finite = np.isfinite(energy)
@@ -371,7 +372,7 @@ class Evaluator:
         return found
 
     def last_digits(self) -> None:
-        """Polish the best, where that has not been done."""
+        """Polish the best structure, unless that has been done."""
         ledger = self.ledger
         if not ledger.relaxed or ledger.polished or ledger.positions is None:
             return
@@ -379,7 +380,7 @@ class Evaluator:
         ledger.polished |= bool(polished.converged[0])
 
     def finish(self) -> bool:
-        """Polish the best, whatever interrupts; whether it meets the target."""
+        """Polish the best despite interrupts; True if it meets the target."""
         ledger = self.ledger
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False

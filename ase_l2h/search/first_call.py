@@ -1,4 +1,4 @@
-"""The call of a calculator that is made before a search: whether it works at all."""
+"""The call of a calculator before a search, to see whether it works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["FirstCall"]
 
 
 class FirstCall(NamedTuple):
-    """Its energy, ``inf`` where it failed, and the positions ``(3, n)``."""
+    """Its energy, ``inf`` if it failed, and the positions ``(3, n)``."""
 
     energy: float
     positions: np.ndarray

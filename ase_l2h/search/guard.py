@@ -1,8 +1,8 @@
 """Atoms kept apart before a calculator is called.
 
-Quantum-chemical and learned calculators fail, or make things up, where two atoms nearly
-coincide, and steps and hops do bring them there. What is nearer than a share of its
-bond is moved apart along the line between the two, until no pair is.
+Quantum-chemical and learned calculators fail, or give wrong energies, if two atoms
+nearly coincide, and steps and hops make such structures. Pairs nearer than a fraction
+of their bond are moved apart along the line between them, until there are none.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["Guard"]
 
-# Parts of a cluster that begin farther from each other are brought to a bond's length.
+# Parts of a start that are farther apart (bond lengths) are brought to one bond length.
 APART = 1.3
 
-# Of a bond's length. The shortest bonds of all, of Cr2 and Mo2, are 0.60 and 0.63 of
-# the sum of the covalent radii, N2 is 0.77.
+# Least distance, in bond lengths. The shortest bonds, of Cr2 and Mo2, are 0.60 and 0.63
+# of the sum of the covalent radii; N2 is 0.77.
 SHARE = 0.55
-# A structure that is given may be tighter: it is left room below its closest pair.
+# A given structure may be tighter: this fraction of its closest pair is then allowed.
 ROOM = 0.9
 SWEEPS = 100
-# What is moved apart ends a little beyond, so that rounding brings nothing back.
+# Pairs are moved slightly beyond, so that rounding does not bring them back.
 BEYOND = 1.001
 
 
@@ -70,9 +70,10 @@ class Guard:
         return self.cell.T @ (fractions - np.round(fractions))
 
     def kept_apart(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions ``(3, n, batch)`` without overlaps, and which had any.
+        """Positions ``(3, n, batch)`` without overlaps, and a mask of those changed.
 
-        Fixed atoms stay; what does not come apart after 100 sweeps is left as it is.
+        Fixed atoms stay. Pairs that are not apart after 100 sweeps are left as they
+        are.
         """
         moved = np.zeros(positions.shape[2], bool)
         if self.closest is None:
@@ -89,10 +90,10 @@ class Guard:
         return result, moved
 
     def brought_together(self, positions: np.ndarray) -> np.ndarray:
-        """Positions ``(3, n, batch)`` of free clusters with no part on its own.
+        """Positions ``(3, n, batch)`` of free clusters without separate parts.
 
-        The smaller of two parts goes straight to what is nearest to it. Where a given
-        structure has parts, whatever begins may.
+        The smallest part is moved straight to its nearest neighbour. If a given
+        structure has separate parts, nothing is changed.
         """
         if not self.joined:
             return positions
@@ -116,14 +117,14 @@ class Guard:
         return result
 
     def _parts(self, distances: np.ndarray) -> np.ndarray:
-        """Which part each atom belongs to, ``(n,)``."""
+        """The part of each atom, ``(n,)``."""
         near = distances < APART * self.bonds
         ends, n = (self.first[near], self.second[near]), self.n_atoms
         graph = coo_array((np.ones(len(ends[0])), ends), shape=(n, n))
         return connected_components(graph, directed=False)[1]
 
     def _spread(self, place: np.ndarray) -> bool:
-        """Move atoms apart in place; whether any had to be."""
+        """Move atoms apart in place; True if any were moved."""
         assert self.closest is not None
         for sweep in range(SWEEPS):
             vectors = self._between(place)
@@ -131,7 +132,7 @@ class Guard:
             near = np.flatnonzero(distances < self.closest)
             if near.size == 0:
                 return sweep > 0
-            # Atoms in one place part along an axis that depends on which they are.
+            # Coincident atoms are moved along an axis that depends on their indices.
             lost = distances[near] < 1e-9
             directions = vectors[:, near] / np.maximum(distances[near], 1e-9)
             directions[:, lost] = 0.0

@@ -1,4 +1,4 @@
-"""Basin hopping as a method: chains that go on from minimum to minimum."""
+"""Basin hopping as a method: chains of steps from minimum to minimum."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ase_l2h.search.starting import numbered_structures
 
 __all__ = ["Hopping"]
 
-# Evaluations of a chain in one round; fewer where each is a call of a calculator.
+# Evaluations of a chain in one round; fewer with a calculator.
 BLOCK, CALLS = 2000, 100
 
 
@@ -44,7 +44,7 @@ class Hopping:
     n_steps: int | None = None
 
     def refuse(self, problem: Problem) -> str | None:
-        """Molecules that are kept: it kicks atoms, each on its own."""
+        """Refuse molecules that are kept: basin hopping kicks single atoms."""
         return refused_molecules(problem)
 
     def init(self, problem: Problem, seed: Sequence[int]) -> State:
@@ -80,7 +80,7 @@ class Hopping:
         return Attempts(state["energies"], state["evaluations"])
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
-        """Some steps of every chain; lowest minima that are new are relaxed."""
+        """Some steps of every chain; new lowest minima are relaxed."""
         settings = evaluator.aimed(self.settings(evaluator.problem))
         state = dict(state)
         if state["rollouts"] is None:
@@ -94,13 +94,13 @@ class Hopping:
         before = np.array(rollout.evaluations)
         rollout = evaluator.advanced(settings, rollout, taken)
         evaluator.hopped(rollout)
-        # Whatever stops the search while minima are relaxed.
+        # In case the search is stopped while minima are relaxed.
         evaluator.note_lowest(rollout)
         state["steps"] += taken
         state["rollouts"] = [rollout]
         spent = np.asarray(rollout.evaluations) - before
         if evaluator.target_energy is not None and not self.finished(state):
-            # Only the target counts; what is lowest in the end is relaxed then.
+            # Only the target counts; the lowest structure is relaxed at the end.
             return state | {"evaluations": state["evaluations"] + spent}
         return self._polished(state, evaluator, rollout, spent)
 

@@ -1,4 +1,4 @@
-"""A search on its way: what it was charged, what it has seen, why it has to end."""
+"""The state of a running search: its charge, the best it has seen, why it ended."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Ledger:
 
     @classmethod
     def begun(cls, problem: Problem) -> Ledger:
-        """Before anything is charged: what is known of a structure already."""
+        """A ledger before anything is charged, with a structure known already."""
         first = problem.first
         if first is None or not np.isfinite(first.energy):
             return cls()
@@ -65,7 +65,7 @@ class Ledger:
 
     @classmethod
     def restored(cls, kept: Mapping[str, Any]) -> Ledger:
-        """What a checkpoint kept."""
+        """A ledger from a checkpoint."""
         course = [(int(count), float(energy)) for count, energy in kept["course"]]
         return cls(**{**kept, "course": course})
 
@@ -79,10 +79,10 @@ class Search:
     ledger: Ledger = dataclasses.field(default_factory=Ledger)
     stopped: str | None = None
     rounds: int = 0
-    # What was charged and seen in a round that was cut short.
+    # The ledger of a round that was cut short.
     tail: Ledger | None = None
 
     @property
     def present(self) -> Ledger:
-        """All that has been charged and seen."""
+        """The ledger with the round that was cut short, if any."""
         return self.ledger if self.tail is None else self.tail

@@ -23,7 +23,7 @@ from ase_l2h.search.result import SearchResult, Trace, result_of
 
 __all__ = ["CUT_SHORT", "Found", "Method", "Search", "SearchRun", "State", "run"]
 
-# What ends a search in the middle of a round that then never was.
+# Reasons that cut a round short; the round is then discarded.
 CUT_SHORT = ("failed", "interrupted", "time")
 # Seconds between two checkpoints.
 CHECKPOINT_SECONDS = 2.0
@@ -164,7 +164,7 @@ class SearchRun:
         )
 
     def advance(self, seconds: float = math.inf) -> None:
-        """One round of every search that has not ended, within ``seconds``."""
+        """One round of every running search, within ``seconds``."""
         begun = time.monotonic()
         self._deadline = begun + seconds
         going = [search for search in self.searches if search.stopped is None]
@@ -192,7 +192,7 @@ class SearchRun:
         return "time" if time.monotonic() > self._deadline else None
 
     def _rounds(self, search: Search, submit: Submit) -> State:
-        """A round, or as many as ``round_calls`` ask for."""
+        """One round, or as many as ``round_calls`` requires."""
         before, least = search.ledger.charged, 0
         if len(self.searches) > 1:
             least = getattr(self.engine, "round_calls", 0)
@@ -206,7 +206,7 @@ class SearchRun:
         return state
 
     def _round(self, search: Search, submit: Submit) -> State:
-        """A round on a copy of the ledger: what is cut short leaves it as it was."""
+        """A round on a copy of the ledger, which is discarded if it is cut short."""
         tail = dataclasses.replace(search.ledger, course=list(search.ledger.course))
         search.tail = tail
         evaluator = Evaluator(
@@ -349,7 +349,7 @@ class SearchRun:
             elif kept["tail"] is not None:
                 search.tail = Ledger.restored(kept["tail"])
         if not self.confidence.settled:
-            # More attempts are asked for than then.
+            # The new limit asks for more attempts than before.
             for search in self.searches:
                 search.stopped = None if search.stopped == "settled" else search.stopped
 

@@ -79,7 +79,7 @@ def distinct_minima(
         structure = np.array(positions[..., k], dtype=float).T
         distances = _sorted_distances(structure, system, k)
         same = None
-        # Sorted by energy: the candidates are the last groups.
+        # Sorted by energy, so only the last groups are candidates.
         for g in range(len(groups) - 1, -1, -1):
             known, others = groups[g]
             if energy - known.energy > tolerance * unit:
@@ -107,7 +107,7 @@ def _sorted_distances(
     if system.cell is not None:
         cell = np.asarray(system.cell, dtype=float)
         difference = difference - np.round(difference @ np.linalg.inv(cell)) @ cell
-        # In a skewed cell the wrapped image need not be the nearest.
+        # In a skewed cell the wrapped image may not be the nearest one.
         difference = difference[:, None] + np.asarray(system.images, dtype=float)
         distances = np.min(np.linalg.norm(difference, axis=-1), axis=1)
     else:

@@ -1,10 +1,9 @@
-"""Molecules that a search keeps whole: which atoms are bonded, and what moves them.
+"""Molecules that a search keeps whole: their bonds, and changes that keep them.
 
-Atoms are bonded that are nearer than 1.2 times the sum of their covalent radii, as by
-the natural cut-offs of ASE. Starts put whole molecules beside each other; changes turn
-them, put them elsewhere, and turn parts of them about single bonds that are in no ring.
-Everything is then relaxed with all its atoms free, and what has lost or made a bond on
-the way is given up.
+Atoms nearer than 1.2 times the sum of their covalent radii are bonded, as with the
+natural cut-offs of ASE. Starts put whole molecules beside each other. Changes turn
+them, put them elsewhere, and turn parts of them about single bonds outside rings. All
+atoms are then relaxed, and a structure that has lost or made a bond is given up.
 """
 
 from __future__ import annotations
@@ -35,19 +34,20 @@ __all__ = [
     "refused_molecules",
 ]
 
-# Sums of radii within which atoms are bonded; within which a bond lasts, and one has
-# been made: what is near the border is neither.
+# In sums of radii: atoms nearer than BOND are bonded at first; a bond lasts up to
+# LASTS; a new bond exists below MADE. The gap avoids decisions near the border.
 BOND, LASTS, MADE = 1.2, 1.3, 1.12
-# Sums of radii at which atoms of different molecules meet: a hydrogen bond.
+# Contact distance of different molecules, in sums of radii: that of a hydrogen bond.
 CONTACT = 1.9
-# Ways to change a structure of which one is taken that makes and breaks no bond.
+# Most tries to find a change that makes and breaks no bond.
 TRIES = 20
-# Structures of which the evaluator says which is lowest, of twice as many; and what two
-# differ by, in eV of the crude potential.
+# The evaluator ranks this many structures, preselected from twice as many; and the
+# least difference of two of them, in eV of the crude potential.
 SHORTLIST, ALIKE = 6, 2e-3
-# Molecules that are moved, bonds that are turned about.
+# Most molecules moved, and most bonds turned about, in one change.
 MOST = 2
-# Shakes of molecules: angles, and bond lengths; and of the atoms of a single one.
+# Shakes of molecules, in radians and in bond lengths; and of the atoms of a single
+# molecule.
 TILT, SHIFT, SHAKE = 0.4, 0.3, 0.04
 
 
@@ -62,7 +62,7 @@ class Molecules:
     bonds
         Pairs of atoms ``(k, 2)``.
     contacts
-        What is between the molecules, crudely.
+        The crude potential between the molecules.
     """
 
     radii: np.ndarray
@@ -71,7 +71,7 @@ class Molecules:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Which molecule each atom belongs to, ``(n,)``."""
+        """The molecule of each atom, ``(n,)``."""
         n = len(self.radii)
         graph = coo_array((np.ones(len(self.bonds)), self.bonds.T), shape=(n, n))
         return connected_components(graph, directed=False)[1]
@@ -85,9 +85,9 @@ class Molecules:
 
     @cached_property
     def hinges(self) -> list[tuple[int, int, np.ndarray]]:
-        """Bonds in no ring, and the atoms ``(k,)`` that turn about each, at its end.
+        """Bonds outside rings, and the atoms ``(k,)`` that turn about each.
 
-        Both sides have atoms beside the bond.
+        Both sides have other atoms.
         """
         n, found = len(self.radii), []
         for k, (i, j) in enumerate(self.bonds.tolist()):
@@ -107,7 +107,7 @@ class Molecules:
 
     @cached_property
     def _limits(self) -> tuple[np.ndarray, np.ndarray]:
-        """The farthest and nearest that each pair may be, ``(n, n, 1)``."""
+        """The largest and smallest distance allowed for each pair, ``(n, n, 1)``."""
         sums = self.radii[:, None] + self.radii
         bonded = np.zeros(sums.shape, bool)
         bonded[tuple(self.bonds.T)] = True
@@ -136,7 +136,7 @@ def _distances(positions: np.ndarray) -> np.ndarray:
 
 
 def refused_molecules(problem: Problem) -> str | None:
-    """Why what moves atoms one by one cannot search a problem; None where it can."""
+    """Why methods that move single atoms refuse a problem; None if they do not."""
     if problem.molecules is None:
         return None
     return (
@@ -146,7 +146,7 @@ def refused_molecules(problem: Problem) -> str | None:
 
 
 def packed(problem: Problem, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Molecules of given structures at random beside each other, ``(3, n, count)``."""
+    """Molecules of given structures packed at random, ``(3, n, count)``."""
     made = np.empty((3, problem.n_atoms, count))
     for k in range(count):
         given = _given(problem, rng)
@@ -158,7 +158,7 @@ def packed(problem: Problem, rng: np.random.Generator, count: int) -> np.ndarray
 def packed_well(
     evaluator: Evaluator, rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """As :func:`packed`, each the lowest of some that the evaluator is asked for."""
+    """As :func:`packed`, each the lowest of several by the evaluator."""
     problem = evaluator.problem
     made = np.empty((3, problem.n_atoms, count))
     for k in range(count):
@@ -173,7 +173,7 @@ def rearranged(
 ) -> np.ndarray:
     """Molecules put elsewhere, turned, bent, or all of them shaken.
 
-    Of each structure ``(3, n, k)`` the change that is lowest of some.
+    For each structure ``(3, n, k)`` the lowest of several changes.
     """
     problem = evaluator.problem
     changed = np.empty(positions.shape)
@@ -199,9 +199,9 @@ def _chosen(
     make: Callable[[], np.ndarray],
     known: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The lowest of a shortlist by the evaluator, which knows more than what made it.
+    """The lowest of a shortlist, by the evaluator instead of the crude potential.
 
-    ``known`` is what it should not be again.
+    It differs from ``known``.
     """
     molecules = _of(evaluator.problem)
     if len(molecules.groups) == 1:
@@ -214,7 +214,7 @@ def _chosen(
 def _heaped(
     given: np.ndarray, molecules: Molecules, rng: np.random.Generator
 ) -> np.ndarray:
-    """Molecules turned and bent at random, put beside each other one by one."""
+    """Molecules turned and bent at random, packed one by one."""
     place = np.array(given)
     if molecules.hinges:
         place = _hinged(place, molecules, rng, len(molecules.hinges))
@@ -228,11 +228,12 @@ def _lowest(
     count: int,
     known: np.ndarray | None = None,
 ) -> list[np.ndarray]:
-    """Of twice as many structures that ``make`` makes the ``count`` lowest.
+    """The ``count`` lowest of twice as many structures made by ``make``.
 
-    They are relaxed in the crude potential, with the bonds of ``lengths``, and are
-    whole and unlike each other and what is ``known``. A single molecule is not relaxed,
-    of which that potential knows nothing. One at least, whatever it is.
+    They are relaxed in the crude potential, with the bonds of ``lengths``; they are
+    whole, and differ from each other and from ``known``. A single molecule is not
+    relaxed, because the crude potential does not describe it. At least one structure is
+    returned, even if none fits.
     """
     if len(molecules.groups) == 1:
         return [_tried(molecules, make) for _ in range(count)]
@@ -291,7 +292,7 @@ def _changed(
 def _hinged(
     place: np.ndarray, molecules: Molecules, rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Parts of molecules turned about so many bonds, by any angle."""
+    """Parts of molecules turned about ``count`` bonds, by any angle."""
     place = np.array(place)
     for number in rng.permutation(len(molecules.hinges))[:count]:
         start, end, side = molecules.hinges[number]

@@ -20,9 +20,9 @@ from ase_l2h.search.starting import numbered_structures
 
 __all__ = ["Multistart", "StartTable", "start_table"]
 
-# Structure-steps of n^2 work after which a round ends, about two seconds' worth.
+# Work (structures times steps times n^2) of a round, about two seconds.
 ROUND = 4e9
-# Minima that are kept of a search without an end.
+# Most minima kept in a search without a number of starts.
 KEPT = 200
 
 
@@ -58,7 +58,7 @@ class Multistart:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def refuse(self, problem: Problem) -> str | None:
-        """A rule of the paper tells a fixed number of species apart."""
+        """Refuse a rule that distinguishes too few species."""
         learned = any(hasattr(rule, "features") for rule in self.rules)
         molecules = refused_molecules(problem) if learned else None
         return molecules or refused_species(self.rules, problem)
@@ -95,7 +95,7 @@ class Multistart:
         return Found(state["energies"][sound], state["positions"][..., sound])
 
     def attempts(self, state: State) -> Attempts:
-        """The starts; those that are no longer kept met nothing low."""
+        """The starts; those no longer kept did not end in a low minimum."""
         energies, evaluations = state["energies"], state["evaluations"]
         dropped = state["next"] - len(energies)
         return Attempts(
@@ -106,7 +106,7 @@ class Multistart:
         )
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
-        """Steps of the present group; when it has taken all, its relaxation."""
+        """Steps of the present group; after the last step, its relaxation."""
         state = dict(state)
         first = state["next"]
         count = self.width
@@ -136,7 +136,7 @@ class Multistart:
         work = count * evaluator.problem.n_atoms**2
         taken = max(1, int(ROUND / work))
         if evaluator.problem.measure is not None:
-            # Calls are dear: what ends a search undoes one round.
+            # Calls are expensive: a stop discards a round, which is then one step.
             taken = 1
         taken = min(self.n_steps - state["steps"], taken)
         try:
@@ -147,7 +147,8 @@ class Multistart:
                 return state | {"rollouts": states}
             relaxed = [evaluator.settle(rollout) for rollout in states]
         except Stopped:
-            # Of those that were not cut short themselves, a given structure perhaps.
+            # Also of rollouts that were not being advanced; a given structure may be
+            # among them.
             for rollout in states:
                 evaluator.note_lowest(rollout)
             raise
@@ -190,7 +191,7 @@ class Multistart:
 
 
 def refused_species(rules: Sequence[Any], problem: Problem) -> str | None:
-    """Why rules that tell species apart cannot serve a problem."""
+    """Why rules with species inputs cannot be used for a problem; None if they can."""
     for rule in rules:
         slots = getattr(getattr(rule, "features", None), "species_slots", None)
         if slots is not None and 1 < slots < problem.n_species:

@@ -25,8 +25,8 @@ __all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
 
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
-# Bond lengths between the atoms and the end of the cell along an open direction, and
-# how much more than what all of them would fill.
+# Along an open direction the cell ends this many bond lengths beyond the atoms, plus
+# this many times the thickness that all atoms would fill.
 BEYOND, LAYERS = 10.0, 3.0
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
@@ -85,7 +85,7 @@ class Problem:
 
     potential: Potential | None
     system: System
-    # None becomes no structure at all.
+    # None becomes an empty array.
     given: np.ndarray = None  # type: ignore[assignment]
     name: str = "structure"
     symbols: tuple[str, ...] = ()
@@ -386,7 +386,7 @@ class Problem:
 
 
 def _check_fixed(given: np.ndarray, free: np.ndarray) -> None:
-    """Refuse fixed coordinates of which nobody has told where they are."""
+    """Refuse fixed coordinates without values."""
     if given.shape[2] == 0:
         raise InputError(
             "some coordinates are fixed, but no structure gives their values; give one"

@@ -34,7 +34,7 @@ __all__ = [
     "strong_hopping",
 ]
 
-# No rate of the paper's grid does better on LJ13 beyond its error; see docs.
+# On LJ13 no other rate of the paper's grid is significantly better; see docs.
 CLASSICAL: dict[str, Any] = {
     "adam": Adam(rate=0.01),
     "fire": Fire(),
@@ -43,7 +43,7 @@ CLASSICAL: dict[str, Any] = {
 CLASSICAL_STEPS = 1000
 # Structures of one search side by side: two cores with vectors of sixteen.
 WIDTH = 32
-# Inner steps of a learned start where every one of them costs a calculator's call.
+# Inner steps of a learned start if each costs a call of a calculator.
 CALCULATOR_STEPS = 300
 
 
@@ -65,7 +65,7 @@ def strong_basin_hopping(system: System, atom_energies: bool = True) -> BasinHop
 
 
 def strong_hopping(problem: Problem) -> BasinHopping:
-    """:func:`strong_basin_hopping` with what a problem can tell."""
+    """:func:`strong_basin_hopping` adapted to a problem."""
     told = not isinstance(problem.potential, FunctionPotential | type(None))
     return strong_basin_hopping(problem.system, told)
 
@@ -200,7 +200,7 @@ def _auto(
         )
     options: dict[str, Any] = {"without": checked_parts(without)}
     if problem.measure is not None:
-        # Calls are dear: one structure at a time, and shorter attempts.
+        # Calls are expensive: one structure at a time, and shorter attempts.
         width = 1 if width is None else width
         options["patience"] = CALLS
     if width is not None:

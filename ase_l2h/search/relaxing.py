@@ -1,4 +1,4 @@
-"""How far structures are relaxed: roughly on the way, to the last digits in the end."""
+"""How far structures are relaxed: roughly at first, to the last digits at the end."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ __all__ = [
     "relaxing",
 ]
 
-# Force (reduced) at which a relaxation on the way ends, and its longest.
+# Force (reduced) at which a relaxation during a search ends, and its most steps.
 LOOSE_FMAX = 5e-3
 LOOSE_STEPS = 150
-# Force (reduced) below which minima are told apart.
+# Force (reduced) below which minima can be distinguished.
 FINE_FMAX = 1e-3
-# Force (reduced) that is left between molecules, where a meV takes as many calls as all
-# the rest: 0.01 eV per angstrom of water.
+# Force (reduced) at the end for molecules, 0.01 eV per angstrom for water: the last meV
+# would take as many calls as everything before.
 SOFT_FMAX = 0.085
-# Steps that L-BFGS remembers; more of them cost nothing beside a call.
+# Steps that L-BFGS remembers; with a calculator more cost nothing in comparison.
 MEMORY, CALLED_MEMORY = 5, 30
 # Evaluations of a relaxation to the last digits.
 POLISH_STEPS = 1000
@@ -45,23 +45,23 @@ LOOSE_ENERGY = 1e-3
 
 
 def lowest_force(problem: Problem) -> float:
-    """Largest force on an atom of a minimum that is reported, in the problem's unit."""
+    """Largest force on an atom of a reported minimum, in the problem's unit."""
     if problem.fmax is not None:
         return problem.fmax
     if problem.molecules is not None:
         return SOFT_FMAX * problem.force_unit
-    # The last digits of an energy take as many calls again.
+    # The last digits of an energy would take as many calls again.
     last = QUENCH_FMAX if problem.measure is None else LOOSE_FMAX
     return last * problem.force_unit
 
 
 def relaxing(problem: Problem, fmax: float) -> RuleOptimizer:
-    """L-BFGS down to a force; one object for each, so that what it compiled is kept."""
+    """L-BFGS down to a force; one object per setting, so that it is compiled once."""
     return _relaxing(fmax, MEMORY if problem.measure is None else CALLED_MEMORY)
 
 
 def relaxations(problem: Problem) -> tuple[RuleOptimizer, RuleOptimizer, RuleOptimizer]:
-    """On the way, until minima are told apart, and to the last digits."""
+    """Rough, until minima can be distinguished, and to the last digits."""
     last, unit = lowest_force(problem), problem.force_unit
     loose = LOOSE_FMAX * unit if problem.molecules is None else last
     fine = max(last, FINE_FMAX * unit) if problem.fmax is None else last
@@ -75,14 +75,14 @@ def _relaxing(fmax: float, memory: int) -> RuleOptimizer:
 
 
 def no_keys(positions: np.ndarray) -> np.ndarray:
-    """Of optimizers that draw nothing."""
+    """Keys of optimizers that draw nothing."""
     return np.zeros((2, positions.shape[-1]), np.uint32)
 
 
 def outcome(state: SearchState, problem: Problem) -> Relaxed:
     """Where a relaxation ended: its last point, or its lowest if it was cut short.
 
-    Where molecules have not been kept the energy is ``+inf``.
+    If molecules are broken, the energy is ``+inf``.
     """
     active = np.asarray(state.active)
     positions = np.where(active, state.best_positions, state.positions)

@@ -1,4 +1,4 @@
-"""What searches ask an engine for, and what comes back."""
+"""Requests of searches to an engine, and the answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Spread(NamedTuple):
 class Points(NamedTuple):
     """Energies at ``positions`` ``(3, n, batch)``.
 
-    ``species`` ``(n, batch)`` where the atoms are others than the problem's.
+    ``species`` ``(n, batch)`` if they differ from the problem's.
     """
 
     problem: Problem
@@ -116,7 +116,7 @@ def random_keys(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def joined_states(states: list[SearchState]) -> SearchState:
-    """States of several batches as one; what is no batch is that of the first."""
+    """States of several batches as one; leaves without a batch axis are the first's."""
 
     def join(*leaves: Any) -> Any:
         if np.ndim(leaves[0]) == 0:

@@ -101,7 +101,7 @@ def result_of(
     seed: int = 0,
     **facts: Any,
 ) -> SearchResult:
-    """Join what searches have found; of each number, ledger, energies, positions."""
+    """Join the results of searches: number, ledger, energies and positions of each."""
     energies, positions, owners, unrelaxed = [], [], [], []
     for k, ledger, values, places in found:
         energies.append(np.asarray(values, float))
@@ -111,7 +111,7 @@ def result_of(
             continue
         if ledger.relaxed:
             if np.any(np.asarray(values) == ledger.energy):
-                # The method holds it, too.
+                # The method has it as well.
                 continue
             energies.append(np.array([ledger.energy]))
             positions.append(ledger.positions[..., None])

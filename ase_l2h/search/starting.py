@@ -22,8 +22,8 @@ def random_structures(
 ) -> np.ndarray:
     """Random structures ``(3, n, count)``, without overlaps where ``spread``.
 
-    Molecules that are kept stay as they are given. Atoms of a cluster whose sizes are
-    known then touch each other.
+    Molecules that are kept whole stay as given. Atoms of a cluster with known sizes
+    touch each other.
     """
     problem = evaluator.problem
     if problem.molecules is not None:
@@ -45,7 +45,7 @@ def random_structures(
 def _elsewhere(
     evaluator: Evaluator, rng: np.random.Generator, count: int
 ) -> np.ndarray:
-    """Atoms of given structures at random places in the region that they have."""
+    """Atoms of given structures at random places in their region."""
     problem = evaluator.problem
     known = problem.given.shape[2]
     base = problem.given[..., int(rng.integers(known))] if known else None

@@ -23,7 +23,7 @@ REMEDY = "choose another folder"
 
 
 def to_arrays(state: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a state by their place in it, and all else, JSON-able."""
+    """The arrays of a state by their path in it, and the rest, JSON-able."""
     arrays: dict[str, np.ndarray] = {}
     encoded = _encoded(state, "state", arrays)
     return arrays, {"state": encoded, "sha256": _digest(arrays, encoded)}
@@ -58,12 +58,12 @@ def _encoded(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def from_arrays(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Any:
-    """What :func:`to_arrays` was given; of rollout states the list of leaves.
+    """The state given to :func:`to_arrays`; rollout states become lists of leaves.
 
     Raises
     ------
     InputError
-        When it is not what was kept.
+        When the data is not a stored state.
     """
     try:
         sound = metadata["sha256"] == _digest(arrays, metadata["state"])
