@@ -1,7 +1,8 @@
 """Every call of a calculator in an extended XYZ file, so that none is made twice.
 
-A frame for each call: positions, energy and forces with all their digits, as potentials
-are trained on. A frame that a killed run left half is cut off when the file is opened.
+One frame for each call: positions, energy and forces with all digits, which is also a
+training set for potentials. A half-written frame of a killed run is cut off when the
+file is opened.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ase_l2h.errors import InputError
 __all__ = ["CallCache"]
 
 PROPERTIES = "Properties=species:S:1:pos:R:3:forces:R:3"
-# Relative and absolute difference (units of energy) that one calculator may give.
+# Relative and absolute tolerance of the energy of one calculator (units of energy).
 RELATIVE, ABSOLUTE = 1e-6, 1e-3
 _HEADER = re.compile(
     r'Lattice="([^"]*)" .*energy=(\S+) pbc="([^"]*)" potential=([0-9a-f]{16})$'
@@ -36,14 +37,14 @@ class CallCache:
     Parameters
     ----------
     path
-        The file, made where there is none. One process at a time has it.
+        The file, created if needed. Only one process at a time may use it.
     told
-        What tells the calculator from others, JSON-able.
+        What identifies the calculator, JSON-able.
 
     Raises
     ------
     InputError
-        For a file of another calculator, one that is no such file, and one in use.
+        For a file of another calculator, one of another kind, and one in use.
     """
 
     def __init__(self, path: str | Path, told: Any) -> None:
@@ -51,9 +52,9 @@ class CallCache:
         text = json.dumps(told, sort_keys=True, default=str)
         self.potential = hashlib.sha256(text.encode()).hexdigest()[:16]
         self._known: dict[bytes, tuple[float, np.ndarray]] = {}
-        # One stored structure of each composition, to be looked at again.
+        # One stored structure of each composition, to check the calculator with.
         self._first: dict[bytes, tuple[np.ndarray, np.ndarray, np.ndarray, float]] = {}
-        # Makes a call of the calculator; that of the atoms does when None.
+        # Makes a call; None uses the calculator of the atoms.
         self.evaluate: Callable[[Atoms], tuple[float, Any]] | None = None
         self._stream = self._opened()
         try:
@@ -63,7 +64,7 @@ class CallCache:
             raise
 
     def __len__(self) -> int:
-        """How many calls are kept."""
+        """The number of calls kept."""
         return len(self._known)
 
     def _opened(self) -> IO[bytes]:
@@ -103,7 +104,7 @@ class CallCache:
                 break
             self._take(lines)
             whole = self._stream.tell()
-        # What a killed run left half.
+        # A half-written frame of a killed run.
         self._stream.truncate(whole)
         self._stream.seek(0, 2)
 
@@ -154,7 +155,7 @@ class CallCache:
         Raises
         ------
         InputError
-            Where the calculator of ``atoms`` gives another energy than it gave.
+            If the calculator of ``atoms`` now gives another energy than is stored.
         """
         self._check(atoms)
         key = self._key(atoms.numbers, atoms.cell.array, atoms.pbc, positions)
@@ -165,7 +166,7 @@ class CallCache:
         return energy, gradient.copy()
 
     def _check(self, atoms: Atoms) -> None:
-        """Ask once about a structure that is known: what cannot be looked into."""
+        """Call the calculator once for a stored structure, to compare it."""
         stored = self._first.pop(atoms.numbers.tobytes(), None)
         if stored is None or atoms.calc is None:
             return
@@ -189,7 +190,7 @@ class CallCache:
     def add(
         self, atoms: Atoms, positions: np.ndarray, energy: float, gradient: np.ndarray
     ) -> None:
-        """Keep a call. What is written is whole, or cut off when it is read again."""
+        """Keep a call. An incomplete frame is cut off at the next reading."""
         cell, pbc = atoms.cell.array, atoms.pbc
         key = self._key(atoms.numbers, cell, pbc, positions)
         if key in self._known:
@@ -213,5 +214,5 @@ class CallCache:
         self._stream.flush()
 
     def close(self) -> None:
-        """Let others have the file; another call takes it again."""
+        """Release the file; another call takes it again."""
         self._stream.close()

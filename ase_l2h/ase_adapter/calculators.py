@@ -321,7 +321,7 @@ def _cut_off(rc: Any, ro: Any, smooth: Any) -> dict[str, Any]:
         raise InputError("a smooth cut-off needs its distance; set rc")
     if smooth and ro is not None and rc is not None and ro >= rc:
         raise InputError(f"the smooth cut-off starts at ro = {ro}, beyond rc = {rc}")
-    # Without a switch ro has no meaning; dropping it keeps equal potentials equal.
+    # Without smoothing ro has no meaning; dropping it keeps equal potentials equal.
     return {"rc": rc, "ro": ro if smooth else None, "smooth": bool(smooth)}
 
 

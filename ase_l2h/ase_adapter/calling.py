@@ -1,4 +1,4 @@
-"""How a user's calculator is called: kept, side by side, with a time limit."""
+"""How a user's calculator is called: with a cache, in parallel, with a time limit."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["Calling", "RemoteCalls"]
 
-# Calls that each of several searches makes before all are looked at together: long
-# beside the time for which a worker then has nothing to do.
+# Calls of each of several searches before all are looked at together: many enough that
+# idle workers at the end of a round do not matter.
 ROUND_CALLS = 200
 
 
@@ -60,7 +60,7 @@ class Calling:
     Raises
     ------
     InputError
-        For what cannot be.
+        For impossible or contradictory values.
     """
 
     workers: int | None = None
@@ -85,7 +85,7 @@ class Calling:
 
     @classmethod
     def taken_from(cls, arguments: dict[str, Any]) -> Calling:
-        """Out of keyword arguments, which keep the others."""
+        """Take the fields out of keyword arguments, which keep the others."""
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{k: arguments.pop(k) for k in names if k in arguments})
 
@@ -106,7 +106,7 @@ class Calling:
     def opened(
         self, calculator: Any, **named: Any
     ) -> Iterator[tuple[CallCache | None, RemoteCalls | None]]:
-        """Cache and calls for a calculator, closed in the end."""
+        """Cache and calls for a calculator, closed at the end."""
         cache = self.opened_cache(calculator, **named)
         calls = None
         try:
@@ -126,9 +126,9 @@ class Calling:
             )
 
     def calls_for(self, calculator: Any, cache: CallCache | None) -> RemoteCalls | None:
-        """What makes calls of a calculator; None: here, one after the other.
+        """The object that makes calls; None: in this process, one after the other.
 
-        It makes those that the ``cache`` is checked with, too.
+        It also makes the calls that check the ``cache``.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Calling:
         return calls
 
 
-# Calculators of this thread, by what they were made from.
+# Calculators of this thread, by the pickle they were made from.
 _made = threading.local()
 
 
@@ -172,12 +172,12 @@ class RemoteMeasure:
     made: bool
 
     def calculator(self) -> Any:
-        """The one of this thread; a calculator that writes files has a folder."""
+        """The calculator of this thread; one that writes files gets its own folder."""
         known = _made.__dict__.setdefault("calculators", {})
         if self.pickle not in known:
             found = pickle.loads(self.pickle)
             calculator = found if self.made else found()
-            # All of ASE's have a folder, which they make even if they write nothing.
+            # All of ASE's have a folder, which they create even if they write nothing.
             folder = getattr(calculator, "directory", None)
             writes = any(hasattr(calculator, name) for name in WRITING)
             if writes and isinstance(folder, str | Path):
@@ -194,7 +194,7 @@ class RemoteMeasure:
 
 @dataclasses.dataclass(frozen=True)
 class _First:
-    """The same, its calculator made before the first call."""
+    """As :class:`RemoteMeasure`, with the calculator made before the first call."""
 
     measure: RemoteMeasure
 
@@ -204,7 +204,7 @@ class _First:
 
 
 class RemoteCalls:
-    """Calls by workers; what is known takes none."""
+    """Calls by workers; known results need no call."""
 
     round_calls = ROUND_CALLS
 
@@ -227,12 +227,12 @@ class RemoteCalls:
         try:
             self.workers.submit(number, calculator.asked(place))
         except RuntimeError as error:
-            # An executor that is broken or has been shut down.
+            # The executor is broken or has been shut down.
             del self._asked[number]
             self._ready.append((token, error))
 
     def ended(self) -> tuple[Hashable, Any]:
-        """The next call that ends."""
+        """Wait for the next call that ends."""
         if not self._ready:
             self._take(*self.workers.next())
         return self._ready.popleft()
@@ -258,7 +258,7 @@ class RemoteCalls:
         return answer
 
     def _take(self, number: Hashable, answer: Any) -> None:
-        """A call that somebody waits for has ended."""
+        """Take over the result of a call."""
         assert isinstance(number, int)
         token, calculator, place = self._asked.pop(number)
         if not isinstance(answer, Exception):

@@ -1,8 +1,8 @@
 """Cells that relax: the step after a search, which keeps the cell of its structure.
 
 The filter of ASE that joins cell and positions, usually ``FrechetCellFilter`` with its
-``scalar_pressure``, is relaxed by ASE's BFGS. A search at one cell finds the lowest
-minimum there; what the cell then gives way to is found by relaxing it, and no more.
+``scalar_pressure``, is relaxed by ASE's BFGS. A search in a fixed cell finds the lowest
+minimum for that cell; the cell is then only relaxed locally.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STEPS = 500
 
 @dataclasses.dataclass(frozen=True)
 class CellRelaxation:
-    """What became of a cell; energies and volumes in the units of the calculator.
+    """The result of relaxing a cell; energies and volumes in the calculator's units.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class CellRelaxation:
 
 
 class KnownPotential(PotentialCalculator):
-    """A calculator of a potential that is there already."""
+    """A calculator of an existing potential."""
 
     def __init__(self, potential: Potential) -> None:
         super().__init__()
@@ -164,9 +164,9 @@ class CellStage:
     Attributes
     ----------
     template
-        The structure as it was, with the cell that minima of the search have.
+        The structure before relaxation, with the cell of the search's minima.
     relaxation
-        Of the cell; None until then.
+        The relaxation of the cell; None before it.
     """
 
     def __init__(self, cell: UnitCellFilter) -> None:
@@ -178,12 +178,12 @@ class CellStage:
 
     @classmethod
     def of(cls, atoms: Any) -> CellStage | None:
-        """Of a filter that lets the cell relax; None of Atoms and all else."""
+        """The stage for a filter that lets the cell relax; None for anything else."""
         return cls(atoms) if isinstance(atoms, UnitCellFilter) else None
 
     @property
     def stands(self) -> bool:
-        """Whether the cell is relaxed and nobody has moved the atoms since."""
+        """Whether the cell is relaxed and the atoms have not moved since."""
         atoms = self.filter.atoms
         same = np.array_equal(atoms.positions, self._left.positions)
         same = same and np.array_equal(atoms.cell.array, self._left.cell.array)
@@ -195,7 +195,7 @@ class CellStage:
         return self.relaxation is not None and self.relaxation.converged
 
     def relax(self, fmax: float, say: Callable[[str], object]) -> bool:
-        """Relax it from where the atoms are, and tell whether it converged."""
+        """Relax the cell from the present atoms; True if it converged."""
         self.relaxation = relax_cell(self.filter, fmax)
         self._left = self.filter.atoms.copy()
         say(str(self.relaxation))

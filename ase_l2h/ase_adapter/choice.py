@@ -30,10 +30,9 @@ __all__ = [
 class MethodChoice:
     """A method for problems, and what was chosen for it.
 
-    ``settings`` are what the method says of itself; ``weights`` those that the learned
-    optimizer uses, None without one or where the method chooses them by the problem;
-    ``horizon`` the steps of each start, and ``n_starts`` their number, None of a method
-    that goes on.
+    ``settings`` describe the method. ``weights`` are those of the learned optimizer;
+    None without one, or if the method chooses them by the problem. ``horizon`` are the
+    steps of each start and ``n_starts`` their number; None for a method without an end.
     """
 
     name: str
@@ -50,7 +49,7 @@ def checked_time(name: str, value: Any) -> float | None:
     Raises
     ------
     InputError
-        When it is anything else.
+        For anything else.
     """
     seconds = checked_number(name, value)
     if seconds is not None and not seconds > 0:
@@ -161,7 +160,7 @@ def choose_method(
             without=without,
         )
 
-    # What it does not take is found out at once.
+    # Arguments that the method does not take are refused at once.
     made = make(problem)
     reason = made.refuse(problem)
     if reason is not None:
@@ -179,7 +178,7 @@ def _loaded(method: str, weights: str | Path | Weights | None) -> Weights | None
 
 
 def _used(weights: Weights, n_starts: int | None) -> Weights:
-    """Of several rules those that so many starts use."""
+    """The rules that ``n_starts`` starts use."""
     if not isinstance(weights.rule, tuple) or n_starts is None:
         return weights
     count = min(n_starts, len(weights.rule))

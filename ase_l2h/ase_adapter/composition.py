@@ -1,4 +1,4 @@
-"""Problems of a composition alone, with a calculator: nobody has a structure yet."""
+"""Problems from a composition and a calculator, without a structure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["composition_problem", "lattice_of"]
 
 
 def lattice_of(symbols: Sequence[str]) -> Atoms:
-    """Atoms on a simple cubic lattice, a bond apart: a place to ask a calculator at."""
+    """Atoms on a simple cubic lattice, a bond apart: positions for a first call."""
     edge = int(np.ceil(len(symbols) ** (1 / 3)))
     sites = np.argwhere(np.ones((edge, edge, edge)))
-    # From the middle outwards, so that no atom lies far from all others.
+    # Filled from the middle outwards, so that no atom is far from the others.
     order = np.argsort(np.sum((sites - (edge - 1) / 2) ** 2, axis=1), kind="stable")
     places = sites[order[: len(symbols)]] * unknown_units(symbols)[0]
     return Atoms(list(symbols), positions=places - places.mean(axis=0))
@@ -31,8 +31,8 @@ def composition_problem(
 ) -> Problem:
     """The problem of a free cluster of these atoms, without a structure to begin with.
 
-    A calculator that no kernel stands for is called once, on a lattice of the atoms:
-    whether it works is found out at once, and the energy tells calculators apart.
+    A calculator without a kernel is called once, on a lattice of the atoms. This shows
+    at once whether it works, and the energy identifies the calculator.
 
     Parameters
     ----------
@@ -56,6 +56,6 @@ def composition_problem(
 
 
 def _counted(symbols: Sequence[str]) -> list[str]:
-    """Symbols with their numbers, in the order in which they come."""
+    """Symbols with their counts, in order of appearance."""
     counts = {symbol: list(symbols).count(symbol) for symbol in dict.fromkeys(symbols)}
     return [f"{symbol}{count if count > 1 else ''}" for symbol, count in counts.items()]

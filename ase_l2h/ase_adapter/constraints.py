@@ -26,7 +26,7 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
     """Which coordinates may move, ``(3, n)``; None when all may.
 
     ``FixAtoms`` and ``FixCartesian`` are masks already. ``FixScaled``, ``FixedPlane``
-    and ``FixedLine`` are where what they leave lies along the Cartesian axes.
+    and ``FixedLine`` are allowed if their free directions lie along the Cartesian axes.
 
     Raises
     ------
@@ -59,13 +59,13 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
 
 
 def _along_vectors(constraint: Any, cell: np.ndarray) -> np.ndarray:
-    """Coordinates that are fixed where fractional ones are."""
+    """Cartesian coordinates fixed by fixed fractional ones."""
     if np.all(constraint.mask):
         return np.ones(3, bool)
     kept = np.diag(1.0 - np.asarray(constraint.mask, float))
     if abs(np.linalg.det(cell)) > 0:
         inverse = np.linalg.inv(cell)
-        # What ASE leaves of a displacement, and of a force.
+        # The projections that ASE applies to a displacement, and to a force.
         left = inverse @ kept @ cell, cell @ kept @ inverse
         free = np.round(np.diag(left[0]))
         if all(np.allclose(each, np.diag(free), atol=ALIGNED) for each in left):

@@ -1,4 +1,4 @@
-"""Atoms to a System with positions and back, and what is refused on the way.
+"""Atoms to a System with positions and back, with checks.
 
 Positions stay in the units of the Atoms (angstrom, or sigma for a Lennard-Jones
 cluster): ``(n, 3)`` there, ``(3, n)`` float64 here.
@@ -46,7 +46,7 @@ LOGGER = logging.getLogger(__name__)
 # Atoms closer than this many length scales overlap: 0.6 angstrom in gold, where the
 # Lennard-Jones energy is 10^8 epsilon. Thermal or random starts stay well above it.
 CLOSEST_APPROACH = 0.2
-# Cohesive energy in eV assumed of a calculator that we cannot look into.
+# Cohesive energy in eV assumed for an unknown calculator.
 TYPICAL_COHESION = 3.5
 
 
@@ -109,7 +109,7 @@ def species_of(
         potential = restrict(symbols)
     rows = getattr(potential, "symbols", None)
     if rows is None:
-        # Where all are alike they need not be elements.
+        # Identical particles need not be elements.
         if not _tells_species_apart(potential):
             return potential, np.zeros(len(symbols), dtype=int)
         rows = by_atomic_number(symbols)
@@ -129,7 +129,7 @@ def _tells_species_apart(potential: Any) -> bool:
 def unknown_units(
     symbols: Sequence[str], cohesion: float = TYPICAL_COHESION
 ) -> tuple[float, float]:
-    """Length and energy scale for a calculator that cannot be looked into.
+    """Length and energy scale for an unknown calculator.
 
     Twice the mean covalent radius in angstrom, and ``cohesion / 8.61`` with the
     cohesive energy in eV per atom.
@@ -236,17 +236,17 @@ def _atom_scales(potential: Any, species: np.ndarray) -> np.ndarray | None:
     try:
         return atom_scales(potential, species)
     except TypeError:
-        # A user's function: what its elements are like is not known.
+        # A user's function: the sizes of its elements are not known.
         return None
 
 
 def _apart(
     atoms: Atoms, system: System, positions: np.ndarray, closest: float
 ) -> np.ndarray:
-    """Positions ``(3, n)`` with no atoms closer than ``closest``; the log says so.
+    """Positions ``(3, n)`` with no atoms closer than ``closest``; changes are logged.
 
-    Atoms that overlap are shaken a little, from one seed, and pushed apart as soft
-    spheres; all others stay exactly.
+    Overlapping atoms are shaken a little, with a fixed seed, and pushed apart as soft
+    spheres; all others stay exactly in place.
 
     Raises
     ------
@@ -266,9 +266,9 @@ def _apart(
     spheres = replace(system, length_scale=2.0 * closest, atom_scales=None)
     pushed = spread(spheres, shaken[..., None])[..., 0].astype(float)
     if system.cell is None and system.free is None:
-        # A free cluster comes back about the origin.
+        # A free cluster is returned centred on the origin.
         pushed += np.mean(shaken - pushed, axis=1, keepdims=True)
-    # Single precision moves nobody who has room.
+    # Only atoms that really moved take the single-precision result.
     moved = free & (np.abs(pushed - positions) > 1e-3 * closest)
     apart = np.where(moved, pushed, positions)
     check_distances(to_atoms(atoms, apart), closest)
@@ -281,7 +281,7 @@ def _apart(
 
 
 def _closest_pair(atoms: Atoms, reach: float) -> tuple[int, int, float] | None:
-    """Two atoms in order and their distance; None where all are ``reach`` apart."""
+    """The closest two atoms and their distance; None if all are ``reach`` apart."""
     first, second, distances = neighbor_list("ijd", atoms, reach)
     if len(distances) == 0:
         return None

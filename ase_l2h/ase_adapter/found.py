@@ -1,4 +1,4 @@
-"""What searches from the user's atoms have found, in ASE's positions."""
+"""Structures that searches from the user's atoms have found, in ASE's positions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rounding(energy: float) -> float:
 
 
 class FoundStructures:
-    """Structures of the run under way, and of what was done besides it.
+    """Structures of the current run, and of relaxations beside it.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ class FoundStructures:
     Attributes
     ----------
     run
-        The run under way, None before it.
+        The current run, None before the first.
     given
         The structure as it was before the run.
     kept
-        Relaxed structures that the run does not know of.
+        Relaxed structures from outside the run.
     checked, saddles
-        Energies whose curvature has been looked at, and those of saddle points.
+        Energies with checked curvature, and energies of saddle points.
     """
 
     def __init__(self, placed: PlacedAtoms) -> None:
@@ -61,7 +61,7 @@ class FoundStructures:
         self.restart(Structure(math.inf, placed.posed.coordinates.given))
 
     def restart(self, given: Structure) -> None:
-        """A new run is about to begin from ``given``; what is kept stays."""
+        """Prepare for a new run from ``given``; kept structures stay."""
         self.run: SearchRun | None = None
         self.given = given
         self.checked: set[float] = set()
@@ -76,7 +76,7 @@ class FoundStructures:
 
     @property
     def significant(self) -> float:
-        """Energies that differ by more are those of different structures."""
+        """Energies that differ by more belong to different structures."""
         return TOLERANCE["kernel"] * self.unit
 
     @property
@@ -98,14 +98,14 @@ class FoundStructures:
         lowest = min(known, key=lambda s: s.energy)
         if relaxed is None:
             return lowest
-        # What was passed on the way to a minimum is no better than the minimum.
+        # A point passed on the way to a minimum is not better than the minimum.
         near = relaxed.energy <= lowest.energy + HIT * self.unit
         if near and relaxed.energy <= self.given.energy + rounding(self.given.energy):
             return relaxed
         return min(lowest, relaxed, key=lambda s: s.energy)
 
     def lowest_relaxed(self) -> Structure | None:
-        """The lowest of what has been relaxed."""
+        """The lowest relaxed structure."""
         known = list(self.kept)
         for search in [] if self.run is None else self.run.searches:
             ledger = search.present
@@ -114,7 +114,7 @@ class FoundStructures:
         return min(known, key=lambda s: s.energy) if known else None
 
     def lowest_passed(self) -> Structure | None:
-        """The lowest point on the way, which need not be relaxed."""
+        """The lowest point passed, which may be unrelaxed."""
         calculator = self.placed.posed.calculator
         if calculator is not None:
             lowest = calculator.lowest
@@ -134,7 +134,7 @@ class FoundStructures:
         return min(known, key=lambda s: s.energy) if known else None
 
     def fallen(self) -> float | None:
-        """The lowest energy, None where it has not fallen since the last call."""
+        """The lowest energy; None if it has not fallen since the last call."""
         energy = self.best.energy
         if not energy < self._told - self.significant:
             return None
@@ -148,7 +148,7 @@ class FoundStructures:
         return structure
 
     def forget_saddle(self, energy: float) -> None:
-        """What has this energy is no minimum."""
+        """Forget structures with this energy, which are saddle points."""
         self.saddles.add(energy)
         self.kept = [s for s in self.kept if not self._is_saddle(s.energy)]
 
@@ -180,7 +180,7 @@ class FoundStructures:
         }
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Know again what a stored :meth:`state` knew."""
+        """Restore a stored :meth:`state`."""
         self.given = Structure(*state["given"])
         self.kept = [Structure(*structure) for structure in state["kept"]]
         self.checked, self.saddles = set(state["checked"]), set(state["saddles"])

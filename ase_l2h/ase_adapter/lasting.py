@@ -1,4 +1,4 @@
-"""What is true of a structure wherever its atoms are, and what is not."""
+"""Properties of a structure that do not depend on its positions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ase.calculators.calculator import all_properties
 
 __all__ = ["lasting"]
 
-# Per-atom arrays that are true wherever the atoms are, as are all texts.
+# Per-atom arrays that do not depend on positions; neither do arrays of text.
 ARRAYS = (
     *("tags", "masses", "initial_magmoms", "initial_charges"),
     *("id", "type", "mol-id", "labels", "residuenumbers"),
 )
-# What names of results contain, in files of any program, and what is known of sites.
+# Words in the names of results in files of any program, and in those of site data.
 RESULTS = ("energy", "energies", "force", "stress", "virial", *all_properties)
 SITES = ("occupancy", "spacegroup", "unit_cell")
 
 
 def lasting(template: Atoms, positions: np.ndarray | None = None) -> Atoms:
-    """A structure with what is true of a template wherever its atoms are.
+    """A structure with the properties of a template that do not depend on positions.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class SearchLog:
     name
         Before every line.
     session
-        What is told of.
+        The search to report on.
     write
         Takes text.
     """
@@ -40,7 +40,7 @@ class SearchLog:
         )
 
     def step(self, number: int, energy: float, fmax: float) -> None:
-        """One line of the columns where the lowest energy has fallen since the last."""
+        """One line if the lowest energy has fallen since the last line."""
         best = self.session.found.fallen()
         if best is None:
             return
@@ -50,7 +50,7 @@ class SearchLog:
         )
 
     def calls(self, horizon: int | None) -> None:
-        """Once, that an unknown calculator is called for every evaluation."""
+        """Say once that an unknown calculator is called for every evaluation."""
         placed = self.session.placed
         if placed.kind == "kernel" or self._said_slow:
             return
@@ -66,7 +66,7 @@ class SearchLog:
         self.say(note)
 
     def summary(self, method: str, backend: str, ended: str | None) -> None:
-        """What was found, what it cost, and why it ended."""
+        """A summary: what was found, the cost, and why the search ended."""
         found = self.session.found
         count = len(found.minima)
         self.say(
@@ -79,5 +79,5 @@ class SearchLog:
             self.say(f"how sure: {run.confidence}")
 
     def say(self, text: str) -> None:
-        """A line with a sentence."""
+        """Write a line."""
         self.write(f"{self.name}: {text}\n")

@@ -1,4 +1,4 @@
-"""What potential one of matscipy's calculators stands for."""
+"""The potential that corresponds to one of matscipy's calculators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MATSCIPY_NAMES |= {"lambda1": "lam", "p": "p"}
 
 
 def matscipy_stillinger_weber(calculator: Any) -> StillingerWeber | None:
-    """The parameters out of matscipy's closures; None for its other potentials."""
+    """The parameters, read from matscipy's closures; None for its other potentials."""
     functions: list[Any] = [getattr(calculator, name, None) for name in ("F", "G")]
     home = "matscipy.calculators.manybody.explicit_forms.stillinger_weber"
     if any(getattr(f, "__module__", None) != home for f in functions):

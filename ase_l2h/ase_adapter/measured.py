@@ -1,4 +1,4 @@
-"""A user's calculator as a function of positions: counted, remembered, or elsewhere."""
+"""A user's calculator as a function of positions, with counting and caching."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class CentredCoordinates:
-    """Between ASE's positions and those of a search, which lie around the origin.
+    """Converts between ASE's positions and those of a search, centred on the origin.
 
-    Small coordinates keep single precision sharp, and the user's centroid is given
-    back. Fixed coordinates are given back bit for bit.
+    Small coordinates are exact enough in single precision; the way back restores the
+    user's centroid, and fixed coordinates bit for bit.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ class CentredCoordinates:
         moved = np.asarray(positions, dtype=float).T + self.centre
         if self.free is not None:
             moved = np.where(self.free.T, moved, self.given)
-        # There and back costs a last digit, and with it a calculator's cached result.
+        # The conversion may change the last digit, and then a calculator's cached
+        # result is lost.
         rounding = 1e-14 * (1 + np.max(np.abs(self.given)))
         same = np.max(np.abs(moved - self.given)) < rounding
         return self.given.copy() if same else moved
@@ -95,8 +96,8 @@ class Measured(NamedTuple):
 class CountingCalculator:
     """A user's calculator as a function of positions, every call counted.
 
-    It moves a copy of the atoms, which shares their calculator: what the calculator has
-    computed last is known to the user's own atoms once they are put there.
+    It moves a copy of the atoms, which shares their calculator. So the last result of
+    the calculator is valid for the user's atoms once they have the same positions.
 
     Parameters
     ----------
@@ -105,18 +106,18 @@ class CountingCalculator:
     coordinates
         Between ASE's positions and those of the search.
     cache
-        Calls that need not be made again; None without.
+        Calls that need not be repeated; None without a cache.
     evaluate
         Makes a call elsewhere; the calculator of ``atoms`` does when None.
 
     Attributes
     ----------
     calls
-        Calls of the calculator, failed ones included, and those that the cache spared.
+        Calls of the calculator, with failed ones and those taken from the cache.
     spared
         Those.
     last, lowest
-        Of the calls that have succeeded, the last one and that of the lowest energy.
+        The last successful call, and the one with the lowest energy.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class CountingCalculator:
         self.lowest: Measured | None = None
         self._view = atoms.copy()
         self._view.calc = atoms.calc
-        # Where the calculator has been asked last, successfully or not.
+        # Positions of the last call, successful or not.
         self._asked: np.ndarray | None = None
 
     def measure(self, positions: np.ndarray) -> tuple[float, np.ndarray]:
@@ -146,13 +147,13 @@ class CountingCalculator:
     __call__ = measure
 
     def known(self, positions: np.ndarray) -> tuple[float, np.ndarray] | None:
-        """What :meth:`measure` gives without a call; None where that takes one."""
+        """The result of :meth:`measure` if it needs no call, else None."""
         place = self.coordinates.outside(positions)
         measured = self._remembered(place) or self._cached(place)
         return None if measured is None else (measured.energy, measured.gradient.T)
 
     def asked(self, positions: np.ndarray) -> Atoms:
-        """A call that is made elsewhere: the atoms there, without calculator."""
+        """Begin a call made elsewhere: returns the atoms, without calculator."""
         self.calls += 1
         atoms = self._view.copy()
         atoms.set_positions(self.coordinates.outside(positions), apply_constraint=False)
@@ -161,14 +162,14 @@ class CountingCalculator:
     def told(
         self, positions: np.ndarray, answer: tuple[float, np.ndarray]
     ) -> tuple[float, np.ndarray]:
-        """What such a call gave: energy and gradient ``(n, 3)``."""
+        """Take the result of such a call: energy and gradient ``(n, 3)``."""
         energy, gradient = answer
         place = self.coordinates.outside(positions)
         measured = self._noted(Measured(place, energy, gradient))
         return measured.energy, measured.gradient.T
 
     def at(self, positions: np.ndarray) -> Measured:
-        """Energy and gradient at ``(n, 3)`` of ASE; no call where they are known."""
+        """Energy and gradient at ``(n, 3)`` of ASE; no call if they are known."""
         return self._remembered(positions) or self.call(positions)
 
     def _remembered(self, positions: np.ndarray) -> Measured | None:
@@ -178,7 +179,7 @@ class CountingCalculator:
         return None
 
     def _cached(self, positions: np.ndarray) -> Measured | None:
-        """What the cache has, which counts as a call."""
+        """The result in the cache, which counts as a call."""
         if self.cache is None:
             return None
         found = self.cache.find(self._view, positions)
@@ -189,7 +190,7 @@ class CountingCalculator:
         return self._noted(Measured(np.array(positions), *found), new=False)
 
     def call(self, positions: np.ndarray) -> Measured:
-        """The same, unless the calculator has computed nothing else since."""
+        """As :meth:`at`, but calls unless the last call was at these positions."""
         known = self.last
         asked = self._asked is not None and np.array_equal(self._asked, positions)
         if asked and known is not None and np.array_equal(known.positions, positions):
@@ -199,7 +200,7 @@ class CountingCalculator:
             return cached
         self._asked = np.array(positions)
         self.calls += 1
-        # What is fixed is where it was; ASE's own adjustment would round the rest.
+        # Fixed atoms have not moved, and ASE's own adjustment would round the others.
         self._view.set_positions(positions, apply_constraint=False)
         return self._noted(Measured(self._asked, *self._evaluate(self._view)))
 
@@ -216,7 +217,7 @@ class CountingCalculator:
 def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy and gradient ``(n, 3)`` of atoms by their calculator.
 
-    A calculator forgets what is not sound, or it would give that again unasked.
+    The calculator's cache is cleared after a bad result, or it would return it again.
 
     Raises
     ------
@@ -245,7 +246,7 @@ def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
 
 
 def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:
-    """What the calculator gives for the structure that a search begins with.
+    """The calculator's result for the structure that a search begins with.
 
     Raises
     ------
@@ -263,7 +264,7 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
             "that it works for the structure, or allow a call more time"
         ) from error
     except InputError:
-        # Of the cache.
+        # Errors of the cache.
         raise
     except Exception as error:
         said = told(error)

@@ -13,21 +13,21 @@ from ase_l2h.search.problem import Problem
 
 __all__ = ["check_kept", "molecules_of"]
 
-# The most neighbours of an atom in a molecule; of more, chance has put them there.
+# The most neighbours of an atom in a molecule; more are there by accident.
 MOST_BONDS = {
     "H": 1, "C": 4, "N": 4, "O": 3, "F": 1, "P": 5, "S": 6, "Cl": 1, "Se": 6, "Br": 1,
     "I": 1,
 }  # fmt: skip
 NOBLE = {"He", "Ne", "Ar", "Kr", "Xe"}
-# Electronegativities of L. Pauling; others count as 2.
+# Electronegativities (Pauling scale); 2 for other elements.
 NEGATIVITY = {
     "H": 2.2, "C": 2.55, "N": 3.04, "O": 3.44, "F": 3.98, "P": 2.19, "S": 2.58,
     "Cl": 3.16, "Se": 2.55, "Br": 2.96, "I": 2.66,
 }  # fmt: skip
-# Charge over a difference of them, and van der Waals radii to sizes, both so that water
-# comes near SPC; the charge from which on a hydrogen atom is polar.
+# Charge per difference in electronegativity, and factor from van der Waals radii to
+# sizes, both chosen so that water is near SPC; least charge of a polar hydrogen atom.
 CHARGE, SIZE, POLAR = 0.33, 1.04, 0.2
-# Elements that make molecules of two atoms by themselves.
+# Elements that form diatomic molecules.
 DIATOMIC = {"H", "N", "O", "F", "Cl", "Br", "I"}
 
 
@@ -74,7 +74,7 @@ def molecules_of(
 
 
 def _contacts(atoms: Atoms, bonds: np.ndarray, radii: np.ndarray) -> Contacts:
-    """Charges of the atoms by their bonds, and their sizes."""
+    """Charges of the atoms from their bonds, and sizes."""
     numbers = atoms.numbers
     negativity = np.array([NEGATIVITY.get(s, 2.0) for s in atoms.symbols])
     charges = np.zeros(len(atoms))
@@ -83,14 +83,14 @@ def _contacts(atoms: Atoms, bonds: np.ndarray, radii: np.ndarray) -> Contacts:
         charges[[i, j]] += (moved, -moved)
     known = vdw_radii[numbers]
     sizes = SIZE * 2 * np.where(np.isfinite(known), known, 2 * covalent_radii[numbers])
-    # What has given much of its electron is no obstacle.
+    # A polar hydrogen atom has no size.
     sizes[(numbers == 1) & (charges > POLAR)] = 0.4
     unit = float(np.mean(radii) / np.mean(covalent_radii[numbers]))
     return Contacts(bonds, charges, sizes, unit)
 
 
 def check_kept(problem: Problem) -> None:
-    """Refuse given structures that are not bonded alike.
+    """Refuse given structures with different bonds.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def check_kept(problem: Problem) -> None:
 
 
 def _molecular(molecules: Molecules, symbols: np.ndarray) -> bool:
-    """Whether chemistry knows such molecules."""
+    """Whether the bonds look like those of molecules."""
     bonds = np.bincount(molecules.bonds.ravel(), minlength=len(symbols))
     for symbol, count in zip(symbols, bonds.tolist(), strict=True):
         most = MOST_BONDS.get(symbol, 0 if symbol in NOBLE else -1)

@@ -21,11 +21,11 @@ __all__ = ["WRITING", "CalculatorName", "check_calculator", "named_calculator"]
 
 # Short names of calculators that ASE does not have.
 OTHERS = {"tblite": "tblite.ase:TBLite"}
-# What ASE's calculators that write files have, one or the other.
+# ASE's calculators that write files have one of these attributes.
 WRITING = ("write_input", "command", "profile")
-# Those of ASE that take more than their defaults, and write no files.
+# ASE's calculators that take more arguments than their defaults, and write no files.
 OPEN_ENDED = ("EAM", "LAMMPS", "LAMMPSlib", "Psi4")
-# Arguments of all of ASE's calculators, which say nothing of what they compute.
+# Arguments of all of ASE's calculators that do not affect results.
 FOR_ASE = {"atoms", "ignore_bad_restart_file", "label", "restart"}
 
 
@@ -73,7 +73,7 @@ def named_calculator(name: str, arguments: str | None = None) -> CalculatorName:
     Raises
     ------
     InputError
-        For arguments that are no JSON object, and for a name that has no calculator.
+        For arguments that are not a JSON object, and for an unknown name.
     """
     values: Any = {}
     if arguments is not None:
@@ -94,7 +94,7 @@ def named_calculator(name: str, arguments: str | None = None) -> CalculatorName:
 
 
 def check_calculator(calculator: Any, name: str) -> None:
-    """Refuse what is no calculator, or one that gives no energies or no forces.
+    """Refuse anything but a calculator that gives energies and forces.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def check_calculator(calculator: Any, name: str) -> None:
 
 
 def _check_arguments(make: Any, name: str, arguments: dict[str, Any]) -> None:
-    """Refuse arguments that a calculator would pass over, or cannot be made with."""
+    """Refuse arguments that a calculator would ignore, or cannot be made with."""
     known = _taken(make)
     unknown = [argument for argument in arguments if known and argument not in known]
     if unknown:
@@ -130,10 +130,10 @@ def _check_arguments(make: Any, name: str, arguments: dict[str, Any]) -> None:
 
 
 def _taken(make: Any) -> set[str]:
-    """Names of the arguments that a class or a function takes; empty where any.
+    """Names of the arguments that a class or function takes; empty if any is allowed.
 
-    ASE's calculators keep what they do not know. Where a class has
-    ``default_parameters``, those are all, unless it writes input of any kind.
+    ASE's calculators accept unknown arguments silently. If a class has
+    ``default_parameters``, these are all it takes, unless it writes input files.
     """
     kinds = make.__mro__ if isinstance(make, type) else (make,)
     names: set[str] = set()
@@ -169,7 +169,8 @@ def _imported(name: str) -> Any:
         raise InputError(f"--calculator is '{name}'; write MODULE:NAME")
     here = os.getcwd()
     if here not in sys.path:
-        # A module beside the user, as for `python -m`; other processes see it, too.
+        # Finds modules in the working folder, as `python -m` does, in other processes,
+        # too.
         sys.path.append(here)
     try:
         found: Any = importlib.import_module(module)

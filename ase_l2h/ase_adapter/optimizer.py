@@ -34,7 +34,7 @@ from ase_l2h.weights.load import Weights
 
 __all__ = ["Learn2Hop"]
 
-# What ends a run so that another one goes on.
+# Reasons to end a run after which another run continues the search.
 CUT_SHORT = ("steps", "time")
 # ASE's default, in its unit and the calculator's.
 FMAX = 0.05
@@ -208,7 +208,7 @@ class Learn2Hop(Optimizer):
             self.seed, self.nsteps = self._session.seed, stored["nsteps"]
             self._ended, self._settled = stored["ended"], stored["settled"]
 
-    # What has been found.
+    # Results.
 
     @property
     def charged_evaluations(self) -> int:
@@ -289,10 +289,10 @@ class Learn2Hop(Optimizer):
         begun, complete = self.nsteps, False
         try:
             for converged in Dynamics.irun(self, steps=steps):
-                # Whoever takes the last item may never come back for the end.
+                # The caller may never resume the generator after the last item.
                 over = self._ended is not None or self.nsteps >= self.max_steps
                 if over and self.nsteps > begun:
-                    # An observer may have called it the last step.
+                    # An observer may have made this the last step.
                     if not self._settled:
                         self._settle("steps")
                     converged = self.optimizable.converged(
@@ -322,7 +322,7 @@ class Learn2Hop(Optimizer):
             self._begin()
         if self._ended is None:
             self._settled = False
-            # Clocks differ; every rank must stop at the same step.
+            # Clocks differ, but every rank must stop at the same step.
             alone = self.comm.size == 1
             left = self._deadline - time.monotonic() if alone else math.inf
             session.advance(self.fmax or FMAX, left)

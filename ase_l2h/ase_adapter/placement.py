@@ -1,4 +1,4 @@
-"""The only writer of the user's atoms, and what a calculator says of them."""
+"""The only writer of the user's atoms, and their energies and forces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ase_l2h.system import System
 
 __all__ = ["PlacedAtoms", "ViewedAtoms"]
 
-# Kernel and calculator differ by rounding, unless they are not the same potential.
+# Largest difference between kernel and calculator that rounding explains.
 AGREEMENT = 1e-6
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass
 class PlacedAtoms:
-    """The user's atoms, put where a search wants them and checked there.
+    """The user's atoms, moved by a search and checked at their positions.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class PlacedAtoms:
     Attributes
     ----------
     posed
-        The problem as the atoms posed it last.
+        The problem posed by the atoms, last time they were taken over.
     view
         ASE's energy and forces of the atoms.
     """
@@ -81,7 +81,7 @@ class PlacedAtoms:
         )
 
     def _take_calculator(self) -> None:
-        """What keeps and makes the calls of the calculator that the atoms have now."""
+        """Open cache and workers for the calculator that the atoms have now."""
         calculator = self.atoms.calc
         if calculator is self._calculator:
             return
@@ -91,12 +91,12 @@ class PlacedAtoms:
         self._calculator = calculator
 
     def take_over(self) -> None:
-        """The atoms are where, and have the calculator that, the user wants."""
+        """Take over the user's atoms with their positions and calculator."""
         if self.calling != Calling() and self.atoms.calc is not None:
             self._take_calculator()
         self.posed = self._pose()
         self.fingerprint = fingerprint_of(self.posed.problem)
-        # Elsewhere than they were where some of them overlapped.
+        # The positions differ if overlapping atoms were moved apart.
         given = self.posed.coordinates.given
         if not np.array_equal(given, self.atoms.positions):
             self.atoms.set_positions(given, apply_constraint=False)
@@ -104,7 +104,7 @@ class PlacedAtoms:
         self._calculator = self.atoms.calc
 
     def rest(self) -> None:
-        """Others may have the cache, and no process waits; both are there again."""
+        """Release the cache and end the workers; both come back when needed."""
         for used in (self._cache, self.calls):
             if used is not None:
                 used.close()
@@ -116,14 +116,14 @@ class PlacedAtoms:
 
     @property
     def changed(self) -> bool:
-        """Whether something else acts on the atoms than did when they were taken."""
+        """Whether calculator or problem has changed since the atoms were taken over."""
         if self._calculator is not self.atoms.calc:
             return True
         return fingerprint_of(self._pose().problem) != self.fingerprint
 
     @property
     def moved(self) -> bool:
-        """Whether anybody else has moved the atoms."""
+        """Whether somebody else has moved the atoms."""
         return not np.array_equal(self.positions, self.atoms.positions)
 
     def first_energy(self) -> float:
@@ -132,9 +132,9 @@ class PlacedAtoms:
         Raises
         ------
         InputError
-            Where an unknown calculator has no finite one.
+            If an unknown calculator gives no finite energy.
         RunError
-            Where kernel and calculator disagree.
+            If kernel and calculator disagree.
         """
         if self.posed.calculator is not None:
             calculator, given = self.posed.calculator, self.posed.coordinates.given
@@ -143,8 +143,8 @@ class PlacedAtoms:
         return self.measure()
 
     def measure(self) -> float:
-        """ASE's energy where the atoms are."""
-        # Gradients first, for calculators that then know the energy as well.
+        """ASE's energy at the present positions."""
+        # Gradients first, because many calculators then know the energy as well.
         self.view.get_gradient()
         return float(self.view.get_value())
 
@@ -153,7 +153,7 @@ class PlacedAtoms:
         return bool(self.view.converged(self.view.get_gradient(), fmax))
 
     def place(self, positions: np.ndarray) -> None:
-        """Put the atoms at ``(n, 3)`` and check the kernel there."""
+        """Move the atoms to ``(n, 3)`` and check the kernel there."""
         if not np.array_equal(positions, self.atoms.positions):
             self.atoms.set_positions(positions, apply_constraint=False)
         self.positions = self.atoms.get_positions()
@@ -161,8 +161,8 @@ class PlacedAtoms:
             self.check()
 
     def synchronise(self) -> None:
-        """Let an unknown calculator compute the structure that the atoms end in."""
-        # What it gave for this structure is known; not giving it again is no fault.
+        """Let an unknown calculator compute the final structure."""
+        # The result for this structure is known, so a failure here does not matter.
         with contextlib.suppress(Exception):
             if self.posed.calculator is not None and self.calls is None:
                 self.posed.calculator.call(self.positions)
@@ -175,7 +175,7 @@ class PlacedAtoms:
             return float(_kernel_energy(problem.potential, problem.system, inside))
 
     def check(self) -> None:
-        """Compare the kernel with the calculator where the atoms are.
+        """Compare the kernel with the calculator at the present positions.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class PlacedAtoms:
 
 
 class ViewedAtoms(OptimizableAtoms):
-    """ASE's view of the user's atoms, which asks no calculator the same thing twice."""
+    """ASE's view of the user's atoms, which never repeats a call."""
 
     def __init__(self, placed: PlacedAtoms) -> None:
         super().__init__(placed.atoms)
@@ -216,7 +216,7 @@ class ViewedAtoms(OptimizableAtoms):
         return calculator.at(self.atoms.get_positions()).gradient.ravel()
 
     def get_value(self) -> float:
-        """The energy that the forces are the slope of."""
+        """The energy consistent with the forces."""
         calculator = self.placed.posed.calculator
         if calculator is None:
             return super().get_value()

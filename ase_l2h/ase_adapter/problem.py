@@ -45,21 +45,21 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# Part of the energy scale to which the energy of the given structure tells calculators
-# apart; those of machine-learned models differ between processors by far less.
+# Energies of the given structure are compared on this grid (energy scales) to identify
+# a calculator; machine-learned models differ between processors by far less.
 ENERGY_GRID = 1e-3
-# Energy scale of molecules that are kept, in eV: of what lies between them, such as
-# half a hydrogen bond.
+# Energy scale for molecules that are kept, in eV: that of interactions between them,
+# about half a hydrogen bond.
 BETWEEN_MOLECULES = 0.1
-# Length scales by which the structure is shaken that is stepped: enough to break every
-# symmetry, and nothing beside the first step of any method.
+# Length scales by which the starting structure is shaken: enough to break every
+# symmetry, and negligible beside the first step of any method.
 RATTLE = 1e-3
 
 
 def structure_of(atoms: Any, filters: bool = False) -> Atoms:
     """The Atoms that an optimizer or a search has been given.
 
-    With ``filters`` also those inside of a filter of ASE that lets the cell relax.
+    With ``filters`` also the Atoms inside an ASE filter that lets the cell relax.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def problem_of(
         energy = first_measured(calculator, coordinates.given).energy
         rounded = round(energy / grid)
     except StartFailed as failure:
-        # Others may converge: the search makes structures of its own.
+        # Other structures may converge, and the search makes its own.
         logger.warning("%s", failure)
     told = problem.identity | {"energy": rounded}
     first = FirstCall(energy, problem.given[..., 0])
@@ -232,7 +232,7 @@ def problem_of(
 
 
 def told_of(calculator: Any) -> dict[str, Any]:
-    """What an unknown calculator shows of itself, JSON-able."""
+    """Name and readable parameters of an unknown calculator, JSON-able."""
     parameters = getattr(calculator, "parameters", None)
     parameters = dict(parameters) if isinstance(parameters, Mapping) else {}
     return {
@@ -242,7 +242,7 @@ def told_of(calculator: Any) -> dict[str, Any]:
 
 
 def _identity(atoms: Atoms, potential: Any, system: System) -> dict[str, Any]:
-    """What tells searches apart, JSON-able; of an unknown calculator what it shows."""
+    """What identifies a search, JSON-able."""
     if potential is None:
         told = told_of(atoms.calc)
     else:
@@ -266,9 +266,9 @@ def _identity(atoms: Atoms, potential: Any, system: System) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers, texts and what is made of them; None of anything else.
+    """Numbers, texts and containers of them; None for anything else.
 
-    Other objects print themselves with addresses, which no two processes share.
+    Other objects are printed with addresses, which differ between processes.
     """
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
@@ -284,7 +284,7 @@ def _plain(value: Any) -> Any:
 
 
 def fingerprint_of(problem: Problem) -> dict[str, Any]:
-    """What two searches have in common whose energies can be compared."""
+    """Equal for two searches whose energies can be compared."""
     nowhere = np.zeros((3, problem.n_atoms, 1))
     return dataclasses.replace(problem, given=nowhere).fingerprint()
 
@@ -292,7 +292,7 @@ def fingerprint_of(problem: Problem) -> dict[str, Any]:
 def rattled(problem: Problem, seed: list[int]) -> Problem:
     """The problem whose given structures have lost their symmetries.
 
-    Exact ones would last: what steps them knows no direction but the gradient.
+    Exact symmetries would persist, because steps follow gradients.
     """
     rng = np.random.default_rng(seed)
     shift = rng.normal(scale=RATTLE * problem.length, size=problem.given.shape)

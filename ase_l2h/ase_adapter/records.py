@@ -1,4 +1,4 @@
-"""What Learn2Hop hands out and keeps: minima as Atoms, and the restart folder."""
+"""Output and storage of Learn2Hop: minima as Atoms, and the restart folder."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ase_l2h.search.stored import from_arrays, to_arrays
 
 __all__ = ["SearchFolder", "as_minimum", "checked_path"]
 
-# Seconds between two states of a search that goes on.
+# Seconds between two stored states of a running search.
 SAVE_SECONDS = 1.0
 
 
 def as_minimum(template: Atoms, energy: float, positions: np.ndarray) -> Atoms:
-    """A structure ``(n, 3)`` with its energy, and what is true of a template as well.
+    """A structure ``(n, 3)`` with its energy and lasting properties of a template.
 
     See :func:`~ase_l2h.ase_adapter.lasting.lasting`.
     """
@@ -37,12 +37,12 @@ def as_minimum(template: Atoms, energy: float, positions: np.ndarray) -> Atoms:
 
 
 def checked_path(name: str, path: Any) -> None:
-    """Refuse what cannot be the name of a file that is written.
+    """Refuse anything that cannot be the name of a file to write.
 
     Raises
     ------
     InputTypeError
-        For what is neither a name nor an open file.
+        For anything but a name or an open file.
     InputError
         For a folder, and for names that no file can have.
     """
@@ -67,7 +67,7 @@ class SearchFolder:
     session
         The search.
     identity
-        What the folder and its search must have in common, besides the problem.
+        Settings that folder and search must share, besides the problem.
     comm
         ASE's communicator; the first rank writes.
 
@@ -103,7 +103,7 @@ class SearchFolder:
         self._saved = -SAVE_SECONDS
 
     def continued(self, seed: int | None) -> dict[str, Any] | None:
-        """Let the session go on with what is kept, and return that; None without.
+        """Continue the session from the folder; returns the stored state, or None.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class SearchFolder:
         return stored
 
     def save(self, state: Callable[[], dict[str, Any]], at_once: bool) -> None:
-        """Keep a state, unless the last one is hardly older."""
+        """Store a state, unless the last one is only a few seconds older."""
         now = time.monotonic()
         if self.comm.rank != 0 or (not at_once and now - self._saved < SAVE_SECONDS):
             return

@@ -67,7 +67,7 @@ def _between(low: float, high: float, atoms: Atoms) -> tuple[np.ndarray, np.ndar
     flat = np.array([True, True, False]) if atoms.pbc.all() else atoms.pbc
     rows = np.array(atoms.cell.array[flat], float)
     third = int(np.flatnonzero(~flat)[0])
-    # Right-handed, as surfaces are made: upwards is away from the first two vectors.
+    # Right-handed cells, as usual for surfaces: up is the side of the third vector.
     normal = np.cross(rows[0], rows[1]) * (-1 if third == 1 else 1)
     normal = normal / np.linalg.norm(normal)
     return low * normal, np.array([*rows, (high - low) * normal])

@@ -1,4 +1,4 @@
-"""A search from the user's atoms: its run, and the end of it."""
+"""A search from the user's atoms: its runs, and the final relaxation."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class SearchSession:
         self.seed, self.searches, self.limits = seed, searches, limits
         self.backend, self.device = backend, device
         self.found = FoundStructures(placed)
-        # What cannot run is refused at once.
+        # Refuse at once what cannot run.
         engine_for(placed.posed.problem, backend, device)
         self._begun = 0
-        # The problem that is stepped: its given structure is rattled.
+        # The problem of the run: its given structure is rattled.
         self._problem = placed.posed.problem
-        # What the present run and the present calculator do not count.
+        # Charges not counted by the present run or the present calculator.
         self._charged = 0
 
     @property
@@ -90,7 +90,7 @@ class SearchSession:
 
     @property
     def charged_evaluations(self) -> int:
-        """Of all runs, relaxations included; calls of an unknown calculator."""
+        """Evaluations of all runs, with relaxations; calls of an unknown calculator."""
         calculator = self.placed.posed.calculator
         if calculator is not None:
             return self._charged + calculator.calls
@@ -113,7 +113,7 @@ class SearchSession:
         self._problem = problem = rattled(posed.problem, [self.seed, self._begun, 1])
         seed, limits = (self.seed + self._begun) % 2**32, self.limits
         if posed.calculator is not None and limits.evaluations is not None:
-            # The structure itself has been asked for.
+            # The given structure has already been evaluated.
             limits = dataclasses.replace(limits, evaluations=limits.evaluations - 1)
         found.run = SearchRun(
             self.make(problem),
@@ -142,7 +142,7 @@ class SearchSession:
         run = self.run
         assert run is not None
         if run.stopped in CUT_SHORT:
-            # The run forgets what it did in a round that was cut short.
+            # The run discards a round that was cut short.
             self.found.kept, before = self.found.minima, run.charged
             run.restore(run.stored())
             if self.placed.kind == "kernel":
@@ -163,9 +163,9 @@ class SearchSession:
                 run.interrupted = lambda: False
 
     def show(self) -> None:
-        """Put what can be looked at for nothing into the atoms, in the middle of a run.
+        """Show a structure in the atoms during a run, without evaluations.
 
-        That is the best so far; of an unknown calculator what it has computed last.
+        It is the best so far, or the last one computed by an unknown calculator.
         """
         calculator = self.placed.posed.calculator
         if calculator is None:
@@ -174,7 +174,7 @@ class SearchSession:
             self.placed.place(calculator.last.positions)
 
     def finish(self, fmax: float) -> None:
-        """Relax what is not yet, and put the best of all into the atoms."""
+        """Relax what is not relaxed yet, and put the best of all into the atoms."""
         found, placed = self.found, self.placed
         passed, relaxed = found.lowest_passed(), found.lowest_relaxed()
         if passed is not None and (
@@ -204,7 +204,7 @@ class SearchSession:
         try:
             self.placed.place(self.found.best.positions)
         except Exception:
-            # What has ended the run is on its way to the user and says more.
+            # The exception that ended the run is more informative.
             logger.exception("the best structure could not be put into the atoms")
             atoms, given = self.placed.atoms, self.found.given
             atoms.set_positions(given.positions, apply_constraint=False)
@@ -218,9 +218,9 @@ class SearchSession:
 
     @contextlib.contextmanager
     def _aside(self, fmax: float, positions: np.ndarray) -> Iterator[Evaluator | None]:
-        """An evaluator beside the run, which knows nothing of it; None beyond limits.
+        """An evaluator independent of the run; None if the limits are used up.
 
-        ``positions`` ``(3, n)`` are what it relaxes when it finishes.
+        It relaxes ``positions`` ``(3, n)`` when it finishes.
         """
         assert self.run is not None
         left = self._left()
@@ -251,10 +251,9 @@ class SearchSession:
         return self.found.keep(ledger.energy, ledger.positions)
 
     def _leave_saddles(self, fmax: float) -> None:
-        """Go on from what is no minimum, lowest first, as far as that is affordable.
+        """Descend from saddle points, lowest first, as far as affordable.
 
-        The lowest of all need not be relaxed: near saddle points relaxations last for
-        ever.
+        The lowest of all may be unrelaxed: near saddle points relaxations hardly end.
         """
         found, problem = self.found, self._problem
         known = {s.energy: s for s in [found.best, *found.minima]}
@@ -279,7 +278,7 @@ class SearchSession:
                 self._leave(structure.energy, below.take(slice(k, k + 1)), fmax)
 
     def _leave(self, energy: float, below: Relaxed, fmax: float) -> None:
-        """What had this energy was a saddle point; one structure lies ``below``."""
+        """Replace a saddle point of this energy by the structure ``below``."""
         found, lower = self.found, float(below.energy[0])
         logger.info(
             "the structure at energy %.10g is a saddle point; a descent from it "
@@ -317,8 +316,8 @@ class SearchSession:
         Raises
         ------
         InputError
-            When the calculator gives another energy than it gave, or what is fixed lies
-            elsewhere; the atoms are where they were.
+            If the calculator now gives another energy, or fixed atoms have moved; the
+            atoms are then unchanged.
         """
         atoms, free = self.placed.atoms, self._problem.free
         here, given = atoms.get_positions(), Structure(*state["found"]["given"])
@@ -345,7 +344,7 @@ class SearchSession:
         self._charged = state["charged"]
         calculator = self.placed.posed.calculator
         if calculator is not None:
-            # Asking whether it is the same one is no part of the search.
+            # This check of the calculator is not part of the search.
             calculator.calls = state["calls"]
             last, lowest = state["known"]
             calculator.last, calculator.lowest = Measured(*last), Measured(*lowest)

@@ -26,7 +26,7 @@ __all__ = [
 
 LOGGER = logging.getLogger(__name__)
 BACKENDS = ("auto", "scan", "native", "cuda")
-# Of the backends that are no JAX loop.
+# Modules of the backends other than ``scan``.
 KERNELS = {"native": native, "cuda": cuda}
 
 
@@ -45,7 +45,7 @@ def available_backends() -> tuple[str, ...]:
 
 
 def known_backend(backend: str) -> str:
-    """The backend, whether it can run here or not.
+    """The backend's name, checked; it need not be able to run here.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def known_backend(backend: str) -> str:
 
 
 def resolve_backend(backend: str) -> str:
-    """The backend asked for, before it is known for what.
+    """The backend's name, checked; it must be able to run here.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def choose_backend(
     platform: str,
     batch: int | None = None,
 ) -> str:
-    """The backend that will run a search: chosen once, and reported with its results.
+    """Choose the backend that will run a search; results report it.
 
     ``"auto"`` is ``cuda`` on a GPU and ``native`` elsewhere where that can run the
     search, else ``scan``.
@@ -98,8 +98,8 @@ def choose_backend(
     platform
         Of the device that it is to run on, ``"cpu"`` or ``"gpu"``.
     batch
-        Structures that are waiting, where that is known: few have machine code of
-        their own, and no other is made.
+        Number of structures, if known: small batches have their own machine code, and
+        only that is compiled.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def choose_backend(
     reason = next((r for r in reasons if r is not None), None)
     if chosen == "auto":
         if reason is None and fastest == "native":
-            # A compiler may be there and still be too old.
+            # A compiler may exist and still be too old.
             made = (
                 native.prepare(o, potential, system, double, batch) for o in optimizers
             )

@@ -135,7 +135,7 @@ class Rollout:
         chunk = min(chunk, max(1, PAIRS // system.n_atoms**2))
         self.size = chunk_shape(share, chunk)[1]
         if self.backend == "cuda":
-            # Every structure is a block of threads: the more, the better.
+            # Each structure is a block of threads, so larger chunks are better.
             self.size = -(-share // len(self.devices))
         if size is not None:
             self.size = size
@@ -153,7 +153,7 @@ class Rollout:
         chunks = len(self._states)
         on_cpu = self.device.platform == "cpu"
         workers = (os.cpu_count() or 1) if on_cpu else len(self.devices)
-        # Machine code shares each chunk out itself.
+        # Machine code distributes each chunk over the cores itself.
         self._workers = 1 if self.backend == "native" else min(chunks, workers)
 
     def _add_chunk(
@@ -164,9 +164,9 @@ class Rollout:
         members: np.ndarray,
         key: Array,
     ) -> None:
-        """The structures of the batch that ``members`` names, filled up to the size.
+        """Add a chunk with the structures ``members``, filled up to the size.
 
-        ``optimizers`` is the same one on every device.
+        ``optimizers`` are the copies of one optimizer on all devices.
         """
         where = len(self._states) % len(self.devices)
         optimizer, potential = optimizers[where], self._potentials[where]
@@ -358,7 +358,7 @@ def rollout(
     """
     if n_steps < 0:
         raise InputError(f"{n_steps} steps are asked for; give 0 or more")
-    # Rounded up: 39 steps are 20 blocks, not 39.
+    # Rounded up, so that 39 steps make 20 blocks, not 39.
     block = max(1, -(-n_steps // 20)) if block is None else block
     if block < 1:
         raise InputError(f"block is {block}; give at least 1")

@@ -15,7 +15,7 @@ __all__ = ["PointPotential"]
 
 @pytree_dataclass
 class PointPotential:
-    """A potential that knows one point only: what has been measured there."""
+    """A potential known at one point only, where it has been measured."""
 
     value: Float[Array | np.ndarray, "*batch"]
     gradient: Float[Array | np.ndarray, "3 n *batch"]
@@ -26,7 +26,7 @@ class PointPotential:
         return float("inf")
 
     def atom_energies(self, positions: Array, system: System) -> None:
-        """Nobody has told."""
+        """Not available."""
 
     def energy(self, positions: Array, system: System) -> Array:
         """The measured energy."""

@@ -1,4 +1,4 @@
-"""How a batch is cut into chunks, and what must fit together in it."""
+"""How a batch is cut into chunks, and checks of its arrays."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["CHUNK", "PAIRS", "checked_positions", "chunk_shape", "precision"]
 
 # Working sets of 32 to 64 structures stay in a core's cache at the usual sizes.
 CHUNK = 64
-# Sizes of chunks that fill vectors, and the fewest structures worth filling up to them:
-# `python -m benchmarks` measures batches of 1, 8, 32, 128 and 512.
+# Chunk sizes that fill vector registers, and the fewest structures worth padding to
+# them: `python -m benchmarks` measures batches of 1, 8, 32, 128 and 512.
 LANES = (32, 48, 64)
 FEW = 6
 # Structures times ordered pairs of a chunk: some potentials keep numbers per pair, and
@@ -29,9 +29,9 @@ PAIRS = 2**24
 def chunk_shape(count: int, largest: int = CHUNK) -> tuple[int, int]:
     """Number and size of the chunks of a batch, from its size alone.
 
-    More than one chunk come in even numbers, so that two cores share the work. Six or
-    more structures are filled up to whole vectors of lanes: XLA takes what is left
-    over one by one, and 63 structures cost up to three times as much as 64.
+    Several chunks are made even in number, so that two cores share the work. Six or
+    more structures are padded to whole vectors: XLA computes the remainder one by one,
+    and 63 structures cost up to three times as much as 64.
     """
     chunks = math.ceil(count / largest)
     if chunks > 1 or count > LANES[0]:

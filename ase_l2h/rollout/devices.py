@@ -34,7 +34,7 @@ def resolve_device(device: str | Device | None) -> Device:
             f"device is a {type(device).__name__}; give cpu, gpu or a JAX device"
         )
     try:
-        # Of several processes, each has its own.
+        # Each of several processes has its own devices.
         return jax.local_devices(backend=device)[0]
     except RuntimeError as error:
         found = ", ".join(sorted({d.platform for d in jax.devices()}))

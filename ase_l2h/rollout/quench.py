@@ -84,7 +84,7 @@ def quench(
     run.evaluate()
     status, energy = run.status(), run.gather("energy")
     best = run.gather("best_energy")
-    # A converged structure may lie a rounding error above its lowest point.
+    # A converged structure may be a rounding error above its lowest point.
     climbed = (status != Status.CONVERGED) & (best < energy)
     return Quench(
         positions=np.where(
@@ -105,7 +105,7 @@ def relax_rollout(
     start: np.ndarray | None = None,
     last: bool = True,
 ) -> Quench:
-    """Relax where a rollout ended, or the lowest point it saw where that is lower.
+    """Relax the last point of a rollout, or its lowest one if that leads lower.
 
     The last point is relaxed; where the rollout had already been below the result, the
     lowest point is relaxed too (and charged), so nothing found on the way is lost.
@@ -118,7 +118,7 @@ def relax_rollout(
         ``(3, n, batch)`` in double precision: fixed coordinates are taken from here,
         not from the rollout's single precision. None takes all from the rollout.
     last
-        False: relax the lowest point only; the last one is on its way to somewhere.
+        False: relax only the lowest point, because the last one is arbitrary.
     """
 
     def exact(field: str) -> np.ndarray:
@@ -132,7 +132,7 @@ def relax_rollout(
     relaxed = quench(potential, system, exact("positions"), device=device)
     energy = np.where(np.isfinite(relaxed.energy), relaxed.energy, np.inf)
     best = run.gather("best_energy").astype(np.float64)
-    # Single precision cannot tell energies apart more finely than this.
+    # Single precision does not resolve smaller differences of energy.
     seen = best + 1e-5 * (np.asarray(system.energy_scale) + np.abs(best))
     missed = np.flatnonzero(seen < energy)
     if missed.size == 0:
@@ -142,7 +142,7 @@ def relax_rollout(
         take_batch(system, missed),
         exact("best_positions")[..., missed],
         device=device,
-        # The shape of the first quench: what is compiled serves again.
+        # The shape of the first quench, so that nothing is compiled again.
         size=run.size,
     )
     lower = second.energy < energy[missed]

@@ -25,8 +25,8 @@ __all__ = [
     "initialise_state",
 ]
 
-# For `jax.jit` of the functions below. Left to itself XLA uses half of a 512-bit vector
-# unit: 1.2 to 1.6 times slower. No effect on other processors and on a GPU.
+# For `jax.jit` of the functions below. By default XLA uses half of a 512-bit vector
+# unit, which is 1.2 to 1.6 times slower. No effect on other processors and on a GPU.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
@@ -86,7 +86,7 @@ def evaluate(potential: Potential, system: System, state: SearchState) -> Search
     )
 
 
-# The functions that run: the same compilations for every caller.
+# Compiled once for all callers.
 compiled_initialise = jax.jit(initialise_state)
 compiled_advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
 compiled_evaluate = jax.jit(evaluate, compiler_options=COMPILER_OPTIONS)

@@ -9,10 +9,10 @@ import numpy as np
 
 __all__ = ["BOND", "Status", "fragmented"]
 
-# Two parts of a cluster further apart than this (reduced units) no longer belong
-# together; third neighbours of a close packing are at 1.73.
+# Parts of a cluster further apart than this (reduced units) are separate; third
+# neighbours in a close packing are at 1.73.
 BOND = 2.0
-# Pairs that are looked at together: an array of a few megabytes.
+# Pairs treated together: an array of a few megabytes.
 PAIRS = 2**20
 
 
@@ -60,7 +60,7 @@ def fragmented(positions: np.ndarray, length: Any) -> np.ndarray:
 
 
 def _apart(points: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Of structures ``(structures, 3, n)`` whose neighbours are within ``reach``."""
+    """Whether ``(structures, 3, n)`` are in pieces; neighbours are within ``reach``."""
     n = points.shape[2]
     difference = points[:, :, :, None] - points[:, :, None]
     squared = np.einsum("scij,scij->sij", difference, difference)

@@ -1,10 +1,10 @@
 """Searches of a batch as plain functions: begin, advance, evaluate, single energies.
 
 A :class:`~ase_l2h.optimizers.base.SearchState` goes in and comes out, all its leaves
-NumPy arrays with the batch last, so structures can be cut out, joined and given back in
-any order. What becomes of a structure depends on the structure and on its key alone,
-not on what else is in the batch: in ``native`` each has a vector lane of its own, in
-``scan`` all chunks have one size, the last one filled up.
+NumPy arrays with the batch last, so structures can be cut out, joined and returned in
+any order. The result for a structure depends only on the structure and its key, not on
+the rest of the batch: in ``native`` each has its own vector lane; in ``scan`` all
+chunks have the same size, and the last one is padded.
 
 The precision is that of the positions: float64, or float32 for everything else.
 """
@@ -125,11 +125,11 @@ def advance(
             optimizer, potential, system, state, n_steps, threads=threads
         )
     if backend == "cuda":
-        # Its arrays live on the GPU.
+        # A CUDA state has its arrays on the GPU.
         there = jax.device_put(state)
         moved = cuda.advance(optimizer, potential, system, there, n_steps)
         return jax.tree.map(np.asarray, moved)
-    # Hops have keys of their own, and the rules of this package draw nothing.
+    # Hops have their own keys, and the rules of this package draw nothing.
     key = jax.random.key(0)
     step = lambda part, now: compiled_advance(
         optimizer, potential, part, now, key, 0, n_steps
@@ -186,7 +186,7 @@ def _in_chunks(
 ) -> Any:
     """``function(part of the system, *parts of the trees)`` of every chunk, joined.
 
-    Chunks have one size whatever the batch. What fills the last one up is a copy of its
+    Chunks have the same size for every batch. The last one is padded with copies of its
     last structure.
     """
     n, batch = positions.shape[1:]

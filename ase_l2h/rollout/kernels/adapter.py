@@ -16,7 +16,7 @@ __all__ = ["Parts", "RuleAdapter", "all_like", "like"]
 class Parts(NamedTuple):
     """A rule's state as arrays ``(rows, n, batch)`` and ``(batch)``.
 
-    ``steps`` is what a learned rule's clock shows, ``()`` or ``(batch)``.
+    ``steps`` is the clock of a learned rule, ``()`` or ``(batch)``.
     """
 
     rows: list[Any]
@@ -27,11 +27,11 @@ class Parts(NamedTuple):
 class RuleAdapter:
     """How the kernels see a rule."""
 
-    # In cpp/rules, without its ending.
+    # File name in cpp/rules, without its ending.
     header: str
-    # Numbers per structure that all threads share: first layer and clock.
+    # Numbers per structure shared by all threads: first layer and clock.
     shared = 0
-    # Whether the header's numbers suffice for double precision.
+    # Whether the header also works in double precision.
     double = False
     # Names of the parameters in the order of `parameters`, for classical rules.
     names: tuple[str, ...] = ()
@@ -41,11 +41,11 @@ class RuleAdapter:
         return None
 
     def macros(self, rule: Any) -> Macros:
-        """What the source is compiled for, besides the header."""
+        """Macros of the source, besides the header."""
         return {"RULE_PARAMETERS": ",".join(self.names)}
 
     def own_species(self, rule: Any) -> bool:
-        """Whether the rule looks at the species of single atoms."""
+        """Whether the rule depends on the species of single atoms."""
         return False
 
     def rows(self, rule: Any, hopping: bool) -> int:
@@ -67,12 +67,12 @@ class RuleAdapter:
     def unpack(
         self, state: Any, rows: Sequence[Any], whole: Sequence[Any], n_steps: int
     ) -> Any:
-        """``state`` after ``n_steps`` that have changed its parts."""
+        """``state`` after ``n_steps``, from its changed parts."""
         raise NotImplementedError
 
 
 def like(array: Any, old: Any) -> Any:
-    """``array`` in the type of the leaf that it replaces."""
+    """``array`` with the dtype of the leaf that it replaces."""
     return array if array.dtype == old.dtype else array.astype(old.dtype)
 
 

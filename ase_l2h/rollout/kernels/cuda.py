@@ -3,7 +3,7 @@
 ``lax.scan`` on a GPU pays for a launch per fused operation and step; here the loop over
 steps is inside the kernel and all state stays on the chip. CuPy compiles the CUDA C++
 source in ``kernels/`` when it is used for the first time; without CuPy and a GPU the
-package works as ever.
+package works on the CPU.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ase_l2h.system import System
 
 __all__ = ["advance", "options", "supports", "unavailable"]
 
-# Threads of a block; more atoms are shared out among them.
+# Most threads of a block; each then takes several atoms.
 LARGEST_BLOCK = 256
 # A launch cannot be interrupted, and 50,000 steps may take seconds.
 STEPS_PER_LAUNCH = 5000
@@ -78,7 +78,7 @@ def block_size(n_atoms: int) -> int:
 
 
 def options(macros: dict[str, int | str], n_atoms: int) -> tuple[str, ...]:
-    """For NVRTC or nvcc. No fast-math: sines of 50,000 rad would be wrong."""
+    """Options of NVRTC or nvcc. No fast-math: sines of 50,000 rad would be wrong."""
     own = macros | {"BLOCK": block_size(n_atoms)}
     include = f"-I{fused.KERNELS}"
     return ("-std=c++17", include, *as_options(own))
@@ -123,7 +123,7 @@ def advance(
 
 
 def _own(name: str, array: Any) -> Any:
-    """A copy on the GPU that a kernel may write to: JAX's arrays never change."""
+    """A copy on the GPU for a kernel to write to; JAX's arrays are immutable."""
     cupy, kind = _cupy(), fused.number_type(name)
     if isinstance(array, jax.Array):
         here = cupy.from_dlpack(jax.block_until_ready(array))

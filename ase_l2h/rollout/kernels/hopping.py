@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 QUENCHES = (Lbfgs, Adam, Fire)
-# What the kernels change, in the order of `struct Arguments` in cpp/arguments.h.
+# Arrays that the kernels change, in the order of `struct Arguments` in cpp/arguments.h.
 CHAIN: dict[str, Any] = {
     "current_positions": np.float32,
     "current_energy": np.float32,
@@ -60,7 +60,7 @@ CHAIN: dict[str, Any] = {
     "stage_begun": np.int32,
 }
 WHOLE = ("fixed_length", "kick", "surface_atoms", "stall", "reseed", "known")
-# Of `struct HopOptions`.
+# Fields of `struct HopOptions`.
 OPTIONS = np.dtype(
     [
         (name, np.int32 if name in WHOLE else np.float32)
@@ -73,12 +73,12 @@ OPTIONS = np.dtype(
     ],
     align=True,
 )
-# For searches that do not hop.
+# Options for searches that do not hop.
 NONE = np.zeros((), OPTIONS)
 
 
 def missing(optimizer: BasinHopping) -> str | None:
-    """Why the kernels cannot hop like this; None when they can."""
+    """Why the kernels cannot run these settings; None when they can."""
     if type(optimizer.quench) not in QUENCHES:
         return "its quenches are L-BFGS, Adam or FIRE"
     return None
@@ -90,7 +90,7 @@ def macros() -> Macros:
 
 
 def numbers(optimizer: BasinHopping, system: System) -> np.ndarray:
-    """``struct HopOptions``; what does not take part is negative or infinite."""
+    """``struct HopOptions``; options that are off are negative or infinite."""
     moves, stages, pull = optimizer.moves, optimizer.restarts, optimizer.compression
     values: dict[str, Any] = {
         name: getattr(optimizer, name)
@@ -133,7 +133,7 @@ def initial(
 ) -> HoppingState:
     """Chains before their first evaluation; ``memory`` is that of the quench's rule.
 
-    As ``BasinHopping.init_with_keys`` has them.
+    The same as those of ``BasinHopping.init_with_keys``.
     """
     batch, dtype = positions.shape[2:], positions.dtype
 
@@ -185,14 +185,14 @@ def _field(inner: HoppingState, name: str) -> Any:
 
 
 def chain_arrays(inner: HoppingState) -> dict[str, Any]:
-    """What the kernels take of a state; its rule's memory is left out."""
+    """The arrays of a state for the kernels, without its rule's memory."""
     arrays = {name: _field(inner, name) for name in CHAIN}
     arrays = {k: a for k, a in arrays.items() if a is not None and a.size}
     return arrays | {"keys": inner.keys}
 
 
 def rebuilt(inner: HoppingState, memory: Any, held: dict[str, Any]) -> HoppingState:
-    """The state after a launch: ``memory`` of the rule, arrays that were changed."""
+    """The state after a launch, from the rule's ``memory`` and the changed arrays."""
     new = {}
     for name in CHAIN:
         if name in held:

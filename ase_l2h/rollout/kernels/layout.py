@@ -1,9 +1,9 @@
-"""What the kernels in ``cpp/`` take: macros, flat arrays, one block of pointers.
+"""Input of the kernels in ``cpp/``: macros, flat arrays, one block of pointers.
 
 One C++ source runs whole searches, on a GPU (:mod:`.cuda`) and on the host
-(:mod:`.native`). Everything that both need is here: which searches the source covers,
-what it is compiled for, and how a :class:`~ase_l2h.optimizers.base.SearchState` becomes
-pointers and comes back. Nothing here calls JAX: a launch must cost no more than the
+(:mod:`.native`). This module has everything that both need: which searches the source
+covers, the macros, and how a :class:`~ase_l2h.optimizers.base.SearchState` is turned
+into pointers and back. Nothing here calls JAX: a launch must cost no more than the
 copies of its arrays.
 """
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 KERNELS = Path(__file__).parent / "cpp"
-# Of `struct Arguments` in cpp/arguments.h.
+# Fields of `struct Arguments` in cpp/arguments.h.
 CHANGED = (
     *("positions", "energy", "force", "best_positions", "best_energy"),
     *("row_0", "row_1", "row_2", "row_3"),
@@ -67,7 +67,7 @@ ARGUMENTS = np.dtype(
     + [("fmax", np.float64), ("hopping", chains.OPTIONS)],
     align=True,
 )
-# Everything else is in the precision of the positions.
+# All other arrays have the precision of the positions.
 NUMBER_TYPES = chains.CHAIN | {
     "evaluations": np.int32,
     "active": np.uint8,
@@ -78,7 +78,7 @@ NUMBER_TYPES = chains.CHAIN | {
 }
 
 
-# Packed parameters, and what a system without a batch means to the kernels.
+# Caches of packed parameters, and of the arrays of systems without a batch axis.
 _PARAMETERS: Remembered[tuple[np.ndarray, np.ndarray]] = Remembered()
 _SYSTEMS: Remembered[tuple[dict[str, Any], dict[str, int]]] = Remembered()
 
@@ -147,9 +147,9 @@ def _flat(values: Sequence[Any], kind: Any) -> np.ndarray:
 
 
 def begins(optimizer: Any, potential: Any) -> bool:
-    """Whether :func:`initial_state` knows an optimizer, whatever will step it."""
+    """Whether :func:`initial_state` supports an optimizer, for any backend."""
     if isinstance(optimizer, BasinHopping) and optimizer.moves.surface is not None:
-        # Others may have no atom energies, which is found out by trying.
+        # Other potentials may have no atom energies; only their `init` can tell.
         return type(potential) in POTENTIALS and type(optimizer.quench) in RULES
     return type(rule_of(optimizer)) in RULES
 
@@ -157,7 +157,7 @@ def begins(optimizer: Any, potential: Any) -> bool:
 def initial_state(
     optimizer: Any, potential: Any, system: System, positions: np.ndarray, keys: Any
 ) -> SearchState:
-    """What the optimizer's ``init`` gives, in NumPy and with a key per structure."""
+    """The result of the optimizer's ``init``, in NumPy and with a key per structure."""
     rule = rule_of(optimizer)
     length = np.asarray(system.length_scale).astype(positions.dtype)
     inner = rule_adapter(rule).initial(rule, positions / length)
@@ -167,7 +167,7 @@ def initial_state(
 
 
 def search_state(positions: np.ndarray, inner: Any) -> SearchState:
-    """Nothing evaluated yet."""
+    """A state before any evaluation."""
     batch, dtype = positions.shape[2:], positions.dtype
     fields: dict[str, Any] = dict(
         positions=positions,
@@ -184,11 +184,11 @@ def search_state(positions: np.ndarray, inner: Any) -> SearchState:
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """Arrays to hand to a kernel, and what becomes of them.
+    """Arrays for a kernel, and the state made from them afterwards.
 
-    ``arrays`` go by the names of ``POINTERS``; those that a search has no use for are
-    missing, their pointers null. Those in ``CHANGED`` are written to.
-    :func:`number_type` says as what a kernel reads them.
+    ``arrays`` have the names of ``POINTERS``; those that a search does not need are
+    missing, with null pointers. The kernel writes to those in ``CHANGED``. Their types
+    are given by :func:`number_type`.
     """
 
     arrays: dict[str, Any]
@@ -204,7 +204,7 @@ class Launch:
         return np.array(tuple(values), ARGUMENTS)
 
     def finish(self, held: dict[str, Any], steps: int) -> SearchState:
-        """The state out of arrays (JAX or NumPy) that a kernel has changed."""
+        """The state from the arrays (JAX or NumPy) that a kernel has changed."""
         fields = ("positions", "energy", "force", "best_positions", "best_energy")
         changed = {name: held[name] for name in fields}
         changed |= {
@@ -235,10 +235,10 @@ def launch(
     steps: int,
     only_evaluate: bool = False,
 ) -> Launch:
-    """Collect what a launch needs; scales are spread over the batch.
+    """Collect the arrays of a launch; scales are expanded to the batch.
 
-    ``only_evaluate``: one evaluation where it stands; the state of the rule, whatever
-    it is, stays out of it.
+    ``only_evaluate``: one evaluation at the present positions, without the rule's
+    state.
     """
     n, batch = state.positions.shape[1:]
     rule, inner, kind = rule_of(optimizer), state.inner, state.positions.dtype
@@ -259,7 +259,7 @@ def launch(
     arrays["potential"], arrays["theta"] = _PARAMETERS.get(
         (potential, rule), kind, lambda: _parameters(potential, rule, kind)
     )
-    # Those of batches are made for one launch.
+    # Systems with a batch axis are made for one launch.
     stride = n if np.ndim(system.species) == 2 else 0
     own_scales = np.ndim(system.length_scale) or np.ndim(system.energy_scale)
     if stride or own_scales:
@@ -295,7 +295,7 @@ def _spread(values: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _parameters(potential: Any, rule: Any, kind: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of both, as the kernels read them."""
+    """The parameters of potential and rule, as the kernels read them."""
     return (
         _flat(potential_adapter(potential).parameters(potential), kind),
         _flat(rule_adapter(rule).parameters(rule), kind),

@@ -68,7 +68,7 @@ def _network_macros() -> Macros:
 
 
 class EquivariantAdapter(RuleAdapter):
-    """Averages of the gradient per decay, and the best energy."""
+    """State: averages of the gradient per decay, and the best energy."""
 
     header, shared = "equivariant", NETWORK_HIDDEN + CLOCK_ROWS
 
@@ -92,7 +92,7 @@ class EquivariantAdapter(RuleAdapter):
         )
 
     def rows(self, rule: EquivariantRule, hopping: bool) -> int:
-        """Moments and two pooled numbers; the place remembered and one more."""
+        """Moments, two pooled numbers, the remembered position and one more."""
         return 4 * len(DECAYS) + 2 + 4 * rule.features.memory
 
     def parameters(self, rule: EquivariantRule) -> list[Any]:
@@ -114,7 +114,7 @@ class EquivariantAdapter(RuleAdapter):
         return EquivariantState(**fields)
 
     def pack(self, state: EquivariantState) -> Parts:
-        """First and second moments, the place remembered."""
+        """First and second moments, and the remembered position."""
         home = state.best_positions
         rows = [state.first, state.second, *([] if home is None else [home])]
         return Parts(rows, [state.best_energy, state.since_best], state.step)
@@ -126,7 +126,7 @@ class EquivariantAdapter(RuleAdapter):
         whole: Sequence[Any],
         n_steps: int,
     ) -> EquivariantState:
-        """The clock has gone on."""
+        """The state with its clock advanced."""
         home = state.best_positions
         return state._replace(
             step=state.step + np.int32(n_steps),
@@ -139,12 +139,12 @@ class EquivariantAdapter(RuleAdapter):
 
 
 class CoordinatewiseAdapter(RuleAdapter):
-    """Averages of the gradient and its square per decay and coordinate."""
+    """State: averages of the gradient and its square per decay and coordinate."""
 
     header, shared = "coordinatewise", NETWORK_HIDDEN + CLOCK_ROWS
 
     def reject_reason(self, rule: CoordinatewiseRule, system: System) -> str | None:
-        """Where there are more species than slots."""
+        """Rejected with more species than slots."""
         slots = rule.features.species_slots
         if slots > 1 and int(np.max(np.asarray(system.species))) >= slots:
             return f"this rule tells {slots} species apart, and the system has more"
@@ -172,11 +172,11 @@ class CoordinatewiseAdapter(RuleAdapter):
         )
 
     def own_species(self, rule: CoordinatewiseRule) -> bool:
-        """Where it tells species apart."""
+        """True if it distinguishes species."""
         return rule.features.species_slots > 1
 
     def rows(self, rule: CoordinatewiseRule, hopping: bool) -> int:
-        """Moments only."""
+        """Only the moments."""
         return 6 * len(DECAYS)
 
     def parameters(self, rule: CoordinatewiseRule) -> list[Any]:
@@ -201,6 +201,6 @@ class CoordinatewiseAdapter(RuleAdapter):
         whole: Sequence[Any],
         n_steps: int,
     ) -> LearnedState:
-        """The clock has gone on."""
+        """The state with its clock advanced."""
         moments = Moments(*all_like(rows, state.moments))
         return LearnedState(state.step + np.int32(n_steps), moments)

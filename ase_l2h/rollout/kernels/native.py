@@ -2,8 +2,8 @@
 
 Optional: needs a C++ compiler (``c++``, or the one that ``CXX`` names, with arguments
 if it likes) when it is used for the first time, and nothing else. Sixteen structures
-fill a 512-bit vector, one in each lane (eight in double precision), and take all their
-steps before the next ones do, so weights and state stay in the cache. Compiled
+(eight in double precision) fill a 512-bit vector, one in each lane. They take all their
+steps before the next sixteen, so weights and state stay in the cache. Compiled
 libraries are kept in the cache folder.
 """
 
@@ -53,7 +53,7 @@ __all__ = [
 
 LOGGER = logging.getLogger(__name__)
 LANES = 16
-# Single points need no rule: they use the library that quenches need as well.
+# Single points need no rule; they use the library of quenches.
 EVALUATOR = RuleOptimizer(Lbfgs())
 _CHANGED = frozenset(fused.CHANGED)
 _DEFINED: Remembered[tuple[tuple[str, int | str], ...]] = Remembered()
@@ -89,7 +89,7 @@ def compiler_command() -> list[str]:
 
 @lru_cache(maxsize=8)
 def _say_missing(program: str) -> None:
-    """Once: without a word, a misspelt name would only be slow."""
+    """Warn once: otherwise a misspelt name would only make searches slow."""
     LOGGER.warning(
         "no machine code is compiled: CXX names '%s', and there is no such program",
         program,
@@ -122,15 +122,15 @@ def build(
 ) -> Path:
     """Compile the kernels into ``folder``, unless that has been done.
 
-    What is there already is used only if it belongs to this user or the administrator,
-    nobody else can write it, and its content is what was compiled. Else it is compiled
-    anew; in a folder that others can write, or this user cannot, a private temporary
-    folder is taken instead. The log says so.
+    An existing library is used only if it belongs to this user or the administrator,
+    nobody else can write it, and its hash is right. Otherwise it is compiled again. If
+    others can write the folder, or this user cannot, a private temporary folder is used
+    instead. The log reports both.
 
     Raises
     ------
     RuntimeError
-        With what the compiler said.
+        With the message of the compiler.
     """
     arguments = [*FLAGS, *options, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
     arguments += as_options(macros)
@@ -143,7 +143,7 @@ def compiled(
 ) -> Path:
     """The library of a C++ file and all the ``sources`` it is made of.
 
-    Where it is kept, and what is raised, as for :func:`build`.
+    Folder and errors are those of :func:`build`.
     """
     command = compiler_command()
     if not command:
@@ -165,8 +165,8 @@ def compiled(
     if result.returncode != 0:
         os.unlink(name)
         raise RuntimeError(f"{command[0]} failed: {result.stderr[:1000]}")
-    # Atomic, one after the other: another process may be at it, and one that sees only
-    # the first compiles once more.
+    # Two atomic renames, hash first: another process may do the same, and one that sees
+    # only the hash compiles again.
     os.chmod(name, 0o700)
     handle, stored = tempfile.mkstemp(suffix=".sha256", dir=library.parent)
     with open(handle, "w", encoding="ascii") as stream:
@@ -177,7 +177,7 @@ def compiled(
 
 
 def _private(folder: Path) -> Path:
-    """The folder, made where it is missing, or one in its place that can be trusted."""
+    """The folder, created if needed, or a temporary one if it cannot be trusted."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fault = written_by_others(folder)
@@ -219,7 +219,7 @@ def _content_hash(path: Path) -> str:
 
 
 def _processor() -> str:
-    """What tells processors apart that run different machine code."""
+    """Text that differs between processors with different machine code."""
     information = Path("/proc/cpuinfo")
     if not information.is_file():
         return ""
@@ -244,7 +244,7 @@ def _built(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int) 
 
 @lru_cache(maxsize=64)
 def _narrow(macros: tuple[tuple[str, int | str], ...], folder: Path, lanes: int) -> Any:
-    """The same for few structures; None where that cannot be compiled."""
+    """The library for small batches; None if it cannot be compiled."""
     try:
         return _built(macros, folder, lanes)
     except (RuntimeError, OSError) as error:
@@ -261,12 +261,12 @@ def library_function(
     double: bool,
     batch: int | None = None,
 ) -> Any:
-    """The compiled function for a search; built when it is asked for first.
+    """The compiled function for a search; built at the first call.
 
-    A ``batch`` that fits in half of the lanes gets code for half as many, which takes
-    half as long on many processors. What it does is the same to the bit.
+    A ``batch`` that fits in half of the lanes gets code for half as many, which is
+    twice as fast on many processors. Results are the same to the bit.
     """
-    # All that they depend on.
+    # The macros depend only on these.
     many = np.ndim(system.species) > 1
     case = (many, system.cell is None, system.free is None, double)
     macros = _DEFINED.get(
@@ -297,7 +297,7 @@ def prepare(
     double: bool = False,
     batch: int | None = None,
 ) -> str | None:
-    """Compile what a search needs; why that failed, None when it is there."""
+    """Compile the code of a search; returns the error message, or None."""
     try:
         library_function(optimizer, potential, system, double, batch)
     except (RuntimeError, OSError) as error:
@@ -316,8 +316,8 @@ def advance(
 ) -> SearchState:
     """Take ``n_steps`` steps; the interpreter lock is released meanwhile.
 
-    Every structure is worked on alone, in a vector lane of its own: what it does is the
-    same to the bit whatever else is in the batch, and whichever thread has it.
+    Every structure has its own vector lane: its result is the same to the bit whatever
+    the batch, and whichever thread runs it.
 
     Parameters
     ----------
@@ -326,7 +326,7 @@ def advance(
     function
         What ``load`` gives; compiled here when None.
     threads
-        As many as there are processors when None.
+        Number of threads; one per processor when None.
 
     Returns
     -------
@@ -347,7 +347,7 @@ def evaluate(
     function: Any = None,
     threads: int | None = None,
 ) -> SearchState:
-    """Energy and force where it stands; see :func:`.trajectories.evaluate`."""
+    """Energy and force at the present positions; see :func:`.trajectories.evaluate`."""
     if function is None:
         double, batch = state.positions.dtype == np.float64, state.positions.shape[2]
         function = library_function(EVALUATOR, potential, system, double, batch)
@@ -365,7 +365,7 @@ def _run(
             held[name] = np.array(array, kind, order="C")
         else:
             held[name] = np.ascontiguousarray(array, kind)
-    # As bytes: NumPy would describe the fields to the address's reader every time.
+    # As bytes, because NumPy would describe the fields at every access to the address.
     block = work.block(_address, held).reshape(1).view(np.uint8)
     share_out(function, _address(block), work.numbers["batch"], threads)
     return work.finish(held, n_steps)

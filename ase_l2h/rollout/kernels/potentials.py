@@ -22,7 +22,7 @@ __all__ = ["POTENTIALS", "PotentialAdapter", "potential_adapter"]
 class PotentialAdapter:
     """How the kernels see a potential."""
 
-    # In cpp/potentials, without its ending, and its rows of scratch per atom.
+    # File name in cpp/potentials, without its ending; rows of scratch per atom.
     header: str
     scratch_rows = 0
     # Names of the parameters in the order of `parameters`.
@@ -33,11 +33,11 @@ class PotentialAdapter:
         return None
 
     def macros(self, potential: Any) -> Macros:
-        """What the source is compiled for, besides the header."""
+        """Macros of the source, besides the header."""
         return {"POTENTIAL_PARAMETERS": ",".join(self.names)}
 
     def own_species(self, potential: Any) -> bool:
-        """Whether the potential looks at the species of single atoms."""
+        """Whether the potential depends on the species of single atoms."""
         return False
 
     def parameters(self, potential: Any) -> list[Any]:
@@ -53,7 +53,7 @@ class LennardJonesAdapter(PotentialAdapter):
     cut_names = ("cut_squared", "shift", "onset_squared", "switching")
 
     def macros(self, potential: LennardJones) -> Macros:
-        """Which of the cut-offs."""
+        """The kind of cut-off."""
         cut = 0 if potential.rc is None else 1 + potential.smooth
         names = self.names + (self.cut_names if cut else ())
         return {"CUT": int(cut), "POTENTIAL_PARAMETERS": ",".join(names)}
@@ -75,7 +75,7 @@ class GuptaAdapter(PotentialAdapter):
     header, scratch_rows = "gupta", 1
 
     def reject_reason(self, potential: Gupta) -> str | None:
-        """Tables that differ between structures."""
+        """Rejected with tables that differ between structures."""
         if np.ndim(potential.A) != 2:
             return "its kernel takes one set of Gupta parameters for the whole batch"
         return None
@@ -86,7 +86,7 @@ class GuptaAdapter(PotentialAdapter):
         return {"SPECIES_COUNT": np.shape(potential.A)[0], "CUT": int(cut)}
 
     def own_species(self, potential: Gupta) -> bool:
-        """Of alloys."""
+        """True for alloys."""
         return np.shape(potential.A)[0] > 1
 
     def parameters(self, potential: Gupta) -> list[Any]:
@@ -108,7 +108,7 @@ class StillingerWeberAdapter(PotentialAdapter):
     names = ("epsilon", "sigma", "A", "B", "lam", "gamma", "a", "cos_theta0")
 
     def reject_reason(self, potential: StillingerWeber) -> str | None:
-        """Other exponents."""
+        """Rejected with other exponents."""
         if (potential.p, potential.q) != (4, 0):
             return "its kernel has the Stillinger-Weber exponents p = 4 and q = 0"
         return None
@@ -125,7 +125,7 @@ class SoftSphereAdapter(PotentialAdapter):
     names = ("energy", "slope", "inverse_length")
 
     def reject_reason(self, potential: SoftSphere) -> str | None:
-        """A diameter that is left to the system, or differs between structures."""
+        """Rejected if the diameter is not one number for all structures."""
         if potential.sigma is None or np.ndim(potential.sigma):
             return "its kernel takes one diameter for all soft spheres"
         return None

@@ -27,7 +27,7 @@ __all__ = ["RULES", "rule_adapter", "rule_of"]
 
 
 class AdamAdapter(RuleAdapter):
-    """Moments, and a count of steps for every structure."""
+    """State: moments, and a count of steps for every structure."""
 
     header = "adam"
     names = ("rate", "b1", "b2", "eps")
@@ -56,7 +56,7 @@ class AdamAdapter(RuleAdapter):
 
 
 class FireAdapter(RuleAdapter):
-    """Velocities; time step, mixing and downhill steps."""
+    """State: velocities; time step, mixing and downhill steps."""
 
     header, double = "fire", True
     names = ("dt", "dt_max", "max_step", "alpha", "f_inc", "f_dec", "f_alpha", "n_min")
@@ -83,7 +83,7 @@ class FireAdapter(RuleAdapter):
     def unpack(
         self, state: FireState, rows: Sequence[Any], whole: Sequence[Any], n_steps: int
     ) -> FireState:
-        """All of it has changed."""
+        """The state, in which everything has changed."""
         return FireState(*all_like((*rows, *whole), state))
 
 
@@ -134,14 +134,14 @@ class LbfgsAdapter(RuleAdapter):
         whole: Sequence[Any],
         n_steps: int,
     ) -> LbfgsState:
-        """All of it has changed."""
+        """The state, in which everything has changed."""
         names = (*self.places, *self.scalars)
         new = zip(names, (*rows, *whole), strict=True)
         return LbfgsState(**{k: like(a, getattr(state, k)) for k, a in new})
 
 
 class GradientDescentAdapter(RuleAdapter):
-    """Nothing is remembered."""
+    """There is no state."""
 
     header, double = "gradient_descent", True
     names = ("rate", "max_step")
@@ -151,7 +151,7 @@ class GradientDescentAdapter(RuleAdapter):
         return 2 * hopping
 
     def initial(self, rule: GradientDescent, positions: np.ndarray) -> Any:
-        """None, as the rule has it."""
+        """None, as in the rule."""
         return None
 
     def pack(self, state: Any) -> Parts:
@@ -161,7 +161,7 @@ class GradientDescentAdapter(RuleAdapter):
     def unpack(
         self, state: Any, rows: Sequence[Any], whole: Sequence[Any], n_steps: int
     ) -> Any:
-        """Nothing has changed."""
+        """The unchanged state."""
         return state
 
 
@@ -176,7 +176,7 @@ RULES: dict[type, RuleAdapter] = {
 
 
 def rule_of(optimizer: Any) -> Any:
-    """What displaces the atoms, None where the kernels do not know the optimizer."""
+    """The rule of an optimizer, None if the kernels do not know the optimizer."""
     if isinstance(optimizer, BasinHopping):
         return optimizer.quench
     return optimizer.rule if isinstance(optimizer, RuleOptimizer) else None

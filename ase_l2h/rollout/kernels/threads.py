@@ -1,4 +1,4 @@
-"""Share the structures of a batch out among the cores."""
+"""Distribute the structures of a batch over the cores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["default_threads", "limit_threads", "share_out", "workers"]
 
-# Structures that are worked on together, a multiple of every number of lanes.
+# Structures in a group, a multiple of every number of lanes.
 GROUP = 16
 _pools: dict[int, ThreadPoolExecutor] = {}
 _guard = threading.Lock()
@@ -17,7 +17,7 @@ _most: list[int] = []
 
 
 def limit_threads(count: int) -> None:
-    """Let this process use so many processors, as others use the rest."""
+    """Let this process use ``count`` processors; others use the rest."""
     _most[:] = [count]
 
 
@@ -75,7 +75,7 @@ def _worked(
     waiting: Iterator[int],
     batch: int,
 ) -> bool:
-    """Whether there was memory for each of the groups that this thread has taken."""
+    """Process groups in this thread; False if memory was missing for one."""
     done = True
     # `next` on a range's iterator is one operation under the interpreter's lock.
     for first in waiting:
