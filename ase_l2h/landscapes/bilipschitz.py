@@ -83,7 +83,7 @@ class BiLipschitzLayer:
         """``F(x)``, the layer without its rotation."""
         root = math.sqrt(self.nu - self.mu)
         inner = _times(self.matrix, points) * _column(root / self.gain, points)
-        # tanh: slope in (0, 1], and smooth, so that gradient descent settles.
+        # tanh has a slope in (0, 1] and is smooth, so that gradient descent converges.
         hidden = jnp.tanh(inner + _column(self.bias, points))
         outer = hidden * _column(root * self.gain, points)
         return self.mu * points + _times(self.matrix.T, outer)
@@ -109,7 +109,8 @@ class BiLipschitzLayer:
         if self.rotation is not None:
             images = _times(self.rotation.T, images)
         step = 2.0 / (self.mu + self.nu)
-        # From |x - x*| <= |F(x0) - y| / mu; more only stirs the rounding.
+        # From |x - x*| <= |F(x0) - y| / mu; more iterations only change rounding
+        # errors.
         smallest = float(jnp.finfo(images.dtype).eps)
         most = math.ceil(math.log(1e-3 * smallest) / math.log(self.contraction))
 
@@ -134,7 +135,7 @@ class BiLipschitzLayer:
 
 @pytree_dataclass
 class BiLipschitzMap:
-    """The invertible map of a network's present weights, cheap to apply many times."""
+    """The invertible map of a network's current weights, cheap to apply repeatedly."""
 
     layers: tuple[BiLipschitzLayer, ...]
 
@@ -155,7 +156,7 @@ class BiLipschitzMap:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Certified least and most that distances are stretched, ``(mu, nu)``."""
+        """Certified bounds of the stretching of distances, ``(mu, nu)``."""
         mu = math.prod(layer.mu for layer in self.layers)
         return mu, math.prod(layer.nu for layer in self.layers)
 
@@ -189,7 +190,7 @@ class BiLipschitzNetwork(nn.Module):
     rotations: bool = True
 
     def check(self) -> None:
-        """Raise the sentence for sizes and bounds that cannot be."""
+        """Refuse impossible sizes and bounds."""
         if self.dimension < 1:
             raise InputError(
                 f"the dimension is {self.dimension}; give a whole number from 1"
@@ -213,7 +214,7 @@ class BiLipschitzNetwork(nn.Module):
         d, w = self.dimension, self.width
 
         def spread(key: Array, shape: tuple[int, ...]) -> Array:
-            # Units that bend in different parts of the box.
+            # Biases make the units bend in different parts of the box.
             return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
         made = []

@@ -1,11 +1,11 @@
 """Regression in boxes that shrink around the learned minimum.
 
-A function with one minimum is fitted to U at uniform samples of a box, then again in
-a smaller box around the minimum that was learned, and so on. What a fit leaves
-unexplained is noise for its minimum, and in rough landscapes shrinks with the box. A
-trend that is not symmetric in the box pulls the minimum of the fit towards the middle,
-by less in every box. Nothing here knows where the minimum is: the first is a random
-point, the later ones are those that were learned.
+A function with one minimum is fitted to U at uniform samples of a box, then again in a
+smaller box around the minimum that was learned, and so on. The residuals of a fit are
+noise for its minimum; in rough landscapes they shrink with the box. A trend that is not
+symmetric in the box pulls the minimum of the fit towards the middle, by less in every
+box. No box uses the true minimum: the first centre is a random point, the later ones
+are learned minima.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BoxSettings:
         check_positive(self, "first_share")
 
     def budgets(self, budget: int) -> list[int]:
-        """Evaluations in every box; what division leaves goes to the last."""
+        """Evaluations in every box; the last gets the remainder."""
         share = budget / (self.boxes - 1 + self.first_share)
         later = [int(share)] * (self.boxes - 1)
         first = int(share * self.first_share)
@@ -137,7 +137,7 @@ def minimise_in_boxes(
                 settings,
                 budget=budget,
                 looks=-(-settings.looks // boxes.boxes),
-                # The seeds of neighbouring runs must not meet in their boxes.
+                # Boxes of runs with neighbouring seeds must not share seeds.
                 seed=(settings.seed + 7919 * number) % 2**32,
             ),
             first=None if number == 0 else np.zeros_like(centre),

@@ -1,9 +1,9 @@
 """Clusters as points of 3n - 6 coordinates, without translations and rotations.
 
-Atom 0 is the origin, atom 1 lies on the x axis, atom 2 in the xy plane; what is left is
-x of atom 1, x and y of atom 2 and all of the others. Every structure has such a
-position; its permutations and reflections remain different points, so a function with
-one minimum must choose among them.
+Atom 0 is the origin, atom 1 lies on the x axis, atom 2 in the xy plane. The coordinates
+are x of atom 1, x and y of atom 2, and all of the others. Every structure has such a
+representation. Its permutations and reflections are different points, so a function
+with one minimum must choose among them.
 """
 
 from __future__ import annotations
@@ -82,6 +82,6 @@ def cluster_landscape(potential: Potential, system: System) -> ClusterLandscape:
     if n < 3:
         raise InputError(f"the cluster has {n} atoms; give 3 or more")
     length = float(np.mean(np.asarray(system.length_scale)))
-    # The diameter of a compact cluster: atom 0 may lie on its surface.
+    # The diameter of a compact cluster, because atom 0 may lie on its surface.
     bound = math.ceil(20 * packed_radius(n) * length) / 10
     return ClusterLandscape(potential, system, 3 * n - 6, bound)

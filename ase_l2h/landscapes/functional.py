@@ -35,7 +35,7 @@ __all__ = [
 Pair = tuple[Array, Array]
 
 
-# Of the deviation of U that f is left with, see projected_loss.
+# Least share of the deviation of U that f explains, see projected_loss.
 LEAST_SHARE = 0.1
 
 
@@ -49,7 +49,7 @@ class Coefficients(NamedTuple):
 class Paths(NamedTuple):
     """Points of paths, the step before the path.
 
-    ``counted`` is False from the step on at which all paths have met.
+    ``counted`` is False after all paths have met.
     """
 
     points: Float[Array, "d t m"]
@@ -58,8 +58,8 @@ class Paths(NamedTuple):
 
 def largest_separation(points: Float[Array, "d m"]) -> Float[Array, ""]:
     """The largest distance between two of the points."""
-    # Differences from the centre: rounding of the products below is then that of the
-    # separation, not that of the distance from the origin.
+    # Differences from the centre, so that rounding of the products below is relative to
+    # the separation, not to the distance from the origin.
     points = points - jnp.mean(points, axis=1, keepdims=True)
     products = points.T @ points
     squares = jnp.diagonal(products)
@@ -104,7 +104,7 @@ def gradient_paths(
 
     start = (starts, jnp.ones((), bool))
     _, (points, counted) = jax.lax.scan(descend, start, None, length=steps)
-    # The starts themselves are a sample, however close together they may be.
+    # The starts always count, however close together they are.
     return Paths(jnp.moveaxis(points, 0, 1), counted.at[0].set(True))
 
 
@@ -116,10 +116,10 @@ def projected_loss(
     """Mean of ``(f - U)^2`` over the counted points where U has a value.
 
     ``raised`` is f at the points without curvature and constant, in which f is linear.
-    These two are fitted to the points instead of being learned (variable projection,
-    G. H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)): in many dimensions
-    they would have to move with every step of the minimum, by many times what f varies
-    over the box.
+    These two are fitted to the points instead of being learned (variable projection, G.
+    H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10, 413 (1973)): in many dimensions
+    they would have to follow every step of the minimum, by many times the variation of
+    f over the box.
 
     Zero when there are no such points.
     """
@@ -133,8 +133,9 @@ def projected_loss(
     highs = values - mean(values)
     rises = raised - mean(raised)
     squared = jnp.maximum(mean(rises**2), jnp.finfo(values.dtype).tiny)
-    # Where f falls as U rises the fitted curvature were negative, and at zero nothing
-    # would be learned: a little of what would explain all of U is always left.
+    # Where f falls as U rises, the fitted curvature would be negative, and at zero
+    # nothing would be learned. So a small share of the curvature that would explain all
+    # of U is the lower bound.
     least = LEAST_SHARE * jnp.sqrt(mean(highs**2) / squared)
     curvature = jnp.maximum(mean(highs * rises) / squared, least)
     curvature = jax.lax.stop_gradient(curvature)

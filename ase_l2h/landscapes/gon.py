@@ -106,7 +106,7 @@ class UnimodalFunction:
         images = self.mixing.T @ self.target + jnp.sum(self.slopes, axis=1) / pieces
         width = 2.0 / pieces
         ends = jnp.cumsum(self.slopes * width, axis=1)
-        # The piece that the image lies on; below the first and above the last as well.
+        # The piece of the image; the outer pieces extend beyond the box.
         piece = jnp.sum(images[:, None] >= ends[:, :-1], axis=1)
         starts = jnp.pad(ends, ((0, 0), (1, 0)))
         take = lambda table: jnp.take_along_axis(table, piece[:, None], axis=1)[:, 0]
@@ -127,10 +127,10 @@ class GonNetwork(nn.Module):
         d, m = self.dimension, self.corners
         zeros = nn.initializers.zeros
         slopes = _positive(self.param("slopes", zeros, (d, self.pieces)))
-        # Alike steps of all elements turn a point by the root of d times as much.
+        # Equal steps of all elements rotate a point by sqrt(d) times as much.
         mixing = cayley(self.param("mixing", zeros, (d, d)) / d**0.5)
         target = self.param("target", zeros, (d,))
-        # At first a sum: little of what only both coordinates together would add.
+        # At first nearly a sum: the terms of both coordinates together begin small.
         free = self.param("rises", zeros, (len(pairs), m, m))
         rises = _positive(free.at[:, 1:, 1:].add(-4.0))
         corners = jnp.cumsum(jnp.cumsum(rises, axis=1), axis=2)
@@ -211,7 +211,7 @@ class _Fit:
 
     @property
     def updates(self) -> int:
-        """Batches that the budget has, besides the looks."""
+        """Batches that the budget allows, besides the looks."""
         settings = self.settings
         return max(1, (settings.budget - settings.looks) // settings.batch)
 
@@ -299,7 +299,7 @@ def fit_gon(
     # Every coordinate of z is in two lattices.
     order = np.random.default_rng(settings.seed).permutation(landscape.dimension)
     pairs = jnp.asarray(np.stack([order, np.roll(order, 1)], axis=1))
-    # The seed must not compile the updates again.
+    # A new seed must not compile the updates again.
     fit = _Fit(landscape, pairs, dataclasses.replace(settings, seed=0))
     key, first = jax.random.split(jax.random.key(settings.seed))
     state = fit.initial(first)

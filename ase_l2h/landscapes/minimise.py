@@ -37,7 +37,7 @@ from ase_l2h.potentials.analytic import Landscape
 __all__ = ["ActionResult", "ActionSettings", "ActionState", "minimise"]
 
 CHECKPOINT_SECONDS = 30.0
-# Of the first samples, which set the units of U.
+# Random stream of the initial state, whose samples set the units of U.
 FIRST = 2**31 - 1
 
 
@@ -106,7 +106,7 @@ class _Run:
     def initial(self, key: Array, first: Array | None) -> ActionState:
         """Weights whose minimum is ``first``, in the landscape's units.
 
-        None: a random point, for the middle of the box is no guess.
+        None: a random point, because the middle of the box would be a biased guess.
         """
         settings, d = self.settings, self.landscape.dimension
         samples, weights, point = jax.random.split(key, 3)
@@ -163,7 +163,7 @@ class _Run:
         sound = jnp.all(
             jnp.stack([jnp.all(jnp.isfinite(p)) for p in jax.tree.leaves(parameters)])
         )
-        # A step that would spoil the weights is not taken.
+        # A step with non-finite weights is not taken.
         keep = lambda new, old: jnp.where(sound, new, old)
         return state._replace(
             update=state.update + 1,
@@ -220,7 +220,7 @@ class _Run:
             best_point=jnp.where(better, point, state.best_point),
             best_energy=jnp.where(better, energy, state.best_energy),
         )
-        # Of the bowl: that of f is steep next to a minimum with a small power.
+        # The slope of the bowl, because f is steep near a minimum with a small power.
         slope = jnp.linalg.norm(jax.grad(function.bowl)(scaled))
         return state, {
             "loss": losses / jnp.maximum(taken, 1.0),
@@ -360,17 +360,17 @@ class _Course:
         }
         if self.checkpoint is not None:
             self.checkpoint.append(line)
-        # Together: Ctrl-C in between must not leave them apart.
+        # Set together, so that Ctrl-C in between cannot separate them.
         self.state, self.records = following, [*self.records, line]
         return line
 
     def save_sometimes(self) -> None:
-        """Keep the state where that has not been done for a while."""
+        """Store the state if that has not been done for a while."""
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Keep the state, if there is a folder for it."""
+        """Store the state, if there is a folder."""
         if self.checkpoint is not None:
             arrays, lines = arrays_of_tree(self.state), len(self.records)
             self.checkpoint.save(arrays, {}, lines=lines)
@@ -380,7 +380,7 @@ class _Course:
 def _identity(
     landscape: Any, settings: ActionSettings, first: np.ndarray | None
 ) -> dict[str, Any]:
-    """What tells two runs apart."""
+    """What identifies a run."""
     return {
         "run": "action",
         "settings": dataclasses.asdict(settings),

@@ -15,7 +15,7 @@ __all__ = ["ActionSettings", "check_least", "check_positive"]
 
 
 def check_least(settings: Any, **least: int) -> None:
-    """Refuse numbers of settings that are below what is given by name."""
+    """Refuse settings below the bounds given by name."""
     for name, bound in least.items():
         value = getattr(settings, name)
         if value < bound:
@@ -23,7 +23,7 @@ def check_least(settings: Any, **least: int) -> None:
 
 
 def check_positive(settings: Any, *names: str) -> None:
-    """Refuse numbers of settings that are not finite and above 0."""
+    """Refuse settings that are not finite and above 0."""
     for name in names:
         value = getattr(settings, name)
         if not (value > 0 and math.isfinite(value)):
@@ -89,7 +89,7 @@ class ActionSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.warm <= 1:
             raise InputError(f"warm is {self.warm}; give a share from 0 to 1")
-        # Counted in 32 bits, with room for the last update.
+        # Charges are counted in 32 bits, with room for the last update.
         if not self.batch < self.budget <= 10**9:
             raise InputError(
                 f"the budget is {self.budget} evaluations; give more than one batch "
@@ -107,9 +107,9 @@ class ActionSettings:
         self.network(1).network.check()
 
     def compiled(self) -> ActionSettings:
-        """These, but for what an update is not compiled for.
+        """The settings without those that a compiled update does not depend on.
 
-        Runs that differ in nothing else share the compiled update.
+        Runs that differ only in those share the compiled update.
         """
         return dataclasses.replace(
             self,

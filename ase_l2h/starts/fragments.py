@@ -1,7 +1,7 @@
 """Fragments of ordered packings: starting structures that are pieces of order.
 
-The packings are endless, or as good as: what a fragment is like is decided by where its
-middle lies and which shape it has, and no size has a packing of its own.
+The packings are infinite, or practically so. The position of its middle and its shape
+decide what a fragment is like; no size has its own packing.
 
 =============  =====================================================================
 icosahedron    twenty fcc tetrahedra around a point, strained to fill space; in shells
@@ -27,11 +27,12 @@ import numpy as np
 
 __all__ = ["DEFAULT_PACKINGS", "PACKINGS", "cut", "fragments", "packing"]
 
-# How far from the middle of a packing that of a fragment lies at most, along each axis.
+# Largest distance of a fragment's middle from that of its packing, along each axis.
 SHIFT = 0.8
-# Added to a squared distance for every point before: less than what it is rounded to.
+# Tie-breaker, times the index of a point, added to its squared distance; below the
+# rounding of these.
 TIE = 1e-14
-# Shapes: how much longer or shorter distances along z count.
+# Range of the factor by which distances along z are stretched.
 STRETCH = (0.75, 1.35)
 GOLDEN = (1 + 5**0.5) / 2
 SQRT2, SQRT3 = 2**0.5, 3**0.5
@@ -48,7 +49,7 @@ def _lattice(vectors: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarra
 
 
 def _layers(stacking: Callable[[np.ndarray], np.ndarray], radius: float) -> np.ndarray:
-    """Close-packed layers, each at the place 0, 1 or 2 that ``stacking`` says."""
+    """Close-packed layers, each in the position 0, 1 or 2 given by ``stacking``."""
     reach = int(radius) + 2
     level, i, j = (
         a.ravel() for a in np.meshgrid(*[np.arange(-2 * reach, 2 * reach + 1)] * 3)
@@ -80,7 +81,7 @@ def _twin(radius: float) -> np.ndarray:
 
 def _bcc(radius: float) -> np.ndarray:
     basis = np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]])
-    # Both shells, of 8 and 6, are neighbours: their mean distance is 1.
+    # Both shells, of 8 and 6 atoms, count as neighbours; their mean distance is 1.
     return _lattice(np.eye(3) * 14 / (4 * SQRT3 + 6), basis, radius)
 
 
@@ -97,14 +98,14 @@ def _laves(radius: float) -> np.ndarray:
              [0.875, 0.125, 0.375], [0.125, 0.375, 0.875]]  # fmt: skip
     small = (np.array(small)[:, None] + fcc).reshape(-1, 3)
     large = np.concatenate([fcc, fcc + 0.25])
-    # From the centre of an icosahedron, which a small atom is.
+    # The origin is a small atom, the centre of an icosahedron.
     return _lattice(2.5 * np.eye(3), np.concatenate([small, large]), radius)
 
 
 def _decahedron(radius: float) -> np.ndarray:
     """Wedges of planes ``i a + j b`` between neighbouring directions a and b."""
     reach = np.arange(int(2 * radius) + 2)
-    # Every atom belongs to one wedge: what lies along b is of the next one.
+    # i starts at 1, so atoms along b are counted only once, in the next wedge.
     i, j = (a.ravel() for a in np.meshgrid(reach[1:], reach))
     turns = 2 * np.pi / 5 * np.arange(6)
     along = SQRT3 / 2 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -137,10 +138,10 @@ def _icosahedron(radius: float) -> np.ndarray:
         weights = np.stack([a, b, shell - a - b], axis=-1).reshape(-1, 3)
         weights = weights[weights[:, 2] >= 0]
         surface = weights @ vertices[np.array(faces)]
-        # Those on edges and vertices belong to several faces.
+        # Atoms on edges and vertices belong to several faces.
         points.append(np.unique(np.round(surface.reshape(-1, 3), 9), axis=0))
-    # Bonds from shell to shell are five per cent shorter than those within a shell, and
-    # there are as many of either.
+    # Bonds between shells are five per cent shorter than those within a shell, and
+    # equally many: the mean of both becomes 1.
     found = np.concatenate(points) * 2 / (1 + edge)
     return found[np.sum(found**2, axis=1) <= radius**2]
 
@@ -156,7 +157,7 @@ PACKINGS: dict[str, Callable[[float], np.ndarray]] = {
     "laves": _laves,
     "bcc": _bcc,
 }
-# Those that win among clusters of simple pair potentials and metals; icosahedra and
+# The lowest packings of clusters of simple pair potentials and metals; icosahedra and
 # decahedra contain twin planes and hcp islands.
 DEFAULT_PACKINGS = ("icosahedron", "decahedron", "fcc")
 
@@ -165,10 +166,11 @@ DEFAULT_PACKINGS = ("icosahedron", "decahedron", "fcc")
 def packing(name: str, n_atoms: int) -> np.ndarray:
     """A piece of a packing with room for all fragments of ``n_atoms``, ``(k, 3)``.
 
-    All points within a radius of the middle: of a lattice, an atom; of the decahedron
-    and the icosahedron, where their axes are or meet.
+    All points within a radius of the middle. The middle of a lattice is an atom, that
+    of the decahedron its axis, that of the icosahedron its centre.
     """
-    # Close-packed atoms fill a ball of this radius, tilted and stretched at worst.
+    # Radius of the ball filled by close-packed atoms; the factor allows for the
+    # ellipsoid's worst shape.
     ball = (3 * n_atoms / (4 * np.pi * SQRT2)) ** (1 / 3)
     points = PACKINGS[name](1.5 * ball + 2 * SHIFT + 0.5)
     points.flags.writeable = False
@@ -196,10 +198,10 @@ def cut(
     """
     axes = np.ones((len(centres), 3))
     axes[:, 2] = stretches**2
-    # Squared distances but for a constant, by matrix products.
+    # Squared distances up to a constant, by matrix products.
     squared = axes @ (points**2).T - 2 * (centres * axes) @ points.T
-    # Rounded: what lies as far by symmetry stays in the order of the packing, which
-    # what is added here says.
+    # Rounded, and ties broken by index: points at equal distance by symmetry stay in
+    # the order of the packing.
     squared = np.round(squared, 9) + TIE * np.arange(len(points))
     # Sorting all points, most of which are far away, takes several times longer.
     inside = np.argpartition(squared, n_atoms - 1, axis=1)[:, :n_atoms]
@@ -232,7 +234,7 @@ def fragments(
     """
     kinds = rng.integers(len(packings), size=count)
     centres = rng.uniform(-SHIFT, SHIFT, size=(count, 3))
-    # On the axis one time in two: there the centre has a symmetry to keep.
+    # Every second centre lies on the axis, so that the fragment keeps its symmetry.
     centres[:, :2] *= rng.integers(2, size=count)[:, None]
     stretches = rng.uniform(*STRETCH, size=count)
     found = np.empty((3, n_atoms, count))

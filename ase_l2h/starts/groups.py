@@ -1,4 +1,4 @@
-"""Point groups and space groups as orbits: the places that symmetry carries along.
+"""Point groups and space groups as orbits of symmetry-equivalent positions.
 
 A *site* is a kind of place in a group: the centre, an axis, a plane or a general
 position. Any vector ``y``, projected on the site, has the orbit ``rotations @ y +
@@ -23,7 +23,7 @@ GOLDEN = (1 + 5**0.5) / 2
 # Cyclic and dihedral groups have axes of at most this order.
 MOST_FOLD = 6
 HALL_NUMBERS = 530
-# Lines and planes that are looked at of a space group.
+# Most lines and planes considered in a space group.
 MOST_SITES = 60
 
 
@@ -31,8 +31,8 @@ class Site(NamedTuple):
     """A kind of place; ``dimension`` 0 is a point, 1 a line, 2 a plane, 3 anywhere.
 
     ``rotations`` ``(size, 3, 3)`` and ``translations`` ``(size, 3)`` make its orbit,
-    the place itself first; the projection is part of the rotations. ``capacity`` times
-    the radius of a ball to the power of ``dimension`` is how many orbits fit in.
+    the place itself first; the projection is part of the rotations. About ``capacity``
+    times r to the power of ``dimension`` orbits fit into a ball of radius r.
     """
 
     dimension: int
@@ -42,12 +42,12 @@ class Site(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of places of an orbit."""
+        """Number of positions of an orbit."""
         return len(self.rotations)
 
 
 class Group(NamedTuple):
-    """A name, and the kinds of places that the group has, general ones included."""
+    """A name, and the group's sites, including the general one."""
 
     name: str
     sites: tuple[Site, ...]
@@ -62,7 +62,7 @@ def _turn(axis: Sequence[int | float], fold: int) -> np.ndarray:
 
 
 def _distinct(arrays: np.ndarray) -> np.ndarray:
-    """Indices of the first of those that agree, in order; along the first axis."""
+    """Indices of the first of equal entries along the first axis, in order."""
     if not len(arrays):
         return np.zeros(0, int)
     flat = np.round(arrays.reshape(len(arrays), -1), 6) + 0.0
@@ -119,7 +119,7 @@ def point_groups() -> tuple[Group, ...]:
 
 
 def _point_sites(operations: np.ndarray) -> tuple[Site, ...]:
-    """Centre, axes, planes and general position, one of those that are equivalent."""
+    """Centre, axes, planes and general position; one of each set of equivalent ones."""
     spaces = [np.eye(3), operations.mean(axis=0)]
     for operation in operations:
         powers = _closed([operation])
@@ -134,8 +134,8 @@ def _point_sites(operations: np.ndarray) -> tuple[Site, ...]:
         images = operations @ space
         images = images[_distinct(images)]
         dimension = round(float(np.trace(space)))
-        # Atoms of unit diameter in a ball of radius 1: along its diameters, in its
-        # planes, of which each orbit has so many places.
+        # Atoms of unit diameter in a ball of radius 1, along a diameter or in a plane
+        # through the centre; an orbit fills ``len(images)`` of these places.
         room = [1.0, 2.0, np.pi * 2 / 3**0.5, np.inf][dimension]
         capacity = room * len(alike) / len(images)
         sites.append(Site(dimension, images, np.zeros((len(images), 3)), capacity))
@@ -145,11 +145,11 @@ def _point_sites(operations: np.ndarray) -> tuple[Site, ...]:
 @lru_cache(maxsize=1)
 def _database() -> tuple[tuple[str, int, np.ndarray, np.ndarray], ...]:
     """Name, number, rotations and translations of all settings of all space groups."""
-    # Not imported as others are: only who asks for crystals needs it.
+    # Imported here, because only crystals need it.
     spglib = import_module("spglib")
     found = []
     for hall in range(2, HALL_NUMBERS + 1):
-        # spglib 2.7 and 2.8 announce how they will fail, also where nothing did.
+        # spglib 2.7 and 2.8 warn about future errors even when nothing failed.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             kind = spglib.get_spacegroup_type(hall)
@@ -218,14 +218,14 @@ def _space_sites(index: int) -> tuple[Site, ...]:
     """Sites of a space group of the database, fractional."""
     _, _, rotations, translations = _database()[index]
     projectors, offsets = _fixed_spaces(rotations, translations)
-    # Where axes meet.
+    # Points where axes meet.
     lines = np.flatnonzero(np.isclose(np.trace(projectors, axis1=1, axis2=2), 1))
     points = _crossings(projectors[lines], offsets[lines])
     projectors = np.concatenate(
         [np.eye(3)[None], projectors, np.zeros((len(points), 3, 3))]
     )
     offsets = np.concatenate([np.zeros((1, 3)), offsets, points])
-    # A point in general position of each space, and what the group makes of it.
+    # A general point of each space, and its orbit.
     generic = projectors @ np.array([0.1234, 0.3719, 0.2871]) + offsets
     images = np.einsum("gab,mb->mga", rotations, generic) + translations
     sites, seen = [], []
@@ -248,7 +248,7 @@ def _space_sites(index: int) -> tuple[Site, ...]:
 def _fixed_spaces(
     rotations: np.ndarray, translations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What single operations leave where it is: projectors and offsets, fractional."""
+    """Fixed spaces of single operations: projectors and offsets, fractional."""
     shifts = np.array(list(product((-1.0, 0, 1), repeat=3)))
     projectors, offsets = [], []
     for rotation, translation in zip(rotations[1:], translations[1:], strict=True):
@@ -257,9 +257,9 @@ def _fixed_spaces(
             powers.append(powers[-1] @ rotation)
         space = np.mean(powers, axis=0)
         moves = translation + shifts
-        # Screws and glides leave nothing.
+        # Screws and glides have no fixed points.
         moves = moves[np.all(np.abs(moves @ space.T) < TOLERANCE, axis=1)]
-        # The mean of the images of the origin under the powers of the operation.
+        # A fixed point: the mean of the origin's images under the operation's powers.
         sums = np.cumsum([np.zeros((3, 3)), *powers[:-1]], axis=0)
         middle = moves @ np.mean(sums, axis=0).T
         middle = middle[np.all((middle > -TOLERANCE) & (middle < 1), axis=1)]
@@ -271,7 +271,7 @@ def _fixed_spaces(
     together = np.concatenate([spaces.reshape(-1, 9), places], axis=1)
     first = _distinct(together)
     if len(first) > MOST_SITES:
-        # Evenly, so that points, lines and planes of all directions are among them.
+        # Thinned evenly, so that points, lines and planes of all directions remain.
         traces = np.trace(spaces[first], axis1=1, axis2=2)
         points = first[traces < 0.5]
         rest = first[traces > 0.5]
@@ -280,12 +280,12 @@ def _fixed_spaces(
 
 
 def _crossings(projectors: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Points that two lines share, ``(k, 3)``, fractional."""
+    """Common points of two lines, ``(k, 3)``, fractional."""
     count = len(projectors)
     if count < 2:
         return np.zeros((0, 3))
     a, b = np.triu_indices(count, 1)
-    # Off both lines by nothing: the least-squares point of two planes' worth of rows.
+    # Least squares: the point whose distances from both lines vanish.
     away = np.eye(3) - projectors
     normal = np.swapaxes(away, 1, 2) @ away
     right = np.einsum("kab,kb->ka", normal, offsets)

@@ -1,7 +1,6 @@
-"""Structures put together piece by piece, each where it touches what is there.
+"""Structures assembled piece by piece; each new piece touches the others.
 
-Codes of electronic structure converge for atoms that are bonded, and seldom for what is
-apart.
+Electronic-structure codes converge for bonded atoms, and seldom for separate ones.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from scipy.spatial.transform import Rotation
 
 __all__ = ["atoms_in_a_heap", "docked", "heaped", "turned"]
 
-# Ways of docking of which the most compact is taken, at most.
+# Most tries of docking, of which the most compact is taken.
 DOCKINGS = 6
-# Distances in a heap of atoms, in sums of their sizes.
+# Range of the contact distance in a heap of atoms, in sums of their sizes.
 LOOSE = (1.0, 1.25)
 
 
 def turned(points: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Points ``(3, k)`` turned about their middle by a matrix."""
+    """Points ``(3, k)`` rotated about their middle by a matrix."""
     middle = points.mean(axis=1, keepdims=True)
     return turn @ (points - middle) + middle
 
@@ -36,13 +35,13 @@ def heaped(
     Parameters
     ----------
     place
-        The structure that they are as in.
+        The structure that supplies the shapes of the pieces.
     pieces
-        The atoms of each.
+        The atoms of each piece.
     sizes
         Atoms of two pieces are at least the sum of their sizes apart, ``(n,)``.
     rng
-        Decides everything.
+        Decides everything random.
     """
     place, placed = np.array(place, float), np.zeros(0, int)
     for number in rng.permutation(len(pieces)):
@@ -58,7 +57,7 @@ def atoms_in_a_heap(
 ) -> np.ndarray:
     """Single atoms in ``count`` heaps, about their middle, ``(3, n, count)``.
 
-    Some are looser, for bonds are longer where atoms have many.
+    Some heaps are looser, because bonds are longer where atoms have many.
     """
     n, heaps = len(sizes), np.zeros((3, len(sizes), count))
     pieces = [np.array([k]) for k in range(n)]
@@ -75,9 +74,9 @@ def docked(
     sizes: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """A piece turned at random and moved along a line until it touches the others.
+    """A piece rotated at random and moved along a line until it touches the others.
 
-    Of several such places, the nearest to the middle of the others; ``(3, k)``.
+    Of several tries, the one nearest to the middle of the others; ``(3, k)``.
     """
     held, best, nearest = place[:, others], place[:, piece], np.inf
     contact = sizes[piece][:, None] + sizes[others]
@@ -87,7 +86,7 @@ def docked(
         moved += held[:, [rng.integers(len(others))]] - moved.mean(axis=1)[:, None]
         line = rng.normal(size=3)
         line /= np.linalg.norm(line)
-        # Where each pair is as far apart as it may be: |apart + t line| = contact.
+        # The step t at which each pair touches: |apart + t line| = contact.
         apart = moved[:, :, None] - held[:, None, :]
         along = np.einsum("a,aij->ij", line, apart)
         room = contact**2 - np.sum(apart**2, axis=0) + along**2

@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 BOX_EDGE = 3.0
-# The paper's cube serves up to this size; beyond it the density is kept.
+# The paper's cube is used up to this size; beyond it the density is constant.
 BOX_ATOMS = 38
 OVERLAP = 1e-3
 RATE = 0.05
@@ -123,7 +123,8 @@ def _apart(
 ) -> Float[Array, "3 n count"]:
     """Gradient descent on soft spheres until none overlap."""
     spheres = SoftSphere()
-    # Their energy is a pure number: the potential's unit must not change the rate.
+    # Their energy is dimensionless, so that the potential's unit does not change the
+    # rate.
     system = replace(system, energy_scale=1.0)
     length = jnp.max(jnp.asarray(system.length_scale, positions.dtype))
     optimizer = RuleOptimizer(GradientDescent(RATE), fmax=OVERLAP / length)
@@ -149,7 +150,7 @@ def spread(system: System, positions: np.ndarray) -> np.ndarray:
     system
         Scales, cell, and what may move; its scales may be given per structure.
     positions
-        ``(3, n, count)``. What becomes of a structure does not depend on the others.
+        ``(3, n, count)``. The result for a structure does not depend on the others.
 
     Returns
     -------

@@ -1,10 +1,10 @@
 """Random places for atoms beside fixed ones, such as above a frozen slab.
 
 The region is given, or derived from the fixed atoms. In a cell with a vacuum, or along
-a direction that is not periodic, it is a layer upon the surface of the slab, on that
-side of it where the free atoms were; in a cell without a vacuum it is the whole cell;
-and without a cell a ball around the fixed atoms, thick enough for the free ones. Where
-nothing is fixed, it is what a film or a wire of so many atoms fills.
+a direction that is not periodic, it is a layer on the surface of the slab, on the side
+where the free atoms were. In a cell without a vacuum it is the whole cell; without a
+cell it is a ball around the fixed atoms, large enough for the free ones. If nothing is
+fixed, it is the volume that a film or a wire of so many atoms fills.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ase_l2h.errors import InputError
 
 __all__ = ["Ball", "Box", "Region", "derived_region", "region_starts", "room"]
 
-# In bond lengths: how near atoms may come to each other, how far from all others one
-# may be, and the least thickness of a layer.
+# In bond lengths: least distance between atoms, largest distance of an atom from its
+# nearest neighbour, and least thickness of a layer.
 NEAREST, FARTHEST = 0.8, 1.5
 THINNEST = 1.0
-# Volume that the region has for an atom, in close packing: places are to be found.
+# Volume of the region per atom, relative to close packing, so that places can be found.
 LOOSENESS = 2.5
-# An empty part of the cell that is thicker than this is a vacuum, and what lies so near
-# its other side belongs to that side.
+# An empty part of the cell thicker than this (bond lengths) is a vacuum; atoms within
+# the second distance of its other side belong to that side.
 VACUUM, OTHER_SIDE = 2.5, 1.2
-# Places that are drawn for an atom.
+# Random places tried for an atom.
 TRIALS = 48
 
 
@@ -96,7 +96,7 @@ class Box:
         shifts = np.zeros((1, 3))
         if self.cell is not None:
             away -= np.floor(away @ np.linalg.inv(self.cell)) @ self.cell
-            # Edges need not lie along the lattice: an image may be inside.
+            # The edges may not lie along the lattice, so an image may be inside.
             turns = np.stack(np.meshgrid(*[[0, -1, 1]] * 3), axis=-1).reshape(-1, 3)
             shifts = turns @ self.cell
         inside = np.zeros(away.shape[:-1], bool)
@@ -108,16 +108,16 @@ class Box:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Region:
-    """Where atoms are sought.
+    """Where atoms are placed.
 
     Parameters
     ----------
     drawn
-        Where they are placed at random.
+        Where atoms are placed at random.
     whole
-        Where a vacant site is one of theirs; None: anywhere.
+        Where vacant sites are allowed; None: anywhere.
     normal
-        Away from the surface, a unit vector ``(3,)``; None where there is no surface.
+        Unit vector ``(3,)`` pointing away from the surface; None without a surface.
     """
 
     drawn: Box | Ball
@@ -148,7 +148,7 @@ def derived_region(
     Parameters
     ----------
     given
-        Positions ``(3, n)``; those to be placed tell the side of a slab.
+        Positions ``(3, n)``; the atoms to be placed decide the side of a slab.
     placed
         Mask ``(n,)``.
     length
@@ -156,7 +156,7 @@ def derived_region(
     cell
         Lattice vectors as rows; None where nothing is periodic.
     periodic
-        Which of them are translations; the others lead beyond all atoms.
+        Which of them are translations; the others end beyond all atoms.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def derived_region(
 
 
 def _ball(fixed: np.ndarray, count: int, length: float) -> Ball:
-    """Around the fixed atoms, with room for all others beside their own."""
+    """A ball around the fixed atoms, with room for all others."""
     middle = fixed.mean(axis=0)
     inner = float(np.max(np.linalg.norm(fixed - middle, axis=1)))
     volume = 4 * np.pi / 3 * inner**3 + length**3 * LOOSENESS * count / 2**0.5
@@ -191,7 +191,7 @@ def _ball(fixed: np.ndarray, count: int, length: float) -> Ball:
 def _layer(
     fixed: np.ndarray, moving: np.ndarray, cell: np.ndarray, length: float
 ) -> Region:
-    """Upon the surface of a slab, or the cell if there is no vacuum."""
+    """A layer on the surface of a slab, or the cell if there is no vacuum."""
     inverse = np.linalg.inv(cell)
     heights = 1 / np.linalg.norm(inverse, axis=0)
     ordered = np.sort(np.mod(fixed @ inverse, 1), axis=0)
@@ -205,7 +205,7 @@ def _layer(
     flat = np.delete(cell, axis, axis=0) / length
     thickness = min(length * room(len(moving), flat) / heights[axis], gap)
     reach = max(thickness, gap - OTHER_SIDE * length / heights[axis])
-    # How far along the vacuum the free atoms are tells the side.
+    # The position of the free atoms in the vacuum decides the side.
     along = np.mod((moving @ inverse)[:, axis] - surface, 1)
     upper = len(along) == 0 or bool(np.mean(along) <= gap / 2)
 
@@ -232,14 +232,14 @@ def region_starts(
     """Structures some of whose atoms are at random places, ``(3, n, count)``.
 
     They are placed one after the other, where no atom is within 0.8 bonds and one is
-    within 1.5, or else as far from all others as any place that was drawn.
+    within 1.5; if no such place was drawn, at the one farthest from all atoms.
 
     Parameters
     ----------
     given
         Positions ``(3, n)`` of the atoms that stay.
     placed
-        Those that do not, mask ``(n,)``.
+        Mask ``(n,)`` of the atoms that are placed.
     count
         How many.
     rng
@@ -268,7 +268,7 @@ def region_starts(
 def _chosen(
     places: np.ndarray, atoms: np.ndarray, length: float, cell: np.ndarray | None
 ) -> np.ndarray:
-    """The first of ``(count, trials, 3)`` that suits, or the loneliest one."""
+    """The first suitable one of ``(count, trials, 3)``, or the most distant one."""
     if atoms.shape[1] == 0:
         return places[:, 0]
     way = places[:, :, None] - atoms[:, None]
@@ -276,6 +276,6 @@ def _chosen(
         way -= np.round(way @ np.linalg.inv(cell)) @ cell
     nearest = np.sqrt(np.min(np.sum(way * way, axis=3), axis=2)) / length
     suits = (nearest >= NEAREST) & (nearest <= FARTHEST)
-    # Without any, one that is too far from all others is better than one too near.
+    # If none is suitable, too far from all others is better than too near.
     index = np.argmax(np.where(suits, np.inf, nearest), axis=1)
     return places[np.arange(len(places)), index]

@@ -1,9 +1,9 @@
 """Symmetric random starts: orbits of a random group until all atoms are placed.
 
 The group is a point group for clusters, a space group for periodic cells, of the cell
-itself or of one that is repeated in it. Orbits are in general and special positions at
-random, and are spread as soft spheres without losing their symmetry; a small rattle
-then keeps a quench from ending at a saddle.
+itself or of one that is repeated in it. Orbits are at random in general and special
+positions, and are spread as soft spheres without losing their symmetry. A small rattle
+then keeps a quench from ending at a saddle point.
 
 Random symmetric structures: C. J. Pickard and R. J. Needs, J. Phys.: Condens. Matter
 23, 053201 (2011); A. R. Oganov, A. O. Lyakhov and M. Valle, Acc. Chem. Res. 44, 227
@@ -24,24 +24,24 @@ from ase_l2h.starts.groups import Group, Site, point_groups, space_groups
 
 __all__ = ["symmetric_starts"]
 
-# Groups and orders of orbits that are tried before a structure gets no symmetry.
+# Tries with groups and orbits before a structure is made without symmetry.
 TRIES = 40
-# Soft spheres: step for an overlap of one diameter, steps, and what overlap may remain.
+# Soft spheres: step for an overlap of one diameter, most steps, and tolerated overlap.
 RATE, STEPS, OVERLAP = 0.2, 60, 0.02
-# Longest step, so that a crowd does not throw atoms out.
+# Longest step, so that crowded atoms are not thrown out.
 LONGEST = 0.1
-# Structures with a deeper overlap are drawn anew, so often at most.
+# Structures with a deeper overlap are drawn again, at most this many times.
 DEEPEST, ROUNDS = 0.4, 4
-# Distances below this count as this, so that no weight is endless.
+# Smaller distances count as this, so that no weight is infinite.
 LEAST = 0.01
-# Pairs of a representative and an atom that are looked at together.
+# Pairs of a representative and an atom treated together.
 PAIRS = 2**18
 
 
 class _Plan(NamedTuple):
     """Atoms ``rotations[k] @ y[orbit[k]] + translations[k]`` of one structure.
 
-    ``first`` are the atoms that stand for their orbits, whose ``y`` they move.
+    ``first`` are the representatives of the orbits; moving them changes ``y``.
     """
 
     rotations: np.ndarray
@@ -73,7 +73,7 @@ def symmetric_starts(
     cell
         Lattice vectors as rows, in bond lengths; None for clusters.
     rattle
-        Standard deviation of what is added to every coordinate in the end.
+        Standard deviation of the noise added to every coordinate at the end.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def symmetric_starts(
             if len(counts) > 1 and _mixed(plan, counts):
                 made[..., k] = made[:, rng.permutation(n_atoms), k]
         found[..., missing] = made
-        # Atoms that their symmetry holds too near each other are no start.
+        # Symmetry may hold atoms too near each other; such starts are drawn again.
         missing = missing[deepest > DEEPEST]
         if not len(missing):
             break
@@ -109,7 +109,7 @@ def symmetric_starts(
 def _spread_all(
     plans: Sequence[_Plan], chance: np.ndarray, cell: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What :func:`_spread` makes, those of about as many orbits side by side."""
+    """Apply :func:`_spread` to batches with similar numbers of orbits."""
     n_atoms = chance.shape[1]
     made, deepest = np.empty((3, n_atoms, len(plans))), np.empty(len(plans))
     orbits = np.array([len(plan.first) for plan in plans])
@@ -138,7 +138,7 @@ def _plan(
     rng: np.random.Generator,
     cell: np.ndarray | None,
 ) -> _Plan:
-    """Orbits of a group, at random, that make up the elements or at least the atoms."""
+    """Random orbits of a group that add up to each element, or to all atoms."""
     for number in range(2 * TRIES):
         wanted = list(counts) if number < TRIES else [n_atoms]
         repeats = np.ones(3, int)
@@ -159,7 +159,7 @@ def _plan(
 
 
 def _repeats(counts: Sequence[int], rng: np.random.Generator) -> np.ndarray:
-    """How often a smaller cell is repeated along each vector, once or twice."""
+    """Repeats of a smaller cell along each vector, 1 or 2."""
     possible = [
         repeats
         for repeats in product((1, 2), repeat=3)
@@ -170,7 +170,7 @@ def _repeats(counts: Sequence[int], rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def _unlimited_sums(sizes: tuple[int, ...], most: int) -> frozenset[int]:
-    """Numbers up to ``most`` that are sums of ``sizes``, each as often as it takes."""
+    """Numbers up to ``most`` that are sums of ``sizes``, each used repeatedly."""
     found = {0}
     for size in sizes:
         for number in range(size, most + 1):
@@ -181,7 +181,7 @@ def _unlimited_sums(sizes: tuple[int, ...], most: int) -> frozenset[int]:
 
 @lru_cache(maxsize=4096)
 def _single_sums(sizes: tuple[int, ...], most: int) -> frozenset[int]:
-    """Numbers up to ``most`` that are sums of some of ``sizes``, each taken once."""
+    """Numbers up to ``most`` that are sums of ``sizes``, each used at most once."""
     found = {0}
     for size in sizes:
         found |= {number + size for number in found if number + size <= most}
@@ -191,9 +191,9 @@ def _single_sums(sizes: tuple[int, ...], most: int) -> frozenset[int]:
 def _filled(
     group: Group, counts: Sequence[int], room: float, rng: np.random.Generator
 ) -> list[Site] | None:
-    """Sites whose orbits have so many atoms of each element; None where none have.
+    """Sites whose orbits add up to the atoms of each element; None if there are none.
 
-    Special places take a random part of the orbits that they have room for.
+    Special positions take a random part of the orbits that fit.
     """
     sites, most = group.sites, max(counts)
     sizes = [site.size for site in sites]
@@ -208,7 +208,7 @@ def _filled(
             single = [k for k, p in enumerate(points) if p and left[k]]
 
             def completes(k: int, missing: int = missing, single=single) -> bool:
-                """Whether what is missing after site k can be made up."""
+                """Whether other sites can supply the atoms missing after site k."""
                 others = tuple(sorted(sizes[other] for other in single if other != k))
                 rest = missing - sizes[k]
                 return any(rest - n in sums for n in _single_sums(others, most))
@@ -218,7 +218,7 @@ def _filled(
                 for k, size in enumerate(sizes)
                 if size <= missing and (left[k] > 0 or not points[k]) and completes(k)
             ]
-            # More than there is room for only where nothing else adds up.
+            # A site is overfilled only if nothing else adds up.
             possible = [k for k in possible if left[k] > 0] or possible
             if not possible:
                 return None
@@ -235,7 +235,7 @@ def _filled(
 def _left(
     sites: Sequence[Site], room: float, most: int, rng: np.random.Generator
 ) -> list[int]:
-    """How many orbits each site may hold: a random number, as it has room for."""
+    """The number of orbits each site may hold: random, up to its capacity."""
     chance = rng.random(len(sites)).tolist()
     left = []
     for site, part in zip(sites, chance, strict=True):
@@ -271,8 +271,8 @@ def _spread(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions ``(3, n, batch)``: random orbits, then soft spheres of diameter 1.
 
-    ``chance`` ``(batch, n, 3)`` is uniform between 0 and 1. Also the deepest overlap of
-    each that remains, ``(batch,)``.
+    ``chance`` ``(batch, n, 3)`` is uniform between 0 and 1. Also returns the deepest
+    remaining overlap of each, ``(batch,)``.
     """
     batch, n = chance.shape[:2]
     most = max(len(plan.first) for plan in plans)
@@ -285,7 +285,8 @@ def _spread(
         first[k, : len(plan.first)] = plan.first
         real[k, : len(plan.first)] = 1
     rows = np.arange(batch)[:, None]
-    # The first place of an orbit is the site itself: this moves along the site only.
+    # The first operation of an orbit is the projection on its site, so this moves along
+    # the site only.
     projectors = rotations[rows, first]
     free = _random_points(chance[:, :most], n, cell)
     for step in range(STEPS + 1):
@@ -321,9 +322,10 @@ def _random_points(
 def _pushes(
     atoms: np.ndarray, first: np.ndarray, cell: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of overlaps ``(b, m, 3)`` that push some atoms of ``(b, n, 3)``.
+    """Pushes ``(b, m, 3)`` on some atoms of ``(b, n, 3)``, summed over overlaps.
 
-    Those ``first`` ``(b, m)``. Also the deepest overlap of each structure.
+    The atoms are ``first`` ``(b, m)``. Also returns the deepest overlap of each
+    structure.
     """
     rows = np.arange(len(atoms))[:, None]
     way = None

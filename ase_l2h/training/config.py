@@ -1,4 +1,4 @@
-"""What a training run is told: a frozen record, read from TOML."""
+"""The settings of a training run: a frozen record, read from TOML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ase_l2h.training.es import SHAPINGS
 __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
-# Entries that older records lack; without one they still stand for its default.
+# Entries that older records lack; their absence means the default.
 LATER = ("backend", "margin", "log_alpha")
 CHOICES = {
     "estimator": ("es", "esmc", "ga"),
@@ -185,7 +185,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-# What TOML may hold for each type of entry, and how to ask for it.
+# The TOML types allowed for each type of entry, and their names in messages.
 _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "int": ("a whole number", _is_whole),
     "float": ("a number", lambda v: _is_whole(v) or isinstance(v, float)),

@@ -3,8 +3,8 @@
     g = mean_eps [ L(theta + eps) - L(theta - eps) ] eps / (2 sigma^2)          (Eq. 3)
 
 with eps = sigma times a unit-normal direction. A. Merchant et al., "Learn2Hop", ICML
-2021, section 3.2. The sign of the difference instead of the difference is how the same
-group trained later when losses explode (L. Metz et al., "VeLO", arXiv:2211.09760);
+2021, section 3.2. The sign of the difference instead of the difference was used later
+by the same group against exploding losses (L. Metz et al., "VeLO", arXiv:2211.09760);
 centred ranks are those of T. Salimans et al., arXiv:1703.03864.
 """
 
@@ -74,7 +74,7 @@ class ES:
         return optax.adam(schedule)
 
     def clipped(self, base: Floats, arms: Floats) -> Floats:
-        """The arms' losses as they enter the difference."""
+        """The arms' losses that enter the difference."""
         del base
         return arms
 
@@ -97,7 +97,7 @@ class ES:
         numpy.ndarray
             ``(parameters,)``.
         """
-        # Relative to the base: directions of different tasks then compare.
+        # Relative to the base, so that directions of different tasks are comparable.
         means = np.mean(self.clipped(base, arms) - base, axis=2)
         if self.shaping == "ranks":
             order = np.argsort(np.argsort(means, axis=None, kind="stable"))

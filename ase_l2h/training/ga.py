@@ -1,9 +1,9 @@
 """Genetic algorithm: the best of a population of mutants, or nothing.
 
 A. Merchant et al., "Learn2Hop", ICML 2021, section 3.2: population 80, mutations of
-standard deviation 0.1, one survivor; theta stays when no mutant is better. From few
-starts the best of many mutants is often a lucky one, and theta drifts: ``margin`` asks
-for more than luck.
+standard deviation 0.1, one survivor; theta stays when no mutant is better. With few
+starts the best of many mutants is often only lucky, and theta drifts; ``margin`` asks
+for a significant gain.
 """
 
 from __future__ import annotations

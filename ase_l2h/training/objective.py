@@ -1,9 +1,9 @@
-"""The meta-loss: what a rule's unroll is worth.
+"""The meta-loss of a rule's unroll.
 
     L = min(E, 0) / |E_Adam|,   non-finite E counts as 0        (the paper's unit)
 
 with E the energy after the last learned step and a real quench (FIRE). The final state
-is still hot: a weak quench hides which basin it is in and starves the signal.
+is still hot; a weak quench would hide its basin and so weaken the signal.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-# The paper's own quench is gradient descent at 0.001; 0.002 does the same in half the
+# The paper's quench is gradient descent at 0.001; 0.002 gives the same in half the
 # steps.
 QUENCHES: dict[str, Any] = {"fire": Fire(), "gd": GradientDescent(rate=0.002)}
 
@@ -66,7 +66,7 @@ def _native_steps(
     first: int,
     n_steps: int | Int[Array, ""],
 ) -> SearchState:
-    # These kernels draw nothing, so neither key nor step number matters.
+    # These kernels draw no random numbers, so key and step number do not matter.
     return native.advance(optimizer, potential, system, state, int(n_steps))
 
 
@@ -121,7 +121,8 @@ def unroll(
 def capped_energy(energy: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Energy capped at 0, that of separated atoms; non-finite energies count as 0.
 
-    Capped before any clipping: at +inf the difference of two arms would be nan.
+    The cap comes before any clipping, because at +inf the difference of two arms is
+    nan.
     """
     return jnp.where(jnp.isfinite(energy), jnp.minimum(energy, 0.0), 0.0)
 

@@ -148,8 +148,8 @@ class Population:
 
         Every process must pass the same members.
         """
-        # Longest first, so that no worker waits for a large cluster at the end; dealt
-        # out in that order, so that every process gets large and small ones.
+        # Longest first, so that no worker waits for a large cluster at the end;
+        # distributed in that order, so that every process gets large and small ones.
         order = sorted(
             range(len(members)),
             key=lambda m: -members[m].task.target.n_atoms * members[m].horizon,
@@ -243,7 +243,7 @@ def _energies(energy: Any) -> np.ndarray:
 def _exchanged(
     results: tuple[np.ndarray, np.ndarray], rows: int, starts: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every process's results, in the order of the processes."""
+    """The results of all processes, in their order."""
     energy = np.zeros((rows, starts), np.float32)
     charged = np.zeros(rows, np.int32)
     energy[: len(results[0])] = results[0]

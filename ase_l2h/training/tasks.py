@@ -45,7 +45,7 @@ class Task:
 
     def hits(self, energy: np.ndarray, best: float) -> np.ndarray:
         """Which quenched energies lie within 1e-3 of an energy scale of the best."""
-        # float32 rounding of a large cluster's energy is not a miss.
+        # Allows for float32 rounding of a large cluster's energy.
         return energy < best + 1e-3 * self.energy_scale + 2e-6 * abs(best)
 
 

@@ -141,7 +141,7 @@ def train(
 
 
 class _Run:
-    """A training on its way, and what the first process writes about it."""
+    """A running training, and the files that the first process writes."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class _Run:
         self.started = self.saved = time.monotonic()
 
     def begin(self) -> None:
-        """Make the folder and keep what the tasks have cost."""
+        """Make the folder and store the tasks' references, which were expensive."""
         if not is_first_process():
             return
         self.checkpoint.claim()
@@ -165,25 +165,26 @@ class _Run:
         self._keep()
 
     def pause(self, stop: Stop) -> str:
-        """Save every now and then; why to end, or nothing."""
+        """Save from time to time; returns why to end, or nothing."""
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
         return stop.reason or ""
 
     def update(self) -> dict[str, Any]:
-        """One update and its line."""
+        """One update and its line in the progress."""
         following, line = self.trainer.update(self.state)
         line["seconds"] = round(time.monotonic() - self.started, 2)
         if is_first_process():
             self.checkpoint.append(line)
-        # After its line: Ctrl-C in between must not leave a gap in the progress.
+        # Set after its line is written, so that Ctrl-C in between leaves no gap.
         self.state = following
         return line
 
     def save(self) -> None:
         """Weights and state."""
         if is_first_process():
-            # Weights first: a state at the last update means that all is there.
+            # Weights first, so that a state at the last update implies complete
+            # weights.
             with self.checkpoint.writing():
                 save_weights(
                     self.checkpoint.folder / WEIGHTS,
@@ -204,7 +205,7 @@ class _Run:
 
 
 def _identity(config: TrainingConfig, targets: Mapping[str, Target]) -> dict[str, Any]:
-    """A training may be made longer, but not become another one."""
+    """The settings that must not change; the number of updates may."""
     entries = config.todict()
     del entries["updates"]
     own = {

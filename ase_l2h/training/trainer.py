@@ -199,7 +199,7 @@ class Trainer:
         number = int(state.update)
         gradient, best, record = self.estimate(state)
         gradient = jnp.asarray(gradient, jnp.float32)
-        # optax raises floats to integer powers, which strict promotion refuses.
+        # optax raises floats to integer powers, which strict promotion forbids.
         with jax.numpy_dtype_promotion("standard"):
             change, outer = self.outer.update(
                 gradient, jax.tree.map(jnp.asarray, state.outer)
@@ -219,7 +219,7 @@ class Trainer:
     def estimate(
         self, state: TrainingState
     ) -> tuple[np.ndarray, dict[str, float], dict[str, Any]]:
-        """Meta-gradient of an update, lowest energies known, and what to record."""
+        """Meta-gradient of an update, lowest energies known, and the record."""
         config, number = self.config, int(state.update)
         key = jax.random.fold_in(self.key, 2 + number)
         noise_key, *keys = jax.random.split(key, 4)
@@ -261,9 +261,9 @@ class Trainer:
     def _plan(
         self, state: TrainingState, noise: np.ndarray, keys: Any
     ) -> tuple[list[Trial], list[Member]]:
-        """Which weights to unroll from where; ``keys`` of starts, unrolls, horizons."""
+        """Plan the unrolls; ``keys`` are those of starts, unrolls and horizons."""
         config, horizons = self.config, self._horizons(keys[2])
-        # Directions go to the tasks in turn, and the turn moves on with the update.
+        # Tasks get directions in turn, and each update continues the turn.
         turn = int(state.update) * config.directions
         members: list[Member] = []
         trials: list[Trial] = []
@@ -297,7 +297,7 @@ class Trainer:
         key: Any,
     ) -> Member:
         index = list(self.tasks).index(name)
-        # The first of all sources is the shared one.
+        # Source -1, which is shared, comes first.
         draw = index + len(self.tasks) * (source + 1)
         start_key, key = (jax.random.fold_in(k, draw) for k in (start_key, key))
         config, task = self.config, self.tasks[name]
@@ -305,7 +305,7 @@ class Trainer:
         return Member(task, theta, starts, key, horizon)
 
     def _horizons(self, key: Any) -> dict[str, int]:
-        """Of each task in this update."""
+        """The horizon of each task in this update."""
         if not self.config.horizons:
             return dict.fromkeys(self.tasks, self.config.horizon)
         low, high = map(math.log, self.config.horizons)
@@ -335,8 +335,8 @@ class Trainer:
     def _spread(self, task: Task, trials: list[Trial], energy: np.ndarray) -> float:
         """Unit of a task's loss in this update.
 
-        ``"spread"`` is that of the base and of all arms clipped at it: an exploded arm
-        must not set the scale.
+        ``"spread"`` is that of the base and of all arms clipped at the base, so that an
+        exploded arm does not set the scale.
         """
         if self.config.normalise == "adam":
             return abs(task.reference)
