@@ -194,7 +194,7 @@ class RemoteMeasure:
 
 @dataclasses.dataclass(frozen=True)
 class _First:
-    """As :class:`RemoteMeasure`, with the calculator made before the first call."""
+    """As ``RemoteMeasure``, with the calculator made before the first call."""
 
     measure: RemoteMeasure
 

@@ -190,7 +190,7 @@ class CountingCalculator:
         return self._noted(Measured(np.array(positions), *found), new=False)
 
     def call(self, positions: np.ndarray) -> Measured:
-        """As :meth:`at`, but calls unless the last call was at these positions."""
+        """As ``at``, but calls unless the last call was at these positions."""
         known = self.last
         asked = self._asked is not None and np.array_equal(self._asked, positions)
         if asked and known is not None and np.array_equal(known.positions, positions):

@@ -51,7 +51,7 @@ class SerialCalls:
         self._waiting: deque[tuple[Hashable, Problem, np.ndarray]] = deque()
 
     def begin(self, token: Hashable, problem: Problem, place: np.ndarray) -> None:
-        """Queue a call; it is made in :meth:`ended`."""
+        """Queue a call; it is made in ``ended``."""
         self._waiting.append((token, problem, place))
 
     def ended(self) -> tuple[Hashable, Answer]:

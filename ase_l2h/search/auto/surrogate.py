@@ -96,7 +96,7 @@ def proposed(
     pool
         What the search holds.
     known
-        The state of :func:`remembered`; proposals are added to it.
+        The state of ``remembered``; proposals are added to it.
     rng
         Seeds the search of the learned potential.
     count
