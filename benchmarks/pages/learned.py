@@ -114,7 +114,7 @@ def learned_section() -> list[str]:
     if not lines:
         return []
     return [
-        "## What it learns during a search",
+        "## What it learns on the way",
         "",
         "Where every evaluation is a call of a calculator or of your own function, "
         "`auto` fits a potential to the minima that it has relaxed. It then proposes "

@@ -49,7 +49,7 @@ def write() -> None:
         paths.DOCS / "results.md",
         [
             *("# Results", "", note, "", table, ""),
-            *("![Hit rates](images/hits.png)", "", "## Aims", ""),
+            *("![Hit rates](images/hits.png)", "", "## What was aimed at", ""),
             "Aims were set before any weights were trained. The weights that suit each "
             "target best are named with hindsight. The starts are those above.",
             *("", aims(), "", "## Every number", "", every_number(rows), ""),
