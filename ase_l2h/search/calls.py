@@ -170,7 +170,7 @@ class CalculatorEngine:
         return answered
 
     def abandon(self) -> None:
-        """Nobody waits for what is under way any more."""
+        """Forget the calls under way."""
         self._jobs.clear()
         self._in_a_row = 0
         self.caller.abandon()

@@ -101,7 +101,7 @@ def method_weights(method: str, weights: str | None) -> Weights | None:
 def default_steps(
     method: str, weights: Weights | None, problem: Problem | None = None
 ) -> int | None:
-    """Steps per start when nobody asks for others; None of methods that go on."""
+    """Default steps per start; None for methods without an end."""
     if weights is not None:
         steps = weights.horizon
         calls = problem is not None and problem.measure is not None
