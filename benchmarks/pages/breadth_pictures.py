@@ -61,15 +61,19 @@ def learned_ratios(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
     ordered = sorted(rows, key=lambda row: row[1])
     figure = new_figure(9.0, 0.33 * len(ordered) + 1.4)
     axes = figure.subplots()
-    styles = (("part left out", "o", BLUE), ("random kicks instead", "D", VERMILLION))
+    # Where they coincide, both are to be seen.
+    styles = (
+        ("part left out", "o", BLUE, 11),
+        ("random kicks instead", "D", VERMILLION, 6),
+    )
     for place, (_, *values) in enumerate(ordered):
         known = [value for value in values if value is not None]
         axes.plot([1.0, max(known)], [place] * 2, color=GREY, linewidth=1.5, zorder=1)
-        for value, (_, marker, colour) in zip(values, styles, strict=True):
+        for value, (_, marker, colour, size) in zip(values, styles, strict=True):
             if value is not None:
-                axes.plot(value, place, marker, color=colour, markersize=7)
-    for label, marker, colour in styles:
-        axes.plot([], [], marker, color=colour, markersize=7, label=label)
+                axes.plot(value, place, marker, color=colour, markersize=size)
+    for label, marker, colour, size in styles:
+        axes.plot([], [], marker, color=colour, markersize=size, label=label)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(ordered)), [name for name, *_ in ordered])
