@@ -347,9 +347,9 @@ def test_workers_share_the_compositions(run, outcome, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("system", "arguments", "said"),
     [
-        ("Ag", (), "'Ag' is no pair of elements"),
-        ("AgAg", (), "no pair of elements"),
-        ("Ag/Au", (), "no pair of elements"),
+        ("Ag", (), "'Ag' is not a pair of elements"),
+        ("AgAg", (), "not a pair of elements"),
+        ("Ag/Au", (), "not a pair of elements"),
         ("AgXe", (), "no Gupta parameters for Ag-Xe; known pairs are AgAu"),
         ("ArKr", ("--potential", "lj"), "give them with --parameters FILE"),
         ("AgAu", ("--parameters", "PdPt"), "do not know Ag, Au"),

@@ -1,4 +1,4 @@
-"""What compositions show each other: low structures of neighbours, and of anywhere."""
+"""Which structures a composition receives from other compositions of a hull."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 __all__ = ["visitors_of"]
 
-# Numbers of atoms by which neighbours in composition differ.
+# By how many atoms of one element neighbouring compositions differ.
 STEPS = (-2, -1, 1, 2)
-# Structures of any composition that come, too, where so many are left.
+# How many structures of arbitrary compositions are sent as well, at most.
 STRANGERS = 3
-# How often one structure comes: which of its atoms turn is chance, in part.
+# How often a structure is sent: which of its atoms change element is partly random.
 VISITS = 2
 
 
@@ -25,7 +25,7 @@ def visitors_of(
     rng: np.random.Generator,
     known: np.ndarray,
 ) -> dict[str, Any]:
-    """Structures of other compositions that one may learn from.
+    """Structures of other compositions that may help this one.
 
     Of each neighbour the two lowest and one that leads another motif class; and a few
     of anywhere. None comes more than twice: what it leads to is known then.
@@ -82,7 +82,7 @@ def visitors_of(
 
 
 def _new(pool: Mapping[str, np.ndarray], known: np.ndarray) -> np.ndarray:
-    """Which structures of a pool may still come, mask ``(k,)``."""
+    """Which structures of a pool may still be sent, mask ``(k,)``."""
     return np.sum(pool["energies"][:, None] == known, axis=1) < VISITS
 
 

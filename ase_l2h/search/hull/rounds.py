@@ -85,7 +85,7 @@ class HullSearch:
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self.system, self.weights, self.backend = system, weights, backend
-        # What cannot run is refused before there is a folder.
+        # Refuse what cannot run before the folder is made.
         first = system.problem(settings.compositions[-1])
         if workers > 1 and first.measure is not None:
             raise InputError(
@@ -115,7 +115,7 @@ class HullSearch:
             self.run = run_of(
                 system, settings, self.method, self.engine, self.own, interrupted
             )
-        # Who shares the compositions from the second round on.
+        # The processes that share the compositions from the second round on.
         self._workers, self._team = workers, None
         if stored is not None:
             self._restore(stored, update)
@@ -177,7 +177,7 @@ class HullSearch:
         )
         self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
         after = self._energies()
-        # Not by what two relaxations of one minimum differ.
+        # Two relaxations of one minimum differ by less.
         fallen = sum(
             after[m]
             < before.get(m, math.inf) - SAME * self.system.problem(m).energy_unit
@@ -187,7 +187,7 @@ class HullSearch:
         self.quiet = 0 if fallen else self.quiet + 1
         self.seconds += time.monotonic() - begun
         if any(entry["stopped"] in CUT_SHORT for entry in self.known.values()):
-            # A round that was cut short never was: the folder stays as it is.
+            # The folder keeps whole rounds only.
             return fallen
         self._introduce()
         joint(lambda: self._save(fallen))
@@ -196,7 +196,7 @@ class HullSearch:
     def leave_saddles(self) -> None:
         """Go down from lowest structures that are saddle points, within the budget.
 
-        What the folder keeps knows nothing of it: who goes on comes here again.
+        This is not kept in the folder: a search that is continued does it again.
         """
         entries, messages = joint(self._left_saddles, self.folder.packed_entries)
         self.known |= entries if len(messages) == 1 else self.folder.unpacked(messages)
@@ -222,7 +222,7 @@ class HullSearch:
         return entries_of(self.run, self.own)
 
     def _advance_team(self, run: SearchRun, seconds: float) -> None:
-        """A round in other processes; what ends in none of them is done here."""
+        """A round in other processes; what none of them completes is done here."""
         budget = self.settings.budget
         if self._team is None:
             self._team = Team(
@@ -235,7 +235,7 @@ class HullSearch:
         done = self._team.advance(going, budget, seconds, self._interrupted)
         put_back(run, list((entries | done).values()), budget)
         if len(done) < len(going):
-            # Somebody has killed a process, or asks for the end.
+            # A process was killed, or the search was interrupted.
             left = [m for m in going if m not in done]
             part = run_of(
                 *(self.system, self.settings, self.method, self.engine, left),
@@ -258,7 +258,7 @@ class HullSearch:
         """Show every composition its neighbours' lowest structures."""
         if "neighbours" in self.method.without:
             return
-        # In one order, whoever sent them.
+        # The order must not depend on which process sent them.
         self.known = dict(sorted(self.known.items()))
         pools = {m: entry["state"]["pool"] for m, entry in self.known.items()}
         lengths = {m: self.system.problem(m).length for m in pools}

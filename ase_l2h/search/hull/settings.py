@@ -14,13 +14,13 @@ from ase_l2h.search.limits import checked_seed
 
 __all__ = ["DEFAULT_BUDGET", "HullResult", "HullSettings"]
 
-# Evaluations of a composition; and where each is a call of a calculator.
+# Evaluations of a composition; the second if each is a call of a calculator.
 DEFAULT_BUDGET = 1_000_000
 DEFAULT_CALLS = 2000
-# Structures of a composition in a round: the compositions share the lanes. Where each
-# evaluation is a call, what was found has to show sooner.
+# Structures that a composition makes in a round; the compositions share the lanes. If
+# each evaluation is a call, rounds are short so that results are used sooner.
 WIDTH, CALLED_WIDTH = 16, 2
-# Rounds without a lower energy anywhere after which a search is settled.
+# A search is settled after so many rounds without a lower energy anywhere.
 PATIENCE = 30
 
 

@@ -19,8 +19,8 @@ __all__ = ["Entry", "entries_of", "hull_method", "put_back", "run_of"]
 
 # State, ledger and rounds of a composition, and why it stopped.
 Entry = dict[str, Any]
-# Compositions show each other what ordered packings give, so that each by itself had
-# better look for what is not ordered: polyicosahedra come from random point groups.
+# Ordered packings are passed on between compositions, so each composition had better
+# look for other structures itself: random point groups lead to polyicosahedra.
 SHARES = (("symmetric", 4.0), ("fragments", 1.0))
 
 
@@ -37,7 +37,7 @@ def hull_method(
         widens=0,
         shares=SHARES,
         exact=True,
-        # A composition begins anew where nothing falls; not where it takes calls.
+        # A composition starts again when its energy stalls, unless calls are dear.
         patience=EVALUATIONS if first.measure is None else None,
     )
 
@@ -64,7 +64,7 @@ def run_of(
 def entries_of(run: SearchRun, compositions: Sequence[int]) -> dict[int, Entry]:
     """What is kept of each.
 
-    Where a round was cut short, the tail tells what was found in it.
+    If a round was cut short, the tail holds what was found in it.
     """
     stored = run.stored()["searches"]
     for entry, search in zip(stored, run.searches, strict=True):

@@ -1,4 +1,4 @@
-"""Which pair of elements a hull is of, and by which potential."""
+"""The pair of elements of a hull, and its potential."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PAIR = re.compile(r"([A-Z][a-z]?)([A-Z][a-z]?)")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HullSystem:
-    """Two elements, a size, and what acts between them.
+    """Two elements, a number of atoms, and the potential.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class HullSystem:
         return first, second
 
     def told(self) -> list[Any]:
-        """What acts, JSON-able: two hulls can be told apart by it."""
+        """The potential, JSON-able: it tells two hulls apart."""
         if self.potential is None:
             return ["calculator", self.problem(self.n_atoms // 2).identity]
         leaves = jax.tree.leaves(self.potential)
@@ -183,7 +183,7 @@ def pair_of(name: str, n_atoms: int) -> tuple[str, str]:
     match = _PAIR.fullmatch(name)
     if match is None or match.group(1) == match.group(2):
         raise InputError(
-            f"'{name}' is no pair of elements; write two symbols, for example AgAu"
+            f"'{name}' is not a pair of elements; write two symbols, for example AgAu"
         )
     if not 3 <= n_atoms <= MAX_ATOMS:
         raise InputError(
@@ -211,7 +211,7 @@ def _problem(system: HullSystem, composition: int) -> Problem:
     name = f"{system.name}{system.n_atoms}-{composition}"
     if system.pose is not None:
         posed = system.pose([system.order[int(s)] for s in species])
-        # A pure cluster numbers its element as the others do.
+        # In a pure cluster the element keeps the number it has in the others.
         numbered = replace(posed.system, species=species)
         return dataclasses.replace(posed, system=numbered, name=name)
     return Problem(

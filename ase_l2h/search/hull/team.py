@@ -1,7 +1,7 @@
 """The compositions of a hull shared among processes of this machine.
 
-What a composition does in a round follows from what is kept of it, whoever does it: so
-any process takes the next part, and the result is that of one process, bit for bit.
+What a composition does in a round depends only on its stored state. So any process can
+take the next part, and the result is that of one process, bit for bit.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ase_l2h.weights.load import Weights
 
 __all__ = ["Recruit", "Team", "usual_workers"]
 
-# Evaluations that may be charged, times atoms squared, from which on processes of their
-# own are worth the seconds that they take to begin.
+# Starting processes takes seconds. They are used if the evaluations that may be
+# charged, times the number of atoms squared, exceed this.
 WORTH = 1e10
-# Parts of a round for each process: who ends early takes one more. Many small ones
-# would leave lanes empty.
+# Parts of a round for each process: one that ends early takes another. With many small
+# parts, lanes would stay empty.
 PARTS = 2
-# Seconds between two looks at whether to stop.
+# Seconds between two checks whether to stop.
 LOOK = 0.1
 
 
 def usual_workers(system: HullSystem, compositions: int, budget: int | None) -> int:
-    """How many processes share a hull where nobody says: one for each processor."""
+    """The default number of processes that share a hull: one for each processor."""
     budget = DEFAULT_BUDGET if budget is None else budget
     if system.potential is None or jax.default_backend() != "cpu":
         return 1
@@ -46,7 +46,7 @@ def usual_workers(system: HullSystem, compositions: int, budget: int | None) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Recruit:
-    """Makes what a process does."""
+    """Makes the worker of a process."""
 
     system: HullSystem
     settings: HullSettings
@@ -54,7 +54,7 @@ class Recruit:
     backend: str
 
     def __call__(self, number: int) -> _Member:
-        """What a process does."""
+        """The worker of a process."""
         return _Member(self)
 
 
@@ -109,12 +109,12 @@ class Team:
         seconds: float,
         interrupted: Callable[[], bool],
     ) -> dict[int, Entry]:
-        """A round of the compositions; what is kept of those that have ended it.
+        """A round of the compositions; the new states of those that completed it.
 
-        All of them, but for those of a process that was killed, and where
-        ``interrupted`` says so.
+        Missing are those of a process that was killed, and, after an interruption,
+        those that were not done.
         """
-        # A part may wait, and clocks that only count differ between processes.
+        # A part may wait, and monotonic clocks differ between processes.
         until = time.time() + seconds
         names = list(entries)
         parts = [names[k :: PARTS * self.count] for k in range(PARTS * self.count)]

@@ -79,9 +79,9 @@ def test_parameters_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"name": "Ag"}, "no pair of elements"),
-        ({"name": "AgAg"}, "no pair of elements"),
-        ({"name": "agau"}, "no pair of elements"),
+        ({"name": "Ag"}, "not a pair of elements"),
+        ({"name": "AgAg"}, "not a pair of elements"),
+        ({"name": "agau"}, "not a pair of elements"),
         ({"name": "AgXe"}, "known pairs are .*AgAu"),
         ({"name": "AgAu", "n_atoms": 2}, "a hull takes 3 to 2000"),
         ({"name": "AgAu", "n_atoms": 2001}, "a hull takes 3 to 2000"),
