@@ -92,7 +92,10 @@ def tidy_axes(axes: Axes) -> None:
 
 
 def draw_structure(
-    axes: Axes, atoms: Atoms, species: Sequence[int] | None = None
+    axes: Axes,
+    atoms: Atoms,
+    species: Sequence[int] | None = None,
+    view: np.ndarray | None = None,
 ) -> None:
     """Draw atoms as shaded spheres, far ones paler, with the box of a periodic cell.
 
@@ -107,6 +110,8 @@ def draw_structure(
         Atomic numbers in the order of their colours, the same for several pictures,
         which then have no legend of their own; those of ``atoms``, ascending, when
         None.
+    view
+        Columns ``(3, 3)``: right, up and towards the reader, instead of that.
     """
     from ase.data import covalent_radii
     from matplotlib.colors import to_rgb
@@ -114,7 +119,7 @@ def draw_structure(
     positions = atoms.get_positions()
     periodic = bool(atoms.pbc.any())
     positions = atoms.get_positions(wrap=True) if periodic else positions
-    frame = _view(positions, periodic)
+    frame = _view(positions, periodic) if view is None else view
     centre = positions.mean(axis=0)
     turned = (positions - centre) @ frame
     radii = covalent_radii[atoms.numbers]
