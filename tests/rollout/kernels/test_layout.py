@@ -17,7 +17,15 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from fused_steps import COUNT, KEY, built, compare, state_on_the_way
+from fused_steps import (
+    COUNT,
+    KEY,
+    LANES,
+    THREADS,
+    built,
+    compare,
+    state_on_the_way,
+)
 
 from ase_l2h.optimizers import (
     BasinHopping,
@@ -154,8 +162,7 @@ SLOW = (
 def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
     """Three threads share the atoms, as those of a block on a GPU do."""
     search = search_of(case)
-    # Quick to compile: without optimisation.
-    compare(search, built(search, folder, 1, ("-DTHREADS=3", "-O0")))
+    compare(search, built(search, folder, *THREADS))
 
 
 @pytest.mark.compiler
@@ -172,7 +179,7 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
 )
 def test_vector_lanes_take_the_steps_of_scan(case, folder):
     search = search_of(case)
-    compare(search, built(search, folder, 8, ("-O1",)))
+    compare(search, built(search, folder, *LANES))
 
 
 ELEMENTARY = """
@@ -206,7 +213,7 @@ def test_exponentials_and_roots_of_lanes_are_exact_to_rounding(lanes, kind, tmp_
     source.write_text(ELEMENTARY)
     double = int(kind == np.float64)
     # As users compile: with fused multiplications.
-    flags = [flag for flag in native.FLAGS if flag != "-O1"]
+    flags = [flag for flag in native.FLAGS if flag != "-O0"]
     options = [*flags, f"-DLANES={lanes}", f"-DDOUBLE={double}"]
     options += [f"-I{fused.KERNELS}"]
     command = [str(native.compiler()), *options, str(source), "-o", str(library)]
