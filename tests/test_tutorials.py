@@ -16,8 +16,8 @@ def test_there_are_tutorials():
     assert len(TUTORIALS) >= 2
 
 
-# What `tests/cli/test_hull.py` does as well, on a cluster that takes longer.
-LONG = {"nanoalloy_hull"}
+# What `tests/cli/test_hull.py` and examples of the guides do as well.
+LONG = {"metal_cluster_emt", "nanoalloy_hull"}
 
 
 @pytest.mark.parametrize(
