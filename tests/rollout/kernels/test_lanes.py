@@ -6,6 +6,7 @@ structure, fixed atoms, cut-offs, double precision.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -53,6 +54,11 @@ RULES: dict[str, Any] = {
     "coordinatewise": learned(CoordinatewiseRule, species_slots=2),
     "hopping": HASTY,
 }
+
+
+def some(cases: Iterable[str], slow: tuple[str, ...]) -> list[Any]:
+    """All cases: each feature alone in the fast tests, all pairs of them in others."""
+    return [pytest.param(c, marks=[pytest.mark.slow] * (c in slow)) for c in cases]
 
 
 def gupta(name: str, rc: float | None = None, smooth: bool = False) -> Gupta:
@@ -139,7 +145,7 @@ def test_species_go_with_their_structure(name, rng):
         np.testing.assert_array_equal(one, other[..., index])
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", some(RULES, slow=("fire", "adam")))
 def test_fixed_coordinates_stay_exactly(name, rng):
     """Two atoms, and one coordinate of a third; all else moves as in ``scan``."""
     free = np.ones((3, 9), bool)
@@ -160,17 +166,23 @@ def periodic(species: np.ndarray, cutoff: float) -> System:
     return make_system(species, cell=LATTICE, cutoff=cutoff, length_scale=1.1)
 
 
-@pytest.mark.parametrize("cell", [False, True], ids=["free", "periodic"])
+CUT_OFF = {
+    "shifted": LennardJones(epsilon=0.7, sigma=1.1, rc=2.1),
+    "smooth": LennardJones(epsilon=0.7, sigma=1.1, rc=2.3, smooth=True),
+    "onset": LennardJones(epsilon=0.7, sigma=1.1, rc=2.3, ro=1.4, smooth=True),
+}
+CELLS = ("free", "periodic")
+
+
 @pytest.mark.parametrize(
-    "potential",
-    [
-        LennardJones(epsilon=0.7, sigma=1.1, rc=2.1),
-        LennardJones(epsilon=0.7, sigma=1.1, rc=2.3, smooth=True),
-        LennardJones(epsilon=0.7, sigma=1.1, rc=2.3, ro=1.4, smooth=True),
-    ],
-    ids=["shifted", "smooth", "onset"],
+    "case",
+    some(
+        (f"{name}-{cell}" for name in CUT_OFF for cell in CELLS),
+        slow=("shifted-periodic", "smooth-free", "onset-free"),
+    ),
 )
-def test_a_cut_off_lennard_jones_is_that_of_scan(potential, cell):
+def test_a_cut_off_lennard_jones_is_that_of_scan(case):
+    potential, cell = CUT_OFF[case.split("-")[0]], case.endswith("periodic")
     species = np.zeros(9, int)
     system = periodic(species, potential.rc) if cell else make_system(species)
     optimizer = RuleOptimizer(Fire())
@@ -188,9 +200,15 @@ def test_a_cut_off_lennard_jones_is_that_of_scan(potential, cell):
         assert np.all(np.abs(other / found - 1) > 1e-3)
 
 
-@pytest.mark.parametrize("smooth", [False, True], ids=["hard", "smooth"])
-@pytest.mark.parametrize("cell", [False, True], ids=["free", "periodic"])
-def test_a_cut_off_alloy_is_that_of_scan(cell, smooth, rng):
+@pytest.mark.parametrize(
+    "case",
+    some(
+        (f"{cell}-{end}" for cell in CELLS for end in ("hard", "smooth")),
+        slow=("free-smooth", "periodic-hard"),
+    ),
+)
+def test_a_cut_off_alloy_is_that_of_scan(case, rng):
+    cell, smooth = case.startswith("periodic"), case.endswith("smooth")
     potential = gupta("AgAu", rc=4.2, smooth=smooth)
     species = compositions(2, 9, rng)
     system = make_system(species, length_scale=2.9)
@@ -199,7 +217,10 @@ def test_a_cut_off_alloy_is_that_of_scan(cell, smooth, rng):
     compare(RULES["fire"], potential, system, clouds(9, 2.9))
 
 
-@pytest.mark.parametrize("name", ["LJ13", "Ag4Au5", "Si8"])
+TARGETS = ("LJ13", "Ag4Au5", "Si8")
+
+
+@pytest.mark.parametrize("name", TARGETS)
 def test_single_points_in_double_precision(name):
     target = named_target(name)
     starts = make_starts(target.system, 4, 0, COUNT).astype(np.float64)
@@ -210,9 +231,19 @@ def test_single_points_in_double_precision(name):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-@pytest.mark.parametrize("rule", ["lbfgs", "fire"])
-@pytest.mark.parametrize("name", ["LJ13", "Ag4Au5", "Si8"])
-def test_steps_in_double_precision_are_those_of_scan(rule, name):
+@pytest.mark.parametrize(
+    "case",
+    some(
+        (
+            f"{x}-{rule}"
+            for x in ("LJ13", "Ag4Au5", "Si8")
+            for rule in ("lbfgs", "fire")
+        ),
+        slow=("LJ13-fire", "Ag4Au5-lbfgs", "Si8-fire"),
+    ),
+)
+def test_steps_in_double_precision_are_those_of_scan(case):
+    name, rule = case.split("-")
     target = named_target(name)
     starts = make_starts(target.system, 4, 0, COUNT).astype(np.float64)
     compare(RULES[rule], target.potential, target.system, starts, 1e-11)
