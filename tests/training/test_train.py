@@ -127,6 +127,14 @@ def assert_same_files(folder: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A run from beginning to end."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    train(TINY, folder, quiet=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def unkilled(tmp_path_factory) -> Path:
     """A run from beginning to end, in a process of its own like the killed ones."""
     folder = tmp_path_factory.mktemp("runs") / "unkilled"
@@ -134,15 +142,15 @@ def unkilled(tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_run_records_every_update_and_leaves_weights(unkilled):
-    assert updates_recorded(unkilled) == [1, 2, 3, 4]
-    loaded = load_weights(unkilled / "weights.safetensors")
+def test_a_run_records_every_update_and_leaves_weights(finished):
+    assert updates_recorded(finished) == [1, 2, 3, 4]
+    loaded = load_weights(finished / "weights.safetensors")
     assert loaded.metadata["tasks"] == ["LJ5", "LJ6"]
     assert (loaded.horizon, loaded.metadata["updates"]) == (20, 4)
     assert np.any(np.asarray(loaded.rule.theta["kernel_out"]) != 0)
     lines = [
         json.loads(line)
-        for line in (unkilled / "progress.jsonl").read_text().splitlines()
+        for line in (finished / "progress.jsonl").read_text().splitlines()
     ]
     # Two tasks of 4 starts; theta itself, and 2 directions with 2 arms, share 26
     # evaluations a start.
