@@ -346,7 +346,13 @@ class VirtualCalls:
         self._waiting.clear()
 
 
-@pytest.mark.parametrize(("workers", "least"), [(1, 1.0), (2, 1.8), (4, 3.5)])
+@pytest.mark.parametrize(
+    ("workers", "least"),
+    [
+        (2, 1.8),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1.0), (4, 3.5))),
+    ],
+)
 def test_workers_have_something_to_do(workers, least):
     """Twice as many searches as workers keep them busy, whatever the machine does."""
     calls = VirtualCalls(workers)

@@ -279,6 +279,7 @@ print(repr(search.get_minimum()[0]), search.charged_evaluations, search.nsteps)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_and_a_fresh_process_give_what_an_unkilled_one_gives(tmp_path: Path):
     def start(name: str, die_at: int) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", SCRIPT, str(tmp_path / name), str(die_at)]

@@ -75,7 +75,7 @@ def problem(kind: str) -> Problem:
 KINDS = ("cluster", "alloy", "crystal", "function", "fixed", "calculator")
 # The same loop as `learned` and `bh` with another rule: on clusters in the fast tests.
 ALIKE = ("gd", "adam", "fire", "bh-paper")
-BUDGET = {"calculator": 400}
+BUDGET = {"calculator": 400, "function": 1500}
 
 
 class Counting:
@@ -123,15 +123,12 @@ def to_the_end(run: SearchRun) -> SearchRun:
     return run
 
 
-def cases(*kinds: str) -> list[Any]:
+def cases(*kinds: str, slow: tuple[tuple[str, str], ...] = ()) -> list[Any]:
     """All methods on these kinds of problems."""
+    alike = {(kind, method) for kind in kinds if kind != "cluster" for method in ALIKE}
     return [
-        pytest.param(
-            *(kind, method),
-            marks=[pytest.mark.slow] if kind != "cluster" and method in ALIKE else [],
-        )
-        for kind in kinds
-        for method in METHODS
+        pytest.param(*case, marks=[pytest.mark.slow] * (case in alike | {*slow}))
+        for case in ((kind, method) for kind in kinds for method in METHODS)
     ]
 
 
@@ -178,7 +175,13 @@ def test_a_search_is_the_same_whatever_runs_beside_it(method):
     assert other.course != first.course
 
 
-@pytest.mark.parametrize(("kind", "method"), cases("cluster", "alloy", "calculator"))
+# What a method keeps does not depend on who computes its energies.
+CALLED = (("calculator", "learned"), ("calculator", "bh"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), cases("cluster", "alloy", "calculator", slow=CALLED)
+)
 def test_a_run_goes_on_bit_for_bit(kind, method):
     """Taken apart after every round, through arrays and JSON."""
     whole, _ = started(kind, method, searches=2)

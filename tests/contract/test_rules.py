@@ -232,7 +232,9 @@ def test_a_population_of_rules_is_a_vmap(rule, starts):
         np.testing.assert_allclose(moved, after(member, starts), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["Ag3Au4", "Si8"])
+@pytest.mark.parametrize(
+    "name", ["Ag3Au4", pytest.param("Si8", marks=pytest.mark.slow)]
+)
 def test_added_features_have_no_effect_until_trained(name):
     """Free alloy and periodic cell; after training's first step they have one."""
     target = named_target(name)

@@ -65,7 +65,13 @@ def test_reference_gradient():
     )
 
 
-@pytest.mark.parametrize("own_parameters", [False, True], ids=["gold55", "own"])
+@pytest.mark.parametrize(
+    "own_parameters",
+    [
+        pytest.param(False, marks=pytest.mark.slow, id="gold55"),
+        pytest.param(True, id="own"),
+    ],
+)
 def test_equals_jax_md(rng, jax_md, own_parameters):
     """jax-md: one species, hard cut-off, U/2 [A sum - sqrt(sum)]; distorted gold."""
     energy = jax_md.energy

@@ -113,7 +113,9 @@ def test_eq_8_with_its_threshold_leaves_atoms_on_top_of_each_other():
     np.testing.assert_allclose(ours.gradient[0, 0], [0.9, 0.9, 0.5, 0, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize("n", [13, 38, 75])
+@pytest.mark.parametrize(
+    "n", [13, *(pytest.param(n, marks=pytest.mark.slow) for n in (38, 75))]
+)
 def test_1000_steps_of_1e_3_leave_overlaps(n):
     """Appendix D.2: "to allow excess time for the soft-sphere potential to be ~0"."""
     uniform = np.random.default_rng(n).uniform(0, 3.0, size=(3, n, 32))

@@ -176,6 +176,7 @@ def evaluations_to(energy: float, without: tuple[str, ...]) -> int:
     return sum(trace.charged for trace in result.searches)
 
 
+@pytest.mark.slow
 def test_a_search_that_learns_needs_fewer_evaluations():
     learning, without = evaluations_to(-68.0, ()), evaluations_to(-68.0, ("surrogate",))
     assert learning < 0.8 * without

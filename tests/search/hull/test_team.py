@@ -43,6 +43,8 @@ def assert_same(found: HullResult, expected: HullResult) -> None:
         np.testing.assert_array_equal(found.structures[m].positions, atoms.positions)
 
 
+# As `test_workers_share_the_compositions` of the command line.
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(alone):
     rounds = []
     found = find_hull(
