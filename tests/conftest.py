@@ -9,12 +9,17 @@ from __future__ import annotations
 import ctypes
 import gc
 import math
+import os
 import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# Threads of BLAS wait for each other in a loop, which costs a processor that other
+# workers share ten times what they compute. Before NumPy and SciPy load theirs.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import numpy as np
