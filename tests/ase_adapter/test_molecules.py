@@ -95,10 +95,10 @@ def test_lost_and_new_bonds_are_seen():
 def test_starts_are_whole_and_molecules_touch(rng):
     atoms = several("CH3CH2OH", 3, EMT())
     posed = problem(atoms)
-    starts = packed(posed, rng, 6)
+    starts = packed(posed, rng, 20)
     assert posed.kept(starts).all()
     groups = posed.molecules.groups
-    for k in range(6):
+    for k in range(20):
         place = starts[..., k]
         apart = np.linalg.norm(place[:, :, None] - place[:, None, :], axis=0)
         for group in groups:
@@ -121,7 +121,6 @@ def quenched():
     return min(energies), calls
 
 
-@pytest.mark.slow
 def test_three_molecules_are_placed_and_kept_whole(quenched):
     lowest, calls = quenched
     limits = Limits(evaluations=350, settled=0)

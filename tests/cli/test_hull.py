@@ -302,7 +302,10 @@ def test_an_interrupt_before_the_first_round_leaves_no_result(
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("_internal.checkpoint", "Checkpoint._append"),
+        # As in `tests/search/hull/test_search.py`.
+        pytest.param(
+            *("_internal.checkpoint", "Checkpoint._append"), marks=pytest.mark.slow
+        ),
         ("report.hull_report", "write_atomically"),
     ],
 )

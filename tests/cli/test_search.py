@@ -373,7 +373,11 @@ cli()
 """
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+    ids=lambda k: k.name,
+)
 def test_a_signal_keeps_what_was_found(tmp_path, kind):
     """A search that would take hours, in its first round; a process of its own."""
     out = tmp_path / "best.extxyz"
