@@ -93,12 +93,13 @@ def printed() -> Iterator[Callable[[str, Path], str]]:
         text=True,
         env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": quickly},
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
+    questions, answers = process.stdin, process.stdout
+    assert questions is not None
+    assert answers is not None
 
     def run(code: str, folder: Path) -> str:
-        print(json.dumps([code, str(folder)]), file=process.stdin, flush=True)
-        output, failure = json.loads(process.stdout.readline())
+        print(json.dumps([code, str(folder)]), file=questions, flush=True)
+        output, failure = json.loads(answers.readline())
         assert failure == ""
         return output
 
