@@ -117,9 +117,11 @@ def _read_intrinsics_once(config: pytest.Config, folder: Path) -> None:
         return
     text = "#ifdef __AVX512F__\n#include <immintrin.h>\n#endif\n"
     header.write_text(text, encoding="ascii")
-    made = ["-x", "c++-header", str(header), "-o", f"{header}.gch"]
+    new = folder / "intrinsics.new"
+    make = [*command, *flags, "-x", "c++-header", str(header), "-o", str(new)]
     # Where the compiler knows nothing of this, the header alone will do.
-    subprocess.run([*command, *flags, *made], capture_output=True, check=False)
+    if subprocess.run(make, capture_output=True, check=False).returncode == 0:
+        new.replace(f"{header}.gch")
 
 
 def _trim(folder: Path) -> None:
