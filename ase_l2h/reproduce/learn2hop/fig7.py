@@ -71,10 +71,9 @@ class Budget(NamedTuple):
     steps: int | None
 
 
-SPREAD = (0, 5, 10, 14, 19, 24, 28, 33, 38)
 BUDGETS = {
-    "quick": Budget(SPREAD, 16, None),
-    "part": Budget(SPREAD, 150, 50_000),
+    "quick": Budget((0, 5, 10, 14, 19, 24, 28, 33, 38), 16, None),
+    "part": Budget((0, 10, 19, 28, 38), 150, 50_000),
     "paper": Budget(tuple(range(N_ATOMS + 1)), 150, 50_000),
 }
 
