@@ -57,12 +57,23 @@ BUDGETS = {
 }
 
 
-def trained_sizes(style: MethodStyle) -> set[int]:
-    """Sizes of Lennard-Jones clusters that a method's weights were trained on."""
+def _tasks(style: MethodStyle) -> set[str]:
+    """What a method's weights were trained on."""
     released = manifest()
     names = (style.weights or released["default"]).split("+")
-    tasks = {task for name in names for task in released["weights"][name]["tasks"]}
-    return {int(task[2:]) for task in tasks if task.startswith("LJ")}
+    return {task for name in names for task in released["weights"][name]["tasks"]}
+
+
+def trained_sizes(style: MethodStyle) -> set[int]:
+    """Sizes of Lennard-Jones clusters that a method's weights were trained on."""
+    return {int(task[2:]) for task in _tasks(style) if task.startswith("LJ")}
+
+
+def _trained_on(style: MethodStyle) -> str:
+    """All of it in words."""
+    sizes = ", ".join(map(str, sorted(trained_sizes(style))))
+    others = sorted(task for task in _tasks(style) if not task.startswith("LJ"))
+    return ", ".join([f"LJ {sizes}", *others])
 
 
 def fig4(folder: Path, budget: str, seed: int, progress: Progress) -> str:
@@ -100,9 +111,10 @@ def fig8(folder: Path, budget: str, seed: int, progress: Progress) -> str:
     trained = {e.label: trained_sizes(e) for e in styles if e.method == "learned"}
     text = _markdown(styles, size.few_sizes, table, set()) + "\n\n"
     text += "\n".join(
-        f"* {label}: trained on LJ {', '.join(map(str, sorted(sizes)))}; "
-        f"rule: {_architecture(label, styles)}"
-        for label, sizes in trained.items()
+        f"* {style.label}: trained on {_trained_on(style)}; "
+        f"rule: {manifest()['weights'][style.weights]['architecture']}"
+        for style in styles
+        if style.method == "learned"
     )
     return write_result(
         folder,
@@ -124,11 +136,6 @@ def _training_sets() -> list[MethodStyle]:
         if entry["architecture"] == "coordinatewise" and entry["role"] != HISTORY
     ]
     return [learned_style(name, k) for k, name in enumerate([*names, "lj"])]
-
-
-def _architecture(label: str, styles: Sequence[MethodStyle]) -> str:
-    weights = next(e.weights for e in styles if e.label == label)
-    return manifest()["weights"][weights]["architecture"]
 
 
 def _search(
