@@ -97,7 +97,7 @@ def test_elements_that_no_group_tells_apart_are_placed_at_random():
 
 def test_counts_have_to_add_up():
     rng = np.random.default_rng(0)
-    with pytest.raises(InputError, match="not 5 in all"):
+    with pytest.raises(InputError, match="do not add up to 5"):
         symmetric_starts(5, 1, rng, [2, 2])
     assert symmetric_starts(5, 0, rng).shape == (3, 5, 0)
 
