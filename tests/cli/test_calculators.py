@@ -164,7 +164,7 @@ def test_a_hull_by_calls(run, refused, tmp_path):
         assert atoms.get_potential_energy() == pytest.approx(written, abs=1e-6)
     other = ("--calculator", f"{HERE}:scaled", "--calculator-args", '{"scale": 2.0}')
     assert "with another" in refused(*base, *other)
-    assert "leave --potential" in refused(
+    assert "leave them out" in refused(
         *base, "--calculator", "emt", "--potential", "lj"
     )
     assert "runs in a kernel" in refused(*base, "--calculator", "lj")
