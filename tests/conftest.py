@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _compile_quickly()
     _keep_compiled(config)
     if fast and config.cache is not None:
-        _read_intrinsics_once(config, config.cache.mkdir("machine-code"))
+        _read_intrinsics_once(config)
 
 
 # XLA's: loops without the detour by MLIR, and one module of LLVM instead of up to 32.
@@ -105,11 +105,13 @@ def _keep_compiled(config: pytest.Config) -> None:
         _trim(machine_code / "native")
 
 
-def _read_intrinsics_once(config: pytest.Config, folder: Path) -> None:
+def _read_intrinsics_once(config: pytest.Config) -> None:
     """Vector instructions are a third of all that the C++ compiler reads.
 
-    It begins with what it has made of them, in the folder, or reads them as always.
+    It begins with what it has made of them, in the folder of machine code, or reads
+    them as always.
     """
+    folder = native.cache_folder()
     header = folder / "intrinsics.h"
     flags, native.FLAGS = native.FLAGS, (*native.FLAGS, "-include", str(header))
     command = native.compiler_command()

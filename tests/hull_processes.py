@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -12,10 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import jax
+import child_programs
 from safetensors import safe_open
-
-from ase_l2h.rollout.kernels import native
 
 __all__ = [
     "assert_same_folder",
@@ -30,18 +27,15 @@ __all__ = [
 # argv = folder of compiled programs, that of machine code and its compiler options,
 # "wait" or "go on", arguments of the command.
 # Says when a round has been kept, and may wait there for a signal.
-PROGRAM = """
-import json, pathlib, signal, sys, threading
+PROGRAM = f"""
+import signal, sys, threading
 # Tests that run in the background may have SIGINT ignored, and hand that on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import jax
 jax.config.update("jax_compilation_cache_dir", sys.argv.pop(1))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-from ase_l2h.rollout.kernels import native
-machine_code = pathlib.Path(sys.argv.pop(1))
-native.cache_folder = lambda: machine_code
-native.FLAGS = tuple(json.loads(sys.argv.pop(1)))
+{child_programs.PRELUDE}
 from ase_l2h.search.hull import search as hull_search
 from ase_l2h._internal import stopping
 from ase_l2h.cli.main import cli
@@ -70,10 +64,9 @@ def start(compiled: Path, *arguments: object, wait: bool = False) -> subprocess.
     Standard error goes to a file of its own: a full pipe would stop the process.
     """
     # Compiled as in the tests themselves: folders are compared bit for bit.
-    quickly = str(jax.config.read("jax_disable_most_optimizations"))
     errors = compiled / f"{time.monotonic_ns()}.err"
-    machine_code = (native.cache_folder(), json.dumps(native.FLAGS))
-    command = [sys.executable, "-c", PROGRAM, compiled, *machine_code]
+    shared = child_programs.arguments()
+    command = [sys.executable, "-c", PROGRAM, compiled, *shared]
     command.append("wait" if wait else "go on")
     with errors.open("w") as stream:
         process = subprocess.Popen(
@@ -81,8 +74,7 @@ def start(compiled: Path, *arguments: object, wait: bool = False) -> subprocess.
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,
-            env=os.environ
-            | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": quickly},
+            env=child_programs.environment() | {"JAX_PLATFORMS": "cpu"},
         )
     process.errors = errors  # type: ignore[attr-defined]
     return process

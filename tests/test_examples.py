@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -11,12 +10,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import child_programs
 import click
-import jax
 import pytest
 
 from ase_l2h.cli.main import cli
-from ase_l2h.rollout.kernels import native
 from ase_l2h.weights.files import HISTORY, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,19 +58,15 @@ SLOW = {
     *("start-1", "surfaces-0"),
 }
 # One process for the examples: each begins with no names, and in a folder of its own.
-# argv = folder of machine code, compiler options.
-READER = """
-import contextlib, io, json, os, pathlib, sys, traceback
-from ase_l2h.rollout.kernels import native
-native.cache_folder = lambda: pathlib.Path(sys.argv[1])
-native.FLAGS = tuple(json.loads(sys.argv[2]))
+READER = f"""{child_programs.PRELUDE}
+import contextlib, io, os, traceback
 for line in sys.stdin:
     code, folder = json.loads(line)
     os.chdir(folder)
     printed, failure = io.StringIO(), ""
     with contextlib.redirect_stdout(printed):
         try:
-            exec(code, {"__name__": "__main__"})
+            exec(code, {{"__name__": "__main__"}})
         except BaseException:
             failure = traceback.format_exc()
     print(json.dumps([printed.getvalue(), failure]), flush=True)
@@ -82,16 +76,12 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def printed() -> Iterator[Callable[[str, Path], str]]:
     """What a piece of code prints, in a process that has run others before."""
-    quickly = str(jax.config.read("jax_disable_most_optimizations"))
     process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", READER),
-            *(native.cache_folder(), json.dumps(native.FLAGS)),
-        ],
+        [sys.executable, "-c", READER, *child_programs.arguments()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": quickly},
+        env=child_programs.environment(),
     )
     questions, answers = process.stdin, process.stdout
     assert questions is not None

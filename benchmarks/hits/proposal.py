@@ -97,18 +97,12 @@ class Observer:
         return self.inner
 
     def proposed(
-        self,
-        problem: Problem,
-        method: Method,
-        pool: Pool,
-        known: State,
-        rng: np.random.Generator,
-        count: int,
+        self, problem: Problem, method: Method, pool: Pool, known: State, *drawn: Any
     ) -> np.ndarray:
         """As the part does, and remember it until its round has ended."""
         held = np.concatenate([pool.positions, known["positions"]], axis=-1)
         self.inner = None
-        made = self._proposed(problem, method, pool, known, rng, count)
+        made = self._proposed(problem, method, pool, known, *drawn)
         if self.inner is None or not len(pool):
             return made
         model = self.inner.problem

@@ -10,7 +10,7 @@ from ase_l2h._internal.records import Lines, read_lines
 from ase_l2h.report.pages import markdown_table, replace_block
 from ase_l2h.report.statistics import wilson_interval
 from benchmarks import paths
-from benchmarks.hits.surfaces import RECORDS, SURFACES
+from benchmarks.hits.surfaces import CALLS, RECORDS, SURFACES
 
 __all__ = ["table", "write"]
 
@@ -31,7 +31,7 @@ def write() -> None:
 def table(lines: Lines) -> str:
     """Seeds that met the lowest energy of all, and the calls that took."""
     rows = []
-    for surface, calls in SURFACES.items():
+    for surface in SURFACES:
         own = [line for line in lines if line["surface"] == surface]
         for method in sorted({line["method"] for line in own}):
             found = [line for line in own if line["method"] == method]
@@ -46,7 +46,7 @@ def table(lines: Lines) -> str:
                     f"{lowest:.4f}",
                     f"{len(met)}/{len(found)} ({low:.2f}-{high:.2f})",
                     f"{np.median(met):,.0f} ({min(met)}-{max(met)})" if met else "-",
-                    f"{calls}",
+                    f"{CALLS}",
                 ]
             )
     header = ["surface", "method", "lowest (eV)", "met (95 %)"]

@@ -196,7 +196,9 @@ def test_unknown_calculators_are_told_apart_by_what_they_say(tmp_path: Path):
     other = copper()
     other.calc = SumCalculator([EMT(), EMT()])
     before = other.get_positions()
-    with pytest.raises(RestartError, match=r"calculator gives 2\d\d\..*instead of 1\d\d"):
+    with pytest.raises(
+        RestartError, match=r"calculator gives 2\d\d\..*instead of 1\d\d"
+    ):
         Learn2Hop(other, trajectory=str(trajectory), **settings)
     np.testing.assert_array_equal(other.positions, before)
     assert trajectory.read_bytes() == kept
