@@ -29,6 +29,8 @@ from ase_l2h.weights.load import load_weights, save_weights
 from benchmarks import paths
 
 Stage = dict[str, Any]
+# Of every update.
+KEPT = ("update", "loss", "hits", "falls", "charged_evaluations")
 
 AUTO = {"one element": ONE_ELEMENT, "several elements": SEVERAL_ELEMENTS}
 
@@ -54,10 +56,7 @@ def keep_stage(origin: Path, number: int, folder: Path) -> Stage:
         config["initial"] = f"the weights of stage {number - 1}"
     text = json.dumps(config, indent=2) + "\n"
     (origin / f"stage-{number}.json").write_text(text)
-    kept = [
-        {k: line[k] for k in ("update", "loss", "hits", "charged_evaluations")}
-        for line in lines
-    ]
+    kept = [{k: line[k] for k in KEPT if k in line} for line in lines]
     (origin / f"stage-{number}.jsonl").write_text(
         "".join(json.dumps(line) + "\n" for line in kept)
     )

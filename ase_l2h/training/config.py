@@ -11,13 +11,14 @@ from typing import Any
 
 from ase_l2h._internal.files import read_regular
 from ase_l2h.errors import InputError
+from ase_l2h.training.drawn import Drawn
 from ase_l2h.training.es import SHAPINGS
 
 __all__ = ["TrainingConfig", "read_config"]
 
 LARGEST_COUNT = 10_000_000
 # Entries that older records lack; their absence means the default.
-LATER = ("backend", "margin", "log_alpha")
+LATER = ("backend", "margin", "log_alpha", "pool", "rattle", "drawn")
 CHOICES = {
     "estimator": ("es", "esmc", "ga"),
     "shaping": SHAPINGS,
@@ -82,6 +83,18 @@ class TrainingConfig:
         Name of the learned rule.
     features
         Switches of the rule's inputs.
+    pool
+        Unroll from minima, of which each task has so many
+        (:mod:`~ase_l2h.training.pools`), and not from random structures, which is 0.
+        The loss is then by how much the energy falls below that of the minimum; what
+        ends higher counts as no fall.
+    rattle
+        ``[least, most]`` standard deviation of the noise that is added to a minimum
+        before an unroll, in length scales; drawn for every start.
+    drawn
+        Landscapes drawn at random, which are added to the tasks: their ``count``,
+        ``sizes = [smallest, largest]``, and how many of them are ``alloys``, see
+        :mod:`~ase_l2h.training.drawn`.
     rotate
         Turn every start at random, so that the frame carries no information.
     together
@@ -122,6 +135,9 @@ class TrainingConfig:
     hit_bonus: float = 0.0
     architecture: str = "coordinatewise"
     features: dict[str, Any] = dataclasses.field(default_factory=dict)
+    pool: int = 0
+    rattle: tuple[float, ...] = (0.1, 0.4)
+    drawn: dict[str, Any] = dataclasses.field(default_factory=dict)
     rotate: bool = False
     together: int = 0
     backend: str = "scan"
@@ -168,6 +184,18 @@ class TrainingConfig:
                 f"hit_bonus is {self.hit_bonus}; give 0 or more, with "
                 'normalise = "spread"'
             )
+        if not (self.pool == 0 or (2 <= self.pool <= 10_000 and self.pool % 2 == 0)):
+            raise InputError(f"pool is {self.pool}; give an even number, 2 to 10000")
+        if not (
+            len(self.rattle) == 2 and 0 <= self.rattle[0] <= self.rattle[1] < math.inf
+        ):
+            raise InputError(f"rattle is {list(self.rattle)}; give [least, most]")
+        if self.pool and self.normalise != "spread":
+            raise InputError(
+                'falls from a pool have no unit in common; set normalise = "spread"'
+            )
+        if self.drawn:
+            Drawn.of(self.drawn)
         for name in ("sigma", "learning_rate", "decay"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number > 0")
@@ -176,7 +204,10 @@ class TrainingConfig:
         """JSON-able copy; entries of LATER are left out at their defaults."""
         entries = dataclasses.asdict(self)
         for field in dataclasses.fields(self):
-            if field.name in LATER and entries[field.name] == field.default:
+            usual = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                usual = field.default_factory()
+            if field.name in LATER and entries[field.name] == usual:
                 del entries[field.name]
         return entries
 
@@ -196,6 +227,12 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "tuple[int, ...]": (
         "a list of whole numbers",
         lambda v: isinstance(v, list) and all(_is_whole(t) for t in v),
+    ),
+    "tuple[float, ...]": (
+        "a list of numbers",
+        lambda v: (
+            isinstance(v, list) and all(_is_whole(t) or isinstance(t, float) for t in v)
+        ),
     ),
     "tuple[str, ...]": (
         "a list of target names",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ase_l2h._internal.pytree import replace
@@ -39,6 +40,7 @@ __all__ = [
     "Unroll",
     "adam_reference",
     "capped_energy",
+    "followed",
     "unroll",
     "with_horizon",
 ]
@@ -107,15 +109,26 @@ def unroll(
     the lowest point seen. Only with ``loop`` of the backend ``scan`` can this be
     compiled.
     """
-    hopping = RuleOptimizer(rule)
-    state = loop.initialise(hopping, potential, system, starts, key)
-    state = loop.advance(hopping, potential, system, state, key, 0, horizon)
-    quench = RuleOptimizer(quench_rule)
+    state = followed(rule, potential, system, starts, key, horizon, loop)
     final = state.best_positions if from_best else state.positions
-    settled = loop.initialise(quench, potential, system, final, key)
-    settled = loop.advance(quench, potential, system, settled, key, 0, quench_steps)
+    settled = followed(quench_rule, potential, system, final, key, quench_steps, loop)
     settled = loop.evaluate(potential, system, settled)
     return Unroll(settled.energy, state.evaluations + settled.evaluations)
+
+
+def followed(
+    rule: Rule,
+    potential: Potential,
+    system: System,
+    positions: Float[Array | np.ndarray, "3 n *batch"],
+    key: Array,
+    n_steps: int | Int[Array, ""],
+    loop: Loop = LOOPS["scan"],
+) -> SearchState:
+    """Take ``n_steps`` of a rule; the other arguments are those of :func:`unroll`."""
+    optimizer = RuleOptimizer(rule)
+    state = loop.initialise(optimizer, potential, system, positions, key)
+    return loop.advance(optimizer, potential, system, state, key, 0, n_steps)
 
 
 def capped_energy(energy: Float[Array, "*batch"]) -> Float[Array, "*batch"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -12,6 +13,7 @@ from ase_l2h.errors import InputError
 from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import jit_adam_reference
+from ase_l2h.training.pools import Pool, rattled
 
 __all__ = ["Task", "adam_best", "make_task"]
 
@@ -27,12 +29,26 @@ class Task:
     """A target and the energies its unrolls are judged by.
 
     ``reference`` is the lowest energy Adam finds from 150 starts (the unit of the
-    loss); ``best`` the lowest known before training: published, or Adam's.
+    loss); ``best`` the lowest known before training: published, or Adam's. With a pool
+    the reference is the lowest energy in it.
     """
 
     target: Target
     reference: float
     best: float
+    pool: Pool | None = None
+
+    def held(
+        self, key: Array, count: int, rattle: tuple[float, ...]
+    ) -> tuple[Float[Array, "3 n b"], np.ndarray]:
+        """Structures of the pool with noise, and their energies without it."""
+        assert self.pool is not None
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        chosen = rng.integers(len(self.pool.energies), size=count)
+        length = float(np.mean(np.asarray(self.target.system.length_scale)))
+        positions = self.pool.positions[..., chosen]
+        noisy = rattled(positions, (rattle[0], rattle[1]), length, rng)
+        return jnp.asarray(noisy, jnp.float32), self.pool.energies[chosen]
 
     def starts(self, key: Array, count: int, rotate: bool) -> Float[Array, "3 n b"]:
         """Fresh random starts."""
@@ -74,15 +90,24 @@ def adam_best(target: Target) -> float:
     return reference
 
 
-def make_task(target: Target, reference: float | None = None) -> Task:
+def make_task(
+    target: Target, reference: float | None = None, pool: Pool | None = None
+) -> Task:
     """The task of a target; Adam's ``reference`` is computed where it is not given.
 
     Raises
     ------
     InputError
-        See :func:`adam_best`.
+        See :func:`adam_best`; also for a pool in which nothing is bound.
     """
+    if pool is not None:
+        reference = float(np.min(pool.energies))
+        if not np.all(pool.energies < 0):
+            raise InputError(
+                f"the pool of {target.name} has structures that are not bound; train "
+                "on another target"
+            )
     if reference is None:
         reference = adam_best(target)
     best = target.reference if target.reference is not None else reference
-    return Task(target, reference, min(best, reference))
+    return Task(target, reference, min(best, reference), pool)

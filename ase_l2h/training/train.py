@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ase_l2h._internal.checkpoint import (
     Checkpoint,
     arrays_of_tree,
@@ -26,8 +28,11 @@ from ase_l2h._internal.stopping import Stop
 from ase_l2h.errors import InputError
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training.config import TrainingConfig
+from ase_l2h.training.drawn import Drawn, drawn_targets
+from ase_l2h.training.objective import LOOPS
+from ase_l2h.training.pools import make_pool
 from ase_l2h.training.tasks import Task, make_task
-from ase_l2h.training.trainer import Trainer, TrainingState
+from ase_l2h.training.trainer import Trainer, TrainingState, initial_rule
 from ase_l2h.weights.load import save_weights
 
 __all__ = ["make_tasks", "train"]
@@ -56,7 +61,19 @@ def make_tasks(
                 "same name"
             )
     chosen = {name: own.get(name) or named_target(name) for name in config.tasks}
-    return {name: make_task(target, known.get(name)) for name, target in chosen.items()}
+    if config.drawn:
+        chosen |= drawn_targets(Drawn.of(config.drawn), config.seed)
+    if not config.pool:
+        return {name: make_task(chosen[name], known.get(name)) for name in chosen}
+    tasks = {}
+    rule, loop = initial_rule(config), LOOPS[config.backend]
+    keys = jax.random.split(
+        jax.random.fold_in(jax.random.key(config.seed), 1), len(chosen)
+    )
+    for name, key in zip(chosen, keys, strict=True):
+        pool = make_pool(chosen[name], rule, config.pool, key, loop)
+        tasks[name] = make_task(chosen[name], pool=pool)
+    return tasks
 
 
 def train(

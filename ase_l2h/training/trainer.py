@@ -40,6 +40,10 @@ ESTIMATORS: dict[str, Callable[[TrainingConfig], Estimator]] = {
 }
 
 
+# Energy scales by which an energy must fall below that of its minimum to count.
+LEAST_FALL = 0.02
+
+
 class TrainingState(NamedTuple):
     """What a checkpoint holds.
 
@@ -123,12 +127,16 @@ def flattened(
 
 
 class Trial(NamedTuple):
-    """A direction on a task: indices of its members, of the base and of each arm."""
+    """A direction on a task: indices of its members, of the base and of each arm.
+
+    ``held`` are the energies of the minima that are unrolled from, if they are.
+    """
 
     direction: int
     name: str
     base: int
     arms: tuple[int, ...]
+    held: np.ndarray | None = None
 
 
 class Trainer:
@@ -161,7 +169,10 @@ class Trainer:
             config.learning_rate, config.decay_every, config.decay, staircase=True
         )
         self.outer = self.estimator.outer(schedule)
-        self.tasks = {name: tasks[name] for name in dict.fromkeys(config.tasks)}
+        # Those of the configuration, as often as it names them, then those drawn.
+        drawn = [name for name in tasks if name not in config.tasks]
+        self.turns = (*config.tasks, *drawn)
+        self.tasks = {name: tasks[name] for name in dict.fromkeys(self.turns)}
         searches = [RuleOptimizer(self.rule), RuleOptimizer(QUENCHES[config.quench])]
         for task in self.tasks.values():
             choose_backend(
@@ -254,6 +265,13 @@ class Trainer:
             "lowest": {name: float(e.min()) for name, e in bases.items()},
             "charged_evaluations": int(charged.sum()),
         }
+        fallen = {
+            trial.name: self._judged(trial, energy)[0] < 0
+            for trial in trials
+            if trial.held is not None
+        }
+        if fallen:
+            record["falls"] = {n: round(float(f.mean()), 4) for n, f in fallen.items()}
         if config.horizons:
             record["horizons"] = {t.name: members[t.base].horizon for t in trials}
         return gradient, best, record
@@ -268,23 +286,24 @@ class Trainer:
         members: list[Member] = []
         trials: list[Trial] = []
         bases: dict[tuple[str, int], int] = {}
+        held: dict[int, np.ndarray | None] = {}
         for d in range(config.directions):
-            dealt = config.tasks[(turn + d) % len(config.tasks)]
+            dealt = self.turns[(turn + d) % len(self.turns)]
             names = [dealt] if config.deal else list(self.tasks)
             for name in names:
                 source = -1 if config.share_starts else d
                 if (name, source) not in bases:
                     bases[name, source] = len(members)
-                    members.append(
-                        self._base(state.theta, name, source, horizons[name], *keys[:2])
-                    )
+                    arguments = state.theta, name, source, horizons[name], *keys[:2]
+                    member, held[len(members)] = self._base(*arguments)
+                    members.append(member)
                 base = bases[name, source]
                 arms = []
                 for sign in self.estimator.signs:
                     theta = state.theta + sign * (self.estimator.sigma * noise[d])
                     arms.append(len(members))
                     members.append(members[base]._replace(theta=theta))
-                trials.append(Trial(d, name, base, tuple(arms)))
+                trials.append(Trial(d, name, base, tuple(arms), held[base]))
         return trials, members
 
     def _base(
@@ -295,14 +314,18 @@ class Trainer:
         horizon: int,
         start_key: Any,
         key: Any,
-    ) -> Member:
+    ) -> tuple[Member, np.ndarray | None]:
+        """Unperturbed weights on a task, and the energies of the minima it has."""
         index = list(self.tasks).index(name)
         # Source -1, which is shared, comes first.
         draw = index + len(self.tasks) * (source + 1)
         start_key, key = (jax.random.fold_in(k, draw) for k in (start_key, key))
         config, task = self.config, self.tasks[name]
-        starts = task.starts(start_key, config.starts, config.rotate)
-        return Member(task, theta, starts, key, horizon)
+        if task.pool is None:
+            starts, held = task.starts(start_key, config.starts, config.rotate), None
+        else:
+            starts, held = task.held(start_key, config.starts, config.rattle)
+        return Member(task, theta, starts, key, horizon), held
 
     def _horizons(self, key: Any) -> dict[str, int]:
         """The horizon of each task in this update."""
@@ -324,13 +347,21 @@ class Trainer:
             spreads[name] = self._spread(task, mine, energy) if mine else 1.0
         for trial in trials:
             task, unit = self.tasks[trial.name], spreads[trial.name]
-            energies = energy[[trial.base, *trial.arms]]
-            loss = energies / unit
+            loss = self._judged(trial, energy) / unit
             if self.config.hit_bonus:
+                energies = energy[[trial.base, *trial.arms]]
                 hits = task.hits(energies, best[trial.name])
                 loss = loss - self.config.hit_bonus * hits
             rows[trial.direction].append(loss)
         return np.stack([np.concatenate(parts, axis=1) for parts in rows])
+
+    def _judged(self, trial: Trial, energy: np.ndarray) -> np.ndarray:
+        """Energies of base and arms; from minima by how much they fell, 0 if not."""
+        energies = energy[[trial.base, *trial.arms]]
+        if trial.held is None:
+            return energies
+        unit = self.tasks[trial.name].energy_scale
+        return np.minimum(energies - trial.held + LEAST_FALL * unit, 0.0)
 
     def _spread(self, task: Task, trials: list[Trial], energy: np.ndarray) -> float:
         """Unit of a task's loss in this update.
@@ -340,7 +371,8 @@ class Trainer:
         """
         if self.config.normalise == "adam":
             return abs(task.reference)
-        pooled = [energy[b] for b in sorted({trial.base for trial in trials})]
-        for trial in trials:
-            pooled += [np.minimum(energy[trial.base], energy[a]) for a in trial.arms]
+        judged = [self._judged(trial, energy) for trial in trials]
+        bases = {t.base: own[0] for t, own in zip(trials, judged, strict=True)}
+        pooled = [bases[b] for b in sorted(bases)]
+        pooled += [np.minimum(own[0], arm) for own in judged for arm in own[1:]]
         return max(float(np.std(np.concatenate(pooled))), 1e-3 * task.energy_scale)

@@ -1,6 +1,7 @@
 """The default with and without what it learns, on landscapes in two halves.
 
     python -m benchmarks.hits.landscapes [--side test] [--targets EMT-Cu20,Morse25-6]
+        [--block 0]
 
 The halves are split by element, by pair of elements, by the range of Morse clusters and
 by size. The side ``development`` was looked at, with seed 77; the side ``test`` is run
@@ -9,10 +10,11 @@ once, with seed 2026. All are functions of JAX, for which there is no machine co
 The third method has random kicks in place of the part: kicks of all atoms have its
 share of the evaluations, and are relaxed as all others are.
 
-Runs without the part go on until their budget is used up, and the lowest energy that
-any of them has met is what counts as found: what only the runs with it meet counts for
-nothing. A line of ``benchmarks/records/landscapes.jsonl`` for each landscape and
-method; lines that are in the file are not run again.
+Runs come in blocks of 24. In the first, runs without the part go on until their budget
+is used up, and the lowest energy that any of them has met is what counts as found: what
+only the runs with it meet counts for nothing. In all later blocks, the runs of every
+method end at this energy. A line of ``benchmarks/records/landscapes.jsonl`` for each
+landscape, method and block; lines that are in the file are not run again.
 """
 
 from __future__ import annotations
@@ -55,6 +57,7 @@ __all__ = [
     "WITH",
     "WITHOUT",
     "Landscape",
+    "lowest",
     "measured",
     "posed",
 ]
@@ -63,6 +66,7 @@ RECORDS = paths.RECORDS / "landscapes.jsonl"
 WITHOUT, WITH = "auto~surrogate", "auto"
 KICKS = "auto~surrogate+shakes"
 SEEDS = {"development": 77, "test": 2026}
+# Of a block.
 RUNS = 24
 
 Side = Literal["development", "test"]
@@ -160,17 +164,18 @@ def measured(
     runs: int,
     budget: int,
     energy: float | None = None,
+    first: int = 0,
 ) -> dict[str, Any]:
     """Relaxed energies of the runs of a method, as they fell, and on what it ran.
 
-    Each ends where it meets ``energy``.
+    Runs have the numbers from ``first`` on. Each ends where it meets ``energy``.
     """
     problem = posed(target)
     made = _made(method, problem)
     search = SearchRun(
         made,
         [problem] * runs,
-        [(seed, number) for number in range(runs)],
+        [(seed, number) for number in range(first, first + runs)],
         Limits(budget, target_energy=energy),
         engine_for(problem),
         stop_together=False,
@@ -194,25 +199,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", choices=list(SEEDS), default="test")
     parser.add_argument("--targets", default="")
-    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--block", type=int, default=0)
     arguments = parser.parse_args()
     names = arguments.targets.split(",") if arguments.targets else list(LANDSCAPES)
     wanted = [name for name in names if LANDSCAPES[name].side == arguments.side]
     records = Records(RECORDS)
+
+    def line(target: str, method: str, first: int, energy: float | None) -> Any:
+        key = {
+            "target": target,
+            "method": method,
+            "seed": SEEDS[arguments.side],
+            "runs": RUNS,
+            "budget": LANDSCAPES[target].budget,
+            "first": first,
+        }
+        make = functools.partial(measured, **key, energy=energy)
+        return records.get(key, make)
+
     for target in (bar := tqdm(wanted, unit="landscape")):
         energy = None
         for method in (WITHOUT, KICKS, WITH):
             bar.set_description(f"{target} {method}")
-            key = {
-                "target": target,
-                "method": method,
-                "seed": SEEDS[arguments.side],
-                "runs": arguments.runs,
-                "budget": LANDSCAPES[target].budget,
-            }
-            line = records.get(key, functools.partial(measured, **key, energy=energy))
-            if method == WITHOUT:
-                energy = min(fall[1] for course in line["courses"] for fall in course)
+            if energy is None:
+                energy = lowest(line(target, WITHOUT, 0, None))
+            line(target, method, arguments.block * RUNS, energy)
+
+
+def lowest(line: dict[str, Any]) -> float:
+    """What counts as found: the lowest energy that the runs of a line have met."""
+    return min(fall[1] for course in line["courses"] for fall in course)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.auto.improve import ROUGH, SAME
+from ase_l2h.search.auto.improve import ROUGH, SAME, WINDOW
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import State
@@ -84,8 +84,13 @@ def with_waiting(
 
     ``keep`` puts it into the ``pool`` of what is held.
     """
-    lowest, before = pool.energy, evaluator.charged
-    keep(evaluator, pool, evaluator.polish(state["waiting"]["positions"]))
+    lowest, before, problem = pool.energy, evaluator.charged, evaluator.problem
+    rough = ROUGH * problem.force_unit
+    looked = evaluator.relax(state["waiting"]["positions"], fmax=rough)
+    # What is left high above the lowest would be polished for nothing.
+    bound = min(lowest, float(np.min(looked.energy, initial=np.inf)))
+    near = looked.energy <= bound + WINDOW * problem.energy_unit
+    keep(evaluator, pool, evaluator.polish(looked.positions[..., near]))
     spent = state["spent"] + evaluator.charged - before
     new = {"spent": spent, "pool": pool.to_arrays(), "waiting": NONE_WAITING}
     # What the search had found by then is independent of the given structures.

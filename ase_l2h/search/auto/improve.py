@@ -22,6 +22,7 @@ from ase_l2h.search.requests import Relaxed, joined
 __all__ = [
     "ROUGH",
     "SAME",
+    "WINDOW",
     "Proposals",
     "all_relaxed",
     "exchange_descent",
@@ -33,6 +34,8 @@ __all__ = [
 SAME = 2e-5
 # Largest force, in reduced units, after which a trial is compared.
 ROUGH = 0.3
+# Energy scales above the lowest within which a structure is relaxed well and kept.
+WINDOW = 1.5
 # Vacant sites tried in a sweep, and loose atoms that are moved to them.
 MOVERS, SITES = 1, 4
 # Exchanges evaluated after ranking, and how many of these are relaxed.

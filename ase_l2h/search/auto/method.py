@@ -28,6 +28,7 @@ from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import (
     ROUGH,
     SAME,
+    WINDOW,
     all_relaxed,
     exchange_descent,
     site_descent,
@@ -51,8 +52,6 @@ __all__ = ["SEVERAL_ELEMENTS", "Auto", "make_auto"]
 # Default weights for one element; alloys get rules that place the elements.
 ONE_ELEMENT = "lj-icosahedral+lj"
 SEVERAL_ELEMENTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
-# Energy scales above the lowest within which a structure is relaxed well and kept.
-WINDOW = 1.5
 # Structures kept of a motif class, and of a geometry.
 POOL, PER_SHAPE = 4, 2
 # Minima of earlier attempts that are remembered.
