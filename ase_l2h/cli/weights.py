@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ase_l2h.cli.common import Program, Verb
+from ase_l2h.search.names import HOP
 
 if TYPE_CHECKING:
     from ase_l2h.weights.files import WeightFile
@@ -73,7 +74,7 @@ def _loaded_when() -> list[str]:
 
     known = manifest()
     loaded = {f"auto, {kind}": name for kind, name in known["auto"].items()}
-    loaded["learned"] = known["default"]
+    loaded |= {"learned": known["default"], "hops": HOP}
     width = max(map(len, loaded), default=0)
     return [f"  {when:{width}}  loads {name}" for when, name in loaded.items()]
 

@@ -5,12 +5,13 @@ Nothing here needs JAX.
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_METHOD", "LEARNED", "METHODS", "PARTS", "WITH_WEIGHTS"]
+__all__ = ["DEFAULT_METHOD", "HOP", "LEARNED", "METHODS", "PARTS", "WITH_WEIGHTS"]
 
 METHODS = {
     "auto": "recommended: symmetric and random structures, fragments of ordered "
     "packings, changes of held structures, learned hops; what pays gets the next turn",
     "learned": "the learned optimizer from many starts",
+    "hops": "the learned optimizer from random starts and from the minima it finds",
     "adam": "Adam from many starts",
     "fire": "FIRE from many starts",
     "gd": "gradient descent from many starts",
@@ -19,7 +20,9 @@ METHODS = {
 }
 DEFAULT_METHOD = "auto"
 # Methods whose weights can be chosen.
-WITH_WEIGHTS = ("auto", "learned")
+WITH_WEIGHTS = ("auto", "learned", "hops")
+# The weights of `hops`, which were trained to leave minima.
+HOP = "hop"
 
 # The parts of `auto`; each can be left out.
 PARTS = {

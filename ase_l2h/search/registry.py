@@ -20,7 +20,7 @@ from ase_l2h.rules import Adam, Fire, GradientDescent
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.method import Method
 from ase_l2h.search.multistart import Multistart
-from ase_l2h.search.names import METHODS, WITH_WEIGHTS
+from ase_l2h.search.names import HOP, METHODS, PARTS, WITH_WEIGHTS
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import System
 from ase_l2h.weights.load import Weights, load_weights
@@ -41,6 +41,8 @@ CLASSICAL: dict[str, Any] = {
     "gd": GradientDescent(rate=0.002),
 }
 CLASSICAL_STEPS = 1000
+# Share of the hops in the method `hops`, against 1 of the starts.
+HOPS = 9.0
 # Structures of one search side by side: two cores with vectors of sixteen.
 WIDTH = 32
 # Inner steps of a learned start if each costs a call of a calculator.
@@ -93,9 +95,9 @@ def method_weights(method: str, weights: str | None) -> Weights | None:
                 f"method '{method}' uses no weights; leave them out or choose 'learned'"
             )
         return None
-    if weights is None and method != "learned":
+    if weights is None and method == "auto":
         return None
-    return load_weights(weights)
+    return load_weights(HOP if weights is None and method == "hops" else weights)
 
 
 def default_steps(
@@ -154,12 +156,16 @@ def make_method(
         chosen_name = weights.name if isinstance(weights, Weights) else weights
         loaded = method_weights(name, chosen_name)
     calls = problem.measure is not None
-    if name == "auto":
-        return _auto(problem, loaded, steps, starts, width, without)
-    if without:
+    if without and name != "auto":
         raise InputError(
             f"the method '{name}' has no parts that can be left out; only 'auto' has"
         )
+    if name in ("auto", "hops"):
+        if steps is not None or starts is not None:
+            raise InputError(
+                f"the method '{name}' takes no steps or starts; give it evaluations"
+            )
+        return _auto(name, problem, loaded, width, without)
     if width is None:
         width = 1 if calls else WIDTH
     if name in ("bh", "bh-paper"):
@@ -183,22 +189,26 @@ def make_method(
 
 
 def _auto(
+    name: str,
     problem: Problem,
     weights: Weights | None,
-    steps: int | None,
-    starts: int | None,
     width: int | None,
     without: Sequence[str],
 ) -> Method:
-    from ase_l2h.search.auto.method import make_auto
+    """`auto`, or of its parts only those of the learned optimizer."""
+    from ase_l2h.search.auto.method import HOP_STEPS, make_auto
     from ase_l2h.search.auto.parts import checked_parts
     from ase_l2h.search.auto.patience import CALLS
 
-    if steps is not None or starts is not None:
-        raise InputError(
-            "the method 'auto' takes no steps or starts; give it evaluations"
-        )
     options: dict[str, Any] = {"without": checked_parts(without)}
+    if name == "hops":
+        assert weights is not None
+        # A few atoms beside many fixed ones begin at random places, as in `auto`.
+        source = "uniform" if problem.regional else "learned-starts"
+        shares = ((source, 1.0), ("learned-hops", HOPS))
+        others = set(PARTS) - {part for part, _ in shares}
+        options |= {"without": tuple(sorted(others)), "shares": shares, "name": name}
+        options["hop_steps"] = min(weights.horizon, HOP_STEPS)
     if problem.measure is not None:
         # Calls are expensive: one structure at a time, and shorter attempts.
         width = 1 if width is None else width

@@ -80,7 +80,13 @@ TARGETS = {
     "Si64": Declared("test"),
 }
 # With as many evaluations of a run as are needed to tell.
-METHODS = {"auto": 500_000, "bh": 200_000, "learned": 50_000, "EXPERT": 50_000}
+METHODS = {
+    "auto": 500_000,
+    "bh": 200_000,
+    "hops": 200_000,
+    "learned": 50_000,
+    "EXPERT": 50_000,
+}
 
 
 def target_energy(target: str) -> float | None:

@@ -205,7 +205,8 @@ def _breadth(rows: Sequence[Row]) -> list[str]:
         table,
         "",
         "Made by `python -m benchmarks.hits.breadth`, with at most 500,000 evaluations "
-        "for a run of `auto`, 200,000 of `bh` and 50,000 of the learned optimizers. "
+        "for a run of `auto`, 200,000 of `bh` and `hops`, and 50,000 of the learned "
+        "optimizers. "
         "Means marked 0.1.0 were measured with that release: 12 runs each, cut off at "
         "150,000 evaluations, and the runs of [](comparison.md).",
         "",

@@ -57,6 +57,12 @@ NOTES = {
         "Use it near that horizon only: at much longer horizons it loses what it has "
         "gained."
     ),
+    "hop": (
+        "`lj`, trained further on hops from minima of Lennard-Jones clusters and, in "
+        "twelve of twenty tasks, of metals and alloys drawn at random. The method "
+        "`hops` uses it; `docs/learned-rules.md` has what it is worth there. From "
+        "random starts alone, other weights do better."
+    ),
     "lj": (
         "One rule for six sizes with three kinds of order; the specialised weights "
         "are better for each kind."
@@ -78,10 +84,11 @@ def write() -> None:
             f"# `{name}`",
             "",
             *_training(name, entry),
-            "## Measured",
-            "",
-            _measured(entry, measured),
         ]
+        if not measured:
+            write_page(paths.PRETRAINED / f"{name}.md", [*page, NOTES[name]])
+            continue
+        page += ["## Measured", "", _measured(entry, measured)]
         if longer:
             table = horizons.table([row | {"method": f"`{name}`"} for row in longer])
             page += ["", table]

@@ -73,8 +73,8 @@ def problem(kind: str) -> Problem:
 
 
 KINDS = ("cluster", "alloy", "crystal", "function", "fixed", "calculator")
-# The same loop as `learned` and `bh` with another rule: on clusters in the fast tests.
-ALIKE = ("gd", "adam", "fire", "bh-paper")
+# The same loop as `learned`, `bh` and `auto`: on clusters in the fast tests.
+ALIKE = ("gd", "adam", "fire", "bh-paper", "hops")
 BUDGET = {"calculator": 400, "function": 1500}
 
 
@@ -149,7 +149,7 @@ def test_charges_are_exact_and_stay_within_the_limit(kind, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_attempts_that_have_ended_are_part_of_what_was_charged(method):
     """A search that has just begun has none; none lies below what the search saw."""
-    options = {} if method == "auto" else {"starts": 3, "steps": 150}
+    options = {} if method in ("auto", "hops") else {"starts": 3, "steps": 150}
     made = make_method(method, problem("cluster"), **options)
     run = start_run(problem("cluster"), made, Limits(evaluations=12_000), seed=5)
     assert len(made.attempts(run.searches[0].state).energies) == 0

@@ -29,6 +29,7 @@ from ase_l2h.rules.learned import (
     FeatureSet,
 )
 from ase_l2h.search.auto.method import ONE_ELEMENT, SEVERAL_ELEMENTS
+from ase_l2h.search.names import HOP
 from ase_l2h.weights import files as _weight_files
 from ase_l2h.weights.download import DownloadError, download
 from ase_l2h.weights.files import HISTORY, ROLES, released
@@ -127,7 +128,7 @@ def test_no_file_is_there_without_being_listed():
 
 
 def test_the_manifest_says_what_the_methods_load():
-    loaded = (ONE_ELEMENT, SEVERAL_ELEMENTS, manifest()["default"])
+    loaded = (ONE_ELEMENT, SEVERAL_ELEMENTS, manifest()["default"], HOP)
     assert set(manifest()["auto"].values()) == {ONE_ELEMENT, SEVERAL_ELEMENTS}
     names = {name for names in loaded for name in names.split("+")}
     default = {name for name, entry in WEIGHTS.items() if entry["role"] == "default"}

@@ -22,24 +22,17 @@ from typing import Any
 import numpy as np
 
 from ase_l2h.search.attempts import Attempts
-from ase_l2h.search.auto import allocation, surrogate
+from ase_l2h.search.auto import allocation, improve, surrogate
 from ase_l2h.search.auto.flips import FlipCosts
 from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
-from ase_l2h.search.auto.improve import (
-    ROUGH,
-    SAME,
-    WINDOW,
-    all_relaxed,
-    exchange_descent,
-    site_descent,
-)
+from ase_l2h.search.auto.improve import ROUGH, SAME, WINDOW
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
 from ase_l2h.search.auto.patience import EVALUATIONS, Patience
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
-from ase_l2h.search.molecules import rearranged
+from ase_l2h.search.molecules import rearranged, refused_molecules
 from ase_l2h.search.multistart import refused_species
 from ase_l2h.search.names import LEARNED
 from ase_l2h.search.problem import Problem
@@ -82,6 +75,8 @@ class Auto:
         First shares of parts, by name, instead of their usual ones.
     exact
         Whether the lowest is relaxed to the last digits as soon as it is found.
+    hop_steps
+        Of a learned hop.
     name
         For tables.
     """
@@ -93,13 +88,15 @@ class Auto:
     patience: Patience | None = EVALUATIONS
     shares: tuple[tuple[str, float], ...] = ()
     exact: bool = False
+    hop_steps: int = HOP_STEPS
     name: str = "auto"
 
     def refuse(self, problem: Problem) -> str | None:
         """The weights may know too few species; some source must make structures."""
         if not any(part.kind == "source" for part in self._parts(problem)):
             left_out = ", ".join(self.without)
-            return f"has no source of structures without {left_out}; keep 'uniform'"
+            lacking = f"has no source of structures without {left_out}; keep 'uniform'"
+            return refused_molecules(problem) or lacking
         return refused_species(self._rules(), problem)
 
     def _rules(self) -> tuple[Any, ...]:
@@ -111,7 +108,8 @@ class Auto:
     def describe(self) -> dict[str, Any]:
         """Width, patience, weights and what is left out."""
         loaded, patience = self.weights, self.patience
-        own = {"shares": dict(self.shares)} if self.shares else {}
+        own: dict[str, Any] = {"shares": dict(self.shares)} if self.shares else {}
+        own |= {} if self.hop_steps == HOP_STEPS else {"hop_steps": self.hop_steps}
         return own | {
             "width": self.width,
             "widens": self.widens,
@@ -257,7 +255,7 @@ class Auto:
                 groups.append(random_structures(evaluator, rng, count))
             else:
                 groups.append(self._evaluated(evaluator, part.name, pool, rng, count))
-        return all_relaxed(evaluator, groups, ROUGH * problem.force_unit)
+        return improve.all_relaxed(evaluator, groups, ROUGH * problem.force_unit)
 
     def _evaluated(
         self,
@@ -272,11 +270,10 @@ class Auto:
         if name == "hopping":
             from ase_l2h.search.registry import strong_hopping
 
-            keys = random_keys(rng, count)
-            held = pool.drawn(rng, count)
+            keys, held = random_keys(rng, count), pool.drawn(rng, count)
             return evaluator.hop(strong_hopping(problem), held, HOPPING_STEPS, keys)
         assert self.weights is not None
-        steps = HOP_STEPS if name == "learned-hops" else self.weights.horizon
+        steps = self.hop_steps if name == "learned-hops" else self.weights.horizon
         steps = steps if problem.measure is None else min(steps, CALLED_STEPS)
         own = steps == self.weights.horizon
         rule = (self.weights if own else self.weights.for_horizon(steps)).rule
@@ -314,10 +311,10 @@ class Auto:
         goal = lowest + WINDOW * evaluator.problem.energy_unit
         part = made.take(descends)
         if "site-descent" not in self.without:
-            part = site_descent(evaluator, part, goal)
+            part = improve.site_descent(evaluator, part, goal)
         if evaluator.problem.n_species > 1 and "exchange-descent" not in self.without:
             costs = None if "learned-exchanges" in self.without else flips
-            part = exchange_descent(evaluator, part, rng, goal, costs)
+            part = improve.exchange_descent(evaluator, part, rng, goal, costs)
         return made.put(descends, part)
 
     def _kept(
