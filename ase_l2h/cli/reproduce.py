@@ -101,7 +101,7 @@ def reproduce(
         )
     if name != ALL and budget not in TABLES_AND_FIGURES[name].budgets:
         raise InputError(
-            f"{name} has no budget '{budget}'; choose of "
+            f"{name} has no budget '{budget}'; choose one of "
             f"{', '.join(TABLES_AND_FIGURES[name].budgets)}"
         )
     folder = Path(f"{name}-{budget}") if out is None else out

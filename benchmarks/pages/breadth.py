@@ -226,13 +226,18 @@ def _ablations() -> list[str]:
     means = {
         (line["target"], line["method"]): encounters(line).mean.value for line in lines
     }
-    rows = []
-    for name in names:
-        ratios = [
-            means.get((target, name), math.nan) / means[(target, "auto")]
-            for target in targets
+    rows = [
+        [
+            target,
+            *(
+                f"{means[(target, name)] / means[(target, 'auto')]:.2f}"
+                if math.isfinite(means.get((target, name), math.nan))
+                else "-"
+                for name in names
+            ),
         ]
-        rows.append([f"`{name}`", *(f"{ratio:.2f}" for ratio in ratios)])
+        for target in targets
+    ]
     return [
         "## What each part is worth",
         "",
@@ -240,7 +245,7 @@ def _ablations() -> list[str]:
         "runs, ratios between 0.7 and 1.4 say little "
         "(`python -m benchmarks.hits.breadth --runs 24 --methods auto~fragments,...`).",
         "",
-        markdown_table(["left out", *targets], rows),
+        markdown_table(["target", *(f"`{name}`" for name in names)], rows),
         "",
     ]
 

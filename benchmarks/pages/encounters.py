@@ -23,6 +23,8 @@ def encounters(line: dict[str, Any]) -> Encounters:
 
 
 def interval(mean: Estimate) -> str:
-    """A mean with its interval."""
+    """A mean with its interval; a lower bound where nothing was met."""
+    if not math.isfinite(mean.value):
+        return f"above {significant(mean.low)}"
     low, high = significant(mean.low), significant(mean.high)
     return f"{significant(mean.value)} ({low}-{high})"

@@ -108,6 +108,8 @@ def learned_section() -> list[str]:
             f"Side '{side}', {len(found)} landscapes: {_summary(found)} against `auto` "
             f"without the part{_against_kicks(list(kicked.values()), len(found))}.",
             "",
+            _families(found, list(kicked.values())),
+            "",
             _table(found, kicked),
             "",
             *_picture(side, found, kicked),
@@ -171,6 +173,27 @@ def _against_kicks(found: list[Pair], of: int) -> str:
         return ""
     counted = "" if len(found) == of else f" on {len(found)} of them"
     return f"; {_summary(found)} against random kicks{counted}"
+
+
+def _families(found: list[Pair], kicked: list[Pair]) -> str:
+    """The geometric means of the families."""
+    own: dict[str, list[Pair]] = {}
+    for pair in found:
+        own.setdefault(landscapes.LANDSCAPES[pair.name].family, []).append(pair)
+    rows = []
+    for family, members in own.items():
+        names = {pair.name for pair in members}
+        others = [pair for pair in kicked if pair.name in names]
+        whole = len(others) == len(members)
+        rows.append([family, len(members), _means(members)])
+        rows[-1].append(_means(others) if whole else "-")
+    header = ["family", "landscapes", "ratio to `auto` without the part"]
+    return markdown_table([*header, "ratio to random kicks"], rows)
+
+
+def _means(found: list[Pair]) -> str:
+    value, low, high = geometric_mean(found)
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
 
 
 def _table(found: list[Pair], kicked: dict[str, Pair]) -> str:

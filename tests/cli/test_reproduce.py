@@ -99,7 +99,7 @@ def test_bad_input_is_refused(refused, tmp_path):
     assert "no backend to choose" in refused("reproduce", "fig3", *native)
     assert "choose one of" in refused("reproduce", "fig5", "--backend", "fast")
     refusal = refused("reproduce", "action-fig2", "--budget", "part")
-    assert "action-fig2 has no budget 'part'; choose of quick, paper" in refusal
+    assert "action-fig2 has no budget 'part'; choose one of quick, paper" in refusal
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     assert "choose another" in refused("reproduce", "fig5", "--out", out)
