@@ -33,6 +33,10 @@ from ase_l2h.rollout.kernels import native
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Tracing makes millions of objects, few of them in cycles: by default, a tenth of the
+# suite's time went into looking for these.
+gc.set_threshold(100_000, 50, 100)
+
 # Two devices, so that sharding is tested on every machine.
 jax.config.update("jax_num_cpu_devices", 2)
 # A float32 search must not become float64, or the reverse, by an accident of promotion.
