@@ -20,7 +20,7 @@ from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import QUENCHES, Loop, followed, with_horizon
 
-__all__ = ["Pool", "make_pool", "rattled"]
+__all__ = ["MinimaPool", "make_pool", "rattled"]
 
 # Least and most standard deviation of a shake, in length scales.
 SHAKE = (0.0, 0.4)
@@ -32,14 +32,16 @@ PADDED = 32
 _jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
 
 
-class Pool(NamedTuple):
+class MinimaPool(NamedTuple):
     """Relaxed structures and their energies."""
 
     positions: Float[np.ndarray, "3 n k"]
     energies: Float[np.ndarray, " k"]
 
 
-def make_pool(target: Target, rule: Any, size: int, key: Array, loop: Loop) -> Pool:
+def make_pool(
+    target: Target, rule: Any, size: int, key: Array, loop: Loop
+) -> MinimaPool:
     """A pool of ``size`` minima, the same for the same key.
 
     Parameters
@@ -89,7 +91,7 @@ def make_pool(target: Target, rule: Any, size: int, key: Array, loop: Loop) -> P
         falls = np.isfinite(lower) & (lower < energies[going])
         positions[..., going[falls]] = moved[..., falls]
         energies[going[falls]] = lower[falls]
-    return Pool(positions, energies)
+    return MinimaPool(positions, energies)
 
 
 def rattled(

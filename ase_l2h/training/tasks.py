@@ -13,7 +13,7 @@ from ase_l2h.errors import InputError
 from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import jit_adam_reference
-from ase_l2h.training.pools import Pool, rattled
+from ase_l2h.training.pools import MinimaPool, rattled
 
 __all__ = ["Task", "adam_best", "make_task"]
 
@@ -36,7 +36,7 @@ class Task:
     target: Target
     reference: float
     best: float
-    pool: Pool | None = None
+    pool: MinimaPool | None = None
 
     def held(
         self, key: Array, count: int, rattle: tuple[float, ...]
@@ -91,7 +91,7 @@ def adam_best(target: Target) -> float:
 
 
 def make_task(
-    target: Target, reference: float | None = None, pool: Pool | None = None
+    target: Target, reference: float | None = None, pool: MinimaPool | None = None
 ) -> Task:
     """The task of a target; Adam's ``reference`` is computed where it is not given.
 

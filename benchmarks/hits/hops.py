@@ -26,7 +26,7 @@ from ase_l2h._internal.records import Records
 from ase_l2h.targets import Target, named_target
 from ase_l2h.training.drawn import Drawn, drawn_targets
 from ase_l2h.training.objective import LOOPS, unroll, with_horizon
-from ase_l2h.training.pools import Pool, make_pool, rattled
+from ase_l2h.training.pools import MinimaPool, make_pool, rattled
 from ase_l2h.training.trainer import LEAST_FALL
 from ase_l2h.weights.load import load_weights
 from benchmarks import paths
@@ -58,7 +58,7 @@ HOPS = {
 
 
 @cache
-def pool(name: str) -> tuple[Target, Pool]:
+def pool(name: str) -> tuple[Target, MinimaPool]:
     """A target, and minima from which a search might hop."""
     target = DRAWN.get(name) or named_target(name)
     rule = load_weights("lj").rule

@@ -16,7 +16,7 @@ from ase_l2h.training import pools
 from ase_l2h.training import train as train_module
 from ase_l2h.training.config import TrainingConfig
 from ase_l2h.training.objective import LOOPS
-from ase_l2h.training.pools import Pool, make_pool, rattled
+from ase_l2h.training.pools import MinimaPool, make_pool, rattled
 from ase_l2h.training.tasks import make_task
 from ase_l2h.training.train import make_tasks, train
 from ase_l2h.training.trainer import LEAST_FALL, Trainer, initial_rule
@@ -51,7 +51,7 @@ def short():
 
 
 @pytest.fixture(scope="module")
-def pool(short) -> Pool:
+def pool(short) -> MinimaPool:
     rule = initial_rule(HOPS)
     return make_pool(LJ7, rule, 8, jax.random.key(2), LOOPS["scan"])
 
@@ -140,7 +140,7 @@ def test_hops_are_trained_recorded_and_resumed_to_the_same_weights(
 
 def test_landscapes_that_are_drawn_join_the_tasks(monkeypatch):
     energies = np.linspace(-3, -2, 8)
-    nothing = lambda target, *_: Pool(np.zeros((3, target.n_atoms, 8)), energies)
+    nothing = lambda target, *_: MinimaPool(np.zeros((3, target.n_atoms, 8)), energies)
     monkeypatch.setattr(train_module, "make_pool", nothing)
     config = dataclasses.replace(HOPS, drawn={"count": 2, "sizes": [6, 6]})
     tasks = make_tasks(config)
