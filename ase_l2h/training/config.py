@@ -192,7 +192,13 @@ class TrainingConfig:
             raise InputError(f"rattle is {list(self.rattle)}; give [least, most]")
         if self.pool and self.normalise != "spread":
             raise InputError(
-                'falls from a pool have no unit in common; set normalise = "spread"'
+                f"normalise is '{self.normalise}', which is for random starts; with a "
+                'pool set normalise = "spread"'
+            )
+        if self.pool and self.loss == "best":
+            raise InputError(
+                "loss is 'best', which from a minimum is that minimum itself; with a "
+                "pool leave it out"
             )
         if self.drawn:
             Drawn.of(self.drawn)

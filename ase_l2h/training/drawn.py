@@ -45,13 +45,17 @@ class Drawn(NamedTuple):
         InputError
             For unknown entries and impossible values.
         """
-        known = {"count": 0, "sizes": [0, 0], "alloys": 0} | table
         if unknown := sorted(set(table) - {"count", "sizes", "alloys"}):
             raise InputError(
                 f"[drawn] has unknown entries {', '.join(unknown)}; known are count, "
                 "sizes, alloys"
             )
-        count, sizes, alloys = known["count"], known["sizes"], known["alloys"]
+        if missing := [name for name in ("count", "sizes") if name not in table]:
+            raise InputError(
+                f"[drawn] lacks {' and '.join(missing)}; write for example count = 12, "
+                "sizes = [13, 60]"
+            )
+        count, sizes, alloys = table["count"], table["sizes"], table.get("alloys", 0)
         whole = [count, alloys, *(sizes if isinstance(sizes, list | tuple) else [None])]
         if not all(isinstance(v, int) and not isinstance(v, bool) for v in whole):
             raise InputError(

@@ -136,8 +136,10 @@ def _alone() -> str:
             text += [f"![How far hops end below basin hopping](images/{PICTURE})"]
     text += [
         "Mean lowest energies of 24 runs after 3,000 evaluations, in eV or, of Morse, "
-        "in pair energies; in brackets 95 % intervals. How `hops` uses its weights was "
-        "chosen on the side 'development', with seed 77. Made by `python -m "
+        "in pair energies; in brackets 95 % intervals. "
+        f"`bh` has {alone.CHAINS_OF_HOPPING} chains side by side, which is its best on "
+        "the side 'development'; how `hops` uses its weights was chosen there, too, "
+        "with seed 77. Made by `python -m "
         "benchmarks.hits.alone` and the same with `--side development`."
     ]
     return "\n\n".join(text)
@@ -161,7 +163,8 @@ def _picture(found: list[Difference]) -> Figure:
     figure = new_figure(9.0, 0.33 * len(ordered) + 1.4)
     axes = figure.subplots()
     for place, one in enumerate(ordered):
-        colour = BLUE if one.gain > 0 else VERMILLION
+        sure = one.low > 0 or one.high < 0
+        colour = (BLUE if one.gain > 0 else VERMILLION) if sure else GREY
         ends = np.array([one.low, one.high]) / one.unit
         axes.plot(ends, [place] * 2, color=GREY, linewidth=2, zorder=1)
         axes.plot(one.gain / one.unit, place, "o", color=colour, markersize=10)
@@ -169,7 +172,8 @@ def _picture(found: list[Difference]) -> Figure:
     axes.set_yticks(range(len(ordered)), [one.target for one in ordered])
     axes.tick_params(labelsize=12)
     axes.set_xlabel(
-        "mean energy of hops below that of basin hopping (energy scales)", fontsize=13
+        "how far hops end below basin hopping (energy scales; grey: not sure)",
+        fontsize=13,
     )
     tidy_axes(axes)
     return figure

@@ -73,9 +73,9 @@ def pairs(side: str, rival: str = landscapes.WITHOUT) -> list[Pair]:
     return found
 
 
-def _runs() -> str:
-    """How often each landscape of the side 'test' was run with the part."""
-    counts = sorted({pair.learning.found.size for pair in pairs("test")})
+def _runs(side: str) -> str:
+    """How often each landscape of a side was run with the part."""
+    counts = sorted({pair.learning.found.size for pair in pairs(side)})
     return " or ".join(map(str, counts))
 
 
@@ -104,9 +104,14 @@ def learned_section() -> list[str]:
         if not found:
             continue
         kicked = {pair.name: pair for pair in pairs(side, landscapes.KICKS)}
+        kicked = kicked if len(kicked) == len(found) else {}
+        kicks = ""
+        if kicked:
+            kicks = f"; to random kicks, {_summary(list(kicked.values()))}"
         lines += [
-            f"Side '{side}', {len(found)} landscapes: {_summary(found)} against `auto` "
-            f"without the part{_against_kicks(list(kicked.values()), len(found))}.",
+            f"Side '{side}', {len(found)} landscapes, {_runs(side)} runs of each. "
+            "Geometric mean of the ratios to `auto` without the part: "
+            f"{_summary(found)}{kicks}.",
             "",
             _families(found, list(kicked.values())),
             "",
@@ -122,10 +127,9 @@ def learned_section() -> list[str]:
         "Where every evaluation is a call of a calculator or of your own function, "
         "`auto` fits a potential to the minima that it has relaxed. It then proposes "
         "minima of this potential (part `surrogate`, see [](search.md)). Here `auto` "
-        f"runs with and without this part, {_runs()} times each, with at most 3,000 "
-        "evaluations a run. It also runs with random kicks in its place: these "
-        "displace all atoms, have the share of the part, and are relaxed like "
-        "everything else.",
+        "runs with and without this part, with at most 3,000 evaluations a run. It "
+        "also runs with random kicks in its place: these displace all atoms, have the "
+        "share of the part, and are relaxed like everything else.",
         "",
         "The landscapes are functions of JAX. The learned potential resembles metals "
         "by effective-medium theory (EMT) and by Sutton and Chen; it does not "
@@ -134,7 +138,8 @@ def learned_section() -> list[str]:
         f"{landscapes.RUNS} runs without the part has reached. Lower energies, reached "
         "only by runs with the part, do not count. The ratio is mean evaluations "
         "without the part over those with it. Where one or two runs have met the "
-        "energy, the mean is known only to within a factor of several.",
+        "energy, the mean is known only to within a factor of several; where none has, "
+        "the ratio counts one.",
         "",
         "The part was chosen on EMT-Cu26, EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, "
         "Morse25-14 and SW-Si13. Before the two sides had their present form, it was "
@@ -159,20 +164,8 @@ def _picture(side: str, found: list[Pair], kicked: dict[str, Pair]) -> list[str]
 
 
 def _summary(found: list[Pair]) -> str:
-    value, low, high = geometric_mean(found)
     worst = min(found, key=lambda pair: pair.ratio)
-    return (
-        f"the geometric mean of the ratios is {value:.2f} ({low:.2f}-{high:.2f}), the "
-        f"smallest {worst.ratio:.2f} ({worst.name}),"
-    )
-
-
-def _against_kicks(found: list[Pair], of: int) -> str:
-    """The same against random kicks, where these have been run."""
-    if not found:
-        return ""
-    counted = "" if len(found) == of else f" on {len(found)} of them"
-    return f"; {_summary(found)} against random kicks{counted}"
+    return f"{_means(found)}, smallest {worst.ratio:.2g} ({worst.name})"
 
 
 def _families(found: list[Pair], kicked: list[Pair]) -> str:
@@ -210,9 +203,9 @@ def _table(found: list[Pair], kicked: dict[str, Pair]) -> str:
             row += ["-"] if other is None else [_hits(other.without)]
             row += ["-"] if other is None else [interval(other.without.mean)]
         row += [_hits(pair.learning), interval(pair.learning.mean)]
-        row += [f"{pair.ratio:.2f}"]
+        row += [f"{pair.ratio:.2g}"]
         if kicked:
-            row += ["-" if other is None else f"{other.ratio:.2f}"]
+            row += ["-" if other is None else f"{other.ratio:.2g}"]
         rows.append(row)
     header = ["landscape", "family", "met without", "mean evaluations"]
     header += ["met with kicks", "mean evaluations"] if kicked else []

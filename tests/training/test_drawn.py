@@ -61,7 +61,8 @@ def test_energies_are_finite_and_unlike_atoms_attract():
     ("table", "words"),
     [
         ({"count": 2, "sizes": [12, 30], "size": 3}, "unknown entries size"),
-        ({"count": 2}, r"sizes = \[0, 0\]"),
+        ({"count": 2}, "lacks sizes"),
+        ({}, "lacks count and sizes"),
         ({"count": 2.5, "sizes": [12, 30]}, "whole numbers"),
         ({"count": 2, "sizes": 30}, "whole numbers"),
         ({"count": 2, "sizes": [30, 12]}, "smallest, largest"),

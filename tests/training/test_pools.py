@@ -154,6 +154,7 @@ def test_landscapes_that_are_drawn_join_the_tasks(monkeypatch):
         ({"pool": 7}, "an even number"),
         ({"rattle": (0.4, 0.1)}, "least, most"),
         ({"normalise": "adam"}, 'set normalise = "spread"'),
+        ({"loss": "best"}, "that minimum itself"),
     ],
 )
 def test_impossible_pools_are_refused(changes, words):
