@@ -9,6 +9,7 @@ the energies and vanishing forces of a few minima.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,7 +19,7 @@ from ase_l2h.potentials.parameters import GUPTA_SETS
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
 from ase_l2h.search.problem import Problem
 
-__all__ = ["fitted", "modelled", "prior", "usable"]
+__all__ = ["Fit", "fitted", "modelled", "prior", "usable"]
 
 # Prior standard deviation of the logarithms of a problem's units, relative to its
 # crystal's.
@@ -88,8 +89,20 @@ def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
     return (nearest.min(axis=0) > NEAREST) & (nearest.max(axis=0) < ALONE)
 
 
-def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.ndarray:
+class Fit(NamedTuple):
     """Logarithms of p, q, xi and A of every pair of species, ``(pairs, 4)``.
+
+    ``misfit`` is the root mean square error of the energies, in reduced units; those
+    of high minima count less. It is 0.02 to 0.08 for metals by other potentials, about
+    0.4 for Morse clusters and above 1 for silicon.
+    """
+
+    logs: np.ndarray
+    misfit: float
+
+
+def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit:
+    """The potential that fits minima best.
 
     Parameters
     ----------
@@ -133,7 +146,8 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> np.
     start = np.tile(mean, count * (count + 1) // 2)
     bounds = (start - FARTHEST, start + FARTHEST)
     found = least_squares(residuals, start, bounds=bounds, max_nfev=STEPS)
-    return found.x.reshape(-1, 4)
+    errors = ENERGY * found.fun[: len(values)]
+    return Fit(found.x.reshape(-1, 4), float(np.sqrt(np.mean(errors**2))))
 
 
 def modelled(problem: Problem, logs: np.ndarray) -> Problem:

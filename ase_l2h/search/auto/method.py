@@ -188,7 +188,8 @@ class Auto:
             low, waiting = parted(evaluator)
             self._keep(evaluator, pool, evaluator.polish(low))
             state = state | {"given": pool.energy, "waiting": waiting}
-        shares = first_shares(parts, state["attempt"], bool(len(pool)))
+        unlike = surrogate.misleading(state["learned"])
+        shares = first_shares(parts, state["attempt"], bool(len(pool)), unlike)
         width = self.width
         if self.widens:
             width = min(width, 1 + state["round"] // self.widens)
@@ -364,7 +365,8 @@ class Auto:
             "given": np.inf,
             "pool": self._empty(problem).to_arrays(),
             "credit": np.zeros_like(state["credit"]),
-            "learned": surrogate.nothing_known(problem.n_atoms),
+            "learned": surrogate.nothing_known(problem.n_atoms)
+            | {"misfit": state["learned"]["misfit"]},
             "archive_energies": energies[lowest],
             "archive_positions": positions[..., lowest],
         }

@@ -85,6 +85,9 @@ MOLECULAR = {"uniform", "molecules"}
 # Every second attempt favours this source and multiplies the shares of the other
 # sources by the factor.
 FAVOURED, LEFT = "symmetric", 0.1
+# Factors of shares where the learned potential has turned out to be a poor model,
+# chosen on silicon clusters of 13, 14 and 16 atoms.
+UNLIKE = {"hopping": 40.0, surrogate.PART: 0.1, "fragments": 0.1}
 
 
 def checked_parts(without: Sequence[str]) -> tuple[str, ...]:
@@ -177,13 +180,18 @@ def parts_for(
     return tuple(part for part in PARTS if part.name not in impossible)
 
 
-def first_shares(parts: Sequence[Part], attempt: int, held: bool) -> list[float]:
+def first_shares(
+    parts: Sequence[Part], attempt: int, held: bool, unlike: bool = False
+) -> list[float]:
     """Shares before anything is known; improvers need a structure in the pool.
 
     Every second attempt favours symmetric structures over packings and random places,
-    to find minima that no packing leads to.
+    to find minima that no packing leads to. Where bonds are ``unlike`` those of metals,
+    basin hopping, which assumes nothing about them, gets most.
     """
     shares = {p.name: p.share if held or p.kind == "source" else 0.0 for p in parts}
+    if unlike:
+        shares = {name: UNLIKE.get(name, 1.0) * own for name, own in shares.items()}
     if attempt % 2 and shares.get(FAVOURED, 0.0) > 0:
         for part in parts:
             if part.kind == "source" and part.name != FAVOURED:

@@ -26,7 +26,14 @@ from ase_l2h.search.requests import Relaxed
 if TYPE_CHECKING:
     from ase_l2h.search.method import Method
 
-__all__ = ["PART", "learnable", "nothing_known", "proposed", "remembered"]
+__all__ = [
+    "PART",
+    "learnable",
+    "misleading",
+    "nothing_known",
+    "proposed",
+    "remembered",
+]
 
 # The name of the part.
 PART = "surrogate"
@@ -44,6 +51,9 @@ SEARCH: dict[str, Any] = {
     "patience": None,
     "exact": False,
 }
+# Error of the energies of minima, in reduced units, from which on the learned potential
+# is no model of the problem.
+POOR = 1.0
 # Energies of the learned potential closer than this (reduced units) are of one minimum.
 ALIKE = 2e-3
 
@@ -63,7 +73,17 @@ def learnable(problem: Problem) -> bool:
 def nothing_known(n_atoms: int) -> State:
     """The state before anything is relaxed: structures, energies, and proposals."""
     none = np.zeros((3, n_atoms, 0))
-    return {"energies": np.zeros(0), "positions": none, "proposed": none}
+    return {
+        "energies": np.zeros(0),
+        "positions": none,
+        "proposed": none,
+        "misfit": 0.0,
+    }
+
+
+def misleading(known: State) -> bool:
+    """Whether the learned potential has turned out to be a poor model."""
+    return bool(known["misfit"] > POOR)
 
 
 def remembered(problem: Problem, known: State, relaxed: Relaxed) -> State:
@@ -109,7 +129,9 @@ def proposed(
         held = pool.positions[..., rng.integers(len(pool), size=count)]
         return shaken(held, problem, rng)
     energies, positions = energies[sound], positions[..., sound]
-    model = modelled(problem, fitted(problem, energies, positions))
+    fit = fitted(problem, energies, positions)
+    known["misfit"] = fit.misfit
+    model = modelled(problem, fit.logs)
     engine = KernelEngine(model.potential)
 
     def evaluator(limit: int | None) -> Evaluator:

@@ -166,6 +166,17 @@ def test_every_second_attempt_takes_its_structures_from_symmetry():
     assert {n: other[n] for n in improvers} == {n: usual[n] for n in improvers}
 
 
+def test_where_bonds_are_unlike_those_of_metals_basin_hopping_gets_most():
+    parts = parts_for(Problem.of("LJ38"), (), True)
+    names = [part.name for part in parts]
+    usual, other = (
+        dict(zip(names, first_shares(parts, 0, True, unlike), strict=True))
+        for unlike in (False, True)
+    )
+    assert max(other, key=lambda name: other[name]) == "hopping"
+    assert {name for name in names if other[name] < usual[name]} == {"fragments"}
+
+
 def test_without_symmetry_all_attempts_are_alike():
     without = ("symmetric",)
     assert shares_of("LJ38", 1, without=without) == shares_of(

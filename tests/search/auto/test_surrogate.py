@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ase_l2h.potentials.parameters import stillinger_weber_set
+from ase_l2h.potentials.units import reduced_units
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import surrogate
 from ase_l2h.search.auto.learned_potential import fitted, modelled, prior, usable
@@ -64,7 +66,7 @@ def alloy():
 @pytest.mark.parametrize("name", ["gold", "alloy"])
 def test_a_few_minima_tell_which_others_are_low(name, request):
     problem, minima = request.getfixturevalue(name)
-    logs = fitted(problem, minima.energy[:6], minima.positions[..., :6])
+    logs = fitted(problem, minima.energy[:6], minima.positions[..., :6]).logs
     model = modelled(problem, logs)
     learned = evaluator_of(model).energies(minima.positions[..., 6:])
     known = minima.energy[6:]
@@ -77,12 +79,30 @@ def test_more_minima_do_not_make_it_worse(gold):
     problem, minima = gold
     errors = []
     for count in (1, 8):
-        logs = fitted(problem, minima.energy[:count], minima.positions[..., :count])
+        fit = fitted(problem, minima.energy[:count], minima.positions[..., :count])
+        logs = fit.logs
         learned = evaluator_of(modelled(problem, logs)).energies(
             minima.positions[..., 8:]
         )
         errors.append(np.std(learned - minima.energy[8:]))
     assert errors[1] < errors[0]
+
+
+def test_a_poor_model_is_told_from_a_good_one(gold):
+    """Silicon has directed bonds, which no metal has."""
+    problem, minima = gold
+    fit = fitted(problem, minima.energy[:8], minima.positions[..., :8])
+    assert fit.misfit < 0.2 * surrogate.POOR
+    potential, kinds = stillinger_weber_set("Si").potential(), np.zeros(13, int)
+    length, energy = reduced_units(potential, kinds)
+    system = make_system(kinds, length_scale=length, energy_scale=energy)
+    silicon = Problem(potential, system)
+    starts = silicon.length * fragments(13, 12, np.random.default_rng(4))
+    relaxed = evaluator_of(silicon).relax(starts)
+    poor = fitted(silicon, relaxed.energy, relaxed.positions)
+    known = surrogate.nothing_known(13)
+    assert not surrogate.misleading(known | {"misfit": fit.misfit})
+    assert surrogate.misleading(known | {"misfit": poor.misfit})
 
 
 def test_what_is_believed_before_is_what_published_metals_have_in_common():
@@ -94,7 +114,7 @@ def test_what_is_believed_before_is_what_published_metals_have_in_common():
 def test_a_structure_far_from_every_metal_is_no_trouble():
     problem = called()
     far = 40.0 * np.random.default_rng(0).normal(size=(3, 13, 2))
-    assert np.all(np.isfinite(fitted(problem, np.array([0.0, 0.0]), far)))
+    assert np.all(np.isfinite(fitted(problem, np.array([0.0, 0.0]), far).logs))
 
 
 def proposals(count: int = 2, rounds: int = 2):
@@ -202,7 +222,7 @@ def test_compositions_without_the_first_element_learn_as_well():
     pure = dataclasses.replace(problem, system=system)
     rng = np.random.default_rng(3)
     places = problem.length * fragments(problem.n_atoms, 3, rng)
-    logs = fitted(pure, np.array([-1.0, -1.1, -1.2]), places)
+    logs = fitted(pure, np.array([-1.0, -1.1, -1.2]), places).logs
     model = modelled(pure, logs)
     assert len(model.potential.symbols) == species[0] + 1
     assert np.all(np.isfinite(evaluator_of(model).energies(places)))
