@@ -143,10 +143,10 @@ def learned_section() -> list[str]:
         "",
         "The part was chosen on EMT-Cu26, EMT-Ag13Cu13, SuttonChen-Cu25, Morse25-6, "
         "Morse25-14 and SW-Si13. Before the two sides had their present form, it was "
-        "also chosen on Cu20, Ag13Cu13 and Sutton-Chen Ag31. What takes its place where "
-        "it is a poor model was chosen on silicon clusters of 13, 14 and 16 atoms. "
-        "Nothing was chosen on the side 'test', which has other elements, pairs, ranges "
-        "and sizes (`python -m benchmarks.hits.landscapes`).",
+        "also chosen on Cu20, Ag13Cu13 and Sutton-Chen Ag31. What takes its place "
+        "where it is a poor model was chosen on silicon clusters of 13, 14 and 16 "
+        "atoms. Nothing was chosen on the side 'test', which has other elements, "
+        "pairs, ranges and sizes (`python -m benchmarks.hits.landscapes`).",
         "",
         *lines,
     ]
