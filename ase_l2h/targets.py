@@ -18,6 +18,7 @@ import numpy as np
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones, Truncation
+from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.parameters import (
     gupta_set,
@@ -27,7 +28,13 @@ from ase_l2h.potentials.parameters import (
 from ase_l2h.potentials.units import atom_scales, reduced_units
 from ase_l2h.system import MAX_ATOMS, System, make_system
 
-__all__ = ["MAX_ATOMS", "Target", "lennard_jones_minimum", "named_target"]
+__all__ = [
+    "MAX_ATOMS",
+    "Target",
+    "gupta_target",
+    "lennard_jones_minimum",
+    "named_target",
+]
 
 # Which set a formula gets when several know its elements and none is asked for. Au55 is
 # jax-md's gupta_gold55, the one the paper's gold energies belong to.
@@ -169,7 +176,12 @@ def _gupta(name: str, symbols: tuple[str, ...], parameters: str | None) -> Targe
                 "structure file and --potential, or Gupta(...) with your own parameters"
             )
         parameters = covering[0]
-    potential = gupta_set(parameters).potential().restricted_to(symbols)
+    return gupta_target(name, symbols, gupta_set(parameters).potential())
+
+
+def gupta_target(name: str, symbols: tuple[str, ...], potential: Gupta) -> Target:
+    """A free cluster of ``symbols``, whose elements the potential must know."""
+    potential = potential.restricted_to(symbols)
     species = np.array([potential.symbols.index(symbol) for symbol in symbols])
     length, energy = reduced_units(potential, species)
     system = make_system(

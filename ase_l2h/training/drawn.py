@@ -13,9 +13,7 @@ import numpy as np
 
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.gupta import Gupta
-from ase_l2h.potentials.units import atom_scales, reduced_units
-from ase_l2h.system import MAX_ATOMS, make_system
-from ase_l2h.targets import Target
+from ase_l2h.targets import MAX_ATOMS, Target, gupta_target
 
 __all__ = ["Drawn", "drawn_targets"]
 
@@ -105,16 +103,5 @@ def _drawn(drawn: Drawn, number: int, rng: np.random.Generator) -> Target:
         symbols=SYMBOLS[:elements],
     )
     second = int(rng.integers(n // 4, n - n // 4 + 1)) if elements == 2 else 0
-    species = np.repeat([0, 1], [n - second, second])
-    potential = potential.restricted_to(
-        [SYMBOLS[k] for k in sorted(set(species.tolist()))]
-    )
-    unit_length, energy = reduced_units(potential, species)
-    system = make_system(
-        species,
-        length_scale=unit_length,
-        energy_scale=energy,
-        atom_scales=atom_scales(potential, species),
-    )
-    symbols = tuple(SYMBOLS[k] for k in species)
-    return Target(f"drawn-{number}-n{n}", symbols, potential, system)
+    symbols = SYMBOLS[:1] * (n - second) + SYMBOLS[1:] * second
+    return gupta_target(f"drawn-{number}-n{n}", symbols, potential)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ase_l2h.starts.random import random_starts
+from ase_l2h.system import System
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import QUENCHES, Loop, followed, with_horizon
 
@@ -80,12 +81,11 @@ def make_pool(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(shake_key)))
     rounds = np.rint(np.geomspace(1, ROUNDS + 1, half)).astype(int) - 1
     rounds = np.tile(rounds, 2)
-    length = float(np.mean(np.asarray(system.length_scale)))
     for number in range(ROUNDS):
         going = np.flatnonzero(rounds > number)
         # Few different shapes, each of which is compiled.
         padded = np.resize(going, -(-len(going) // PADDED) * PADDED)
-        shaken = rattled(positions[..., padded], SHAKE, length, rng)
+        shaken = rattled(positions[..., padded], SHAKE, system, rng)
         moved, lower = relaxed(led(shaken, HOP_STEPS))
         moved, lower = moved[..., : len(going)], lower[: len(going)]
         falls = np.isfinite(lower) & (lower < energies[going])
@@ -97,9 +97,13 @@ def make_pool(
 def rattled(
     positions: np.ndarray,
     widths: tuple[float, float],
-    length: float,
+    system: System,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """All atoms displaced by normal noise, whose width is drawn for every structure."""
+    """All atoms displaced by normal noise, whose width is drawn for every structure.
+
+    The two ``widths`` are the least and the most, in length scales of the system.
+    """
+    length = float(np.mean(np.asarray(system.length_scale)))
     width = rng.uniform(*widths, size=positions.shape[-1]) * length
     return positions + width * rng.normal(size=positions.shape)

@@ -45,9 +45,9 @@ class Task:
         assert self.pool is not None
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         chosen = rng.integers(len(self.pool.energies), size=count)
-        length = float(np.mean(np.asarray(self.target.system.length_scale)))
         positions = self.pool.positions[..., chosen]
-        noisy = rattled(positions, (rattle[0], rattle[1]), length, rng)
+        widths, system = (rattle[0], rattle[1]), self.target.system
+        noisy = rattled(positions, widths, system, rng)
         return jnp.asarray(noisy, jnp.float32), self.pool.energies[chosen]
 
     def starts(self, key: Array, count: int, rotate: bool) -> Float[Array, "3 n b"]:

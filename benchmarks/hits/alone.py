@@ -23,14 +23,12 @@ from tqdm import tqdm
 from ase_l2h._internal.machine import provenance
 from ase_l2h._internal.records import Records
 from ase_l2h.comparison.protocol import method_spec
-from ase_l2h.search.driver import engine_for
 from ase_l2h.search.limits import Limits
-from ase_l2h.search.method import SearchRun, run
 from ase_l2h.search.names import DEFAULT_METHOD
 from ase_l2h.search.problem import HIT, Problem
 from ase_l2h.search.registry import make_method
 from benchmarks import paths
-from benchmarks.hits.landscapes import LANDSCAPES, SEEDS, posed
+from benchmarks.hits.landscapes import LANDSCAPES, SEEDS, posed, searched
 
 __all__ = ["CHAINS", "HOPPING", "LEARNED", "RECORDS", "measured", "runs_of"]
 
@@ -72,21 +70,12 @@ def measured(
 ) -> dict[str, Any]:
     """The lowest energy of each run when its evaluations are spent."""
     problem = Problem.of(target) if target in PAPER else posed(target)
-    made = method_spec(method).make(problem)
     if method == HOPPING and target not in PAPER:
         made = make_method(method, problem, width=CHAINS_OF_HOPPING)
-    search = SearchRun(
-        made,
-        [problem] * runs,
-        [(seed, number) for number in range(runs)],
-        Limits(budget),
-        engine_for(problem),
-        stop_together=False,
-    )
-    run(search)
-    if search.stopped == "interrupted":
-        raise KeyboardInterrupt
-    traces = search.result(seed=seed).searches
+    else:
+        made = method_spec(method).make(problem)
+    seeds = [(seed, number) for number in range(runs)]
+    traces = searched(problem, made, seeds, Limits(budget)).searches
     return {
         "energies": [round(trace.energy, 8) for trace in traces],
         "charged": [trace.charged for trace in traces],

@@ -69,13 +69,12 @@ def measured(target: str, hop: str, seed: int) -> dict[str, Any]:
     """Which minima fell, and by how much, in energy scales."""
     posed, held = pool(target)
     kind, system = HOPS[hop], posed.system
-    length = float(np.mean(np.asarray(system.length_scale)))
     unit = float(np.mean(np.asarray(system.energy_scale)))
     rule = with_horizon(load_weights(kind.weights or "lj").rule, max(kind.steps, 1))
     rng = np.random.default_rng(seed)
     falls, charged = [], 0
     for number in range(TRIES):
-        noisy = rattled(held.positions, kind.noise, length, rng)
+        noisy = rattled(held.positions, kind.noise, system, rng)
         starts, key = jnp.asarray(noisy, jnp.float32), jax.random.key(number)
         ended = unroll(
             rule, posed.potential, system, starts, key, kind.steps, QUENCH, loop=LOOP

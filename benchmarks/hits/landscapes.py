@@ -42,6 +42,7 @@ from ase_l2h.search.driver import engine_for
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import Method, SearchRun, run
 from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.result import SearchResult
 from ase_l2h.system import make_system
 from benchmarks import paths
 from benchmarks.hits.functions import (
@@ -60,6 +61,7 @@ __all__ = [
     "lowest",
     "measured",
     "posed",
+    "searched",
 ]
 
 RECORDS = paths.RECORDS / "landscapes.jsonl"
@@ -172,26 +174,34 @@ def measured(
     """
     problem = posed(target)
     made = _made(method, problem)
-    search = SearchRun(
-        made,
-        [problem] * runs,
-        [(seed, number) for number in range(first, first + runs)],
-        Limits(budget, target_energy=energy),
-        engine_for(problem),
-        stop_together=False,
-    )
-    run(search)
-    if search.stopped == "interrupted":
-        raise KeyboardInterrupt
-    traces = search.result(seed=seed).searches
+    seeds = [(seed, number) for number in range(first, first + runs)]
+    found = searched(problem, made, seeds, Limits(budget, target_energy=energy))
+    traces = found.searches
     return {
         "courses": [[(int(n), round(e, 8)) for n, e in t.course] for t in traces],
         "charged": [trace.charged for trace in traces],
         "tolerance": HIT * problem.energy_unit,
-        "seconds": round(search.seconds, 1),
+        "seconds": round(found.wall_seconds, 1),
         "settings": made.describe(),
         **provenance(),
     }
+
+
+def searched(
+    problem: Problem, made: Method, seeds: list[tuple[int, int]], limits: Limits
+) -> SearchResult:
+    """A run for each of ``seeds``, side by side, none of which ends another."""
+    problems, engine = [problem] * len(seeds), engine_for(problem)
+    search = SearchRun(made, problems, seeds, limits, engine, stop_together=False)
+    run(search)
+    if search.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return search.result(seed=seeds[0][0])
+
+
+def lowest(line: dict[str, Any]) -> float:
+    """What counts as found: the lowest energy that the runs of a line have met."""
+    return min(fall[1] for course in line["courses"] for fall in course)
 
 
 def main() -> None:
@@ -224,11 +234,6 @@ def main() -> None:
             if energy is None:
                 energy = lowest(line(target, WITHOUT, 0, None))
             line(target, method, arguments.block * RUNS, energy)
-
-
-def lowest(line: dict[str, Any]) -> float:
-    """What counts as found: the lowest energy that the runs of a line have met."""
-    return min(fall[1] for course in line["courses"] for fall in course)
 
 
 if __name__ == "__main__":

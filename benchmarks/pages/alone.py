@@ -215,12 +215,12 @@ def _cost() -> str:
         means[line["target"], line["method"]] = encounters(line).mean.value
     rows: list[list[Any]] = []
     for name in sorted(weights):
-        if weights[name]["role"] != "default" and not _saves(means, name):
+        saved = _saves(means, name)
+        if weights[name]["role"] != "default" and not saved:
             continue
         stages = weights[name]["stages"]
         cost = sum(stage["charged_evaluations"] for stage in stages)
         hours = sum(stage["seconds"] for stage in stages) / 3600
-        saved = _saves(means, name)
         best = max(saved, key=lambda target: saved[target], default="")
         repaid = significant(cost / saved[best]) if best else "-"
         rows.append([f"`{name}`", f"{cost:.2g}", f"{hours:.1f}", best or "-"])

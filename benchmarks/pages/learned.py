@@ -73,9 +73,9 @@ def pairs(side: str, rival: str = landscapes.WITHOUT) -> list[Pair]:
     return found
 
 
-def _runs(side: str) -> str:
-    """How often each landscape of a side was run with the part."""
-    counts = sorted({pair.learning.found.size for pair in pairs(side)})
+def _runs(found: list[Pair]) -> str:
+    """How often each landscape was run with the part."""
+    counts = sorted({pair.learning.found.size for pair in found})
     return " or ".join(map(str, counts))
 
 
@@ -109,7 +109,7 @@ def learned_section() -> list[str]:
         if kicked:
             kicks = f"; to random kicks, {_summary(list(kicked.values()))}"
         lines += [
-            f"Side '{side}', {len(found)} landscapes, {_runs(side)} runs of each. "
+            f"Side '{side}', {len(found)} landscapes, {_runs(found)} runs of each. "
             "Geometric mean of the ratios to `auto` without the part: "
             f"{_summary(found)}{kicks}.",
             "",

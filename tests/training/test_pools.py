@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ase_l2h.errors import InputError
+from ase_l2h.system import make_system
 from ase_l2h.targets import named_target
 from ase_l2h.training import pools
 from ase_l2h.training import train as train_module
@@ -77,7 +78,8 @@ def test_the_same_key_gives_the_same_pool_and_more_hops_end_lower(pool, monkeypa
 
 def test_noise_has_a_width_of_its_own_for_every_structure():
     rng = np.random.default_rng(1)
-    noise = rattled(np.zeros((3, 4000, 2)), (0.1, 0.4), 2.0, rng)
+    system = make_system(np.zeros(4, int), length_scale=2.0)
+    noise = rattled(np.zeros((3, 4000, 2)), (0.1, 0.4), system, rng)
     widths = noise.std(axis=(0, 1))
     assert np.all((widths > 0.19) & (widths < 0.81))
     assert abs(widths[0] - widths[1]) > 0.02
