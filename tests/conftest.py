@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
         native.FLAGS = (*native.FLAGS, "-O0")
         _compile_quickly()
     _keep_compiled(config)
-    if fast and config.cache is not None:
+    if fast and config.pluginmanager.has_plugin("cacheprovider"):
         _read_intrinsics_once(config)
 
 
@@ -96,7 +96,7 @@ def _keep_compiled(config: pytest.Config) -> None:
 
     In ``.pytest_cache``, which ``--cache-clear`` empties.
     """
-    if config.cache is None:
+    if not config.pluginmanager.has_plugin("cacheprovider"):
         return
     folder = config.cache.mkdir("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -25,6 +25,7 @@ DOCS = ROOT / "docs"
 LJ13, LJ38 = (-44.326801, 1e-5), (-173.928427, 1e-5)
 # Of every block of Python of a page, in their order: the first number that it prints.
 PRINTED = {
+    "README": [LJ38],
     "start": [LJ38, (-30.92839, 1e-4)],
     "search": [LJ38, (9.3614, 1e-3)],
     "surfaces": [(9.1778, 1e-3)],
@@ -40,6 +41,11 @@ PRINTED = {
 LONG = {"action", "hull", "training", "index"}
 
 
+def page_of(name: str) -> Path:
+    """The README, or a page of the documentation."""
+    return (ROOT if name == "README" else DOCS) / f"{name}.md"
+
+
 def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
@@ -48,14 +54,14 @@ EXAMPLES = {
     f"{name}-{k}": (code, expected)
     for name, numbers in PRINTED.items()
     for k, (code, expected) in enumerate(
-        zip(blocks(DOCS / f"{name}.md", "python"), numbers, strict=True)
+        zip(blocks(page_of(name), "python"), numbers, strict=True)
     )
 }
 CONTINUED = "ThreadPoolExecutor"
 # What other tests of the suite do as well, and takes five seconds or more.
 SLOW = {
-    *("calculators-1", "crystals-0", "own-function-0", "search-1", "start-0"),
-    *("start-1", "surfaces-0"),
+    *("calculators-1", "crystals-0", "own-function-0", "search-0", "search-1"),
+    *("start-0", "start-1", "surfaces-0"),
 }
 # One process for the examples: each begins with no names, and in a folder of its own.
 READER = f"""{child_programs.PRELUDE}
@@ -124,7 +130,8 @@ def test_a_long_example_runs(name, tmp_path):
 
 
 def test_every_page_with_python_is_run():
-    pages = {page.stem for page in DOCS.glob("*.md") if blocks(page, "python")}
+    every = [page_of("README"), *DOCS.glob("*.md")]
+    pages = {page.stem for page in every if blocks(page, "python")}
     assert pages - LONG == set(PRINTED)
 
 

@@ -98,8 +98,15 @@ def python_blocks() -> list[str]:
 
 
 @pytest.mark.parametrize("code", python_blocks(), ids=itertools.count())
-def test_the_example_of_the_readme_runs_as_printed(code, tmp_path):
+def test_the_example_of_the_readme_is_short(code):
     assert len(ast.parse(code).body) <= 10
+
+
+# Optimised, which takes half a minute; the fast tests run it with the examples of the
+# guides.
+@pytest.mark.slow
+@pytest.mark.parametrize("code", python_blocks(), ids=itertools.count())
+def test_the_example_of_the_readme_runs_as_printed(code, tmp_path):
     # ASE 3.29 under NumPy 2.5 warns of the second.
     warnings = ["-W", "error", "-W", "ignore:Setting the shape on a NumPy array"]
     result = subprocess.run(

@@ -133,7 +133,7 @@ class Checkpoint:
                 f"{self.folder} was written by another version of this program; choose "
                 "another folder"
             )
-        wrong = differences(known, self.identity)
+        wrong = dict.fromkeys(differences(known, self.identity))
         if wrong:
             raise InputError(
                 f"{self.folder} was made with another {', '.join(wrong)}; use the same "
@@ -323,17 +323,19 @@ def load_jointly(checkpoint: Checkpoint) -> Loaded | None:
 
 
 def differences(known: Any, wanted: Any, name: str = "") -> list[str]:
-    """Names of the entries in which two JSON values differ, as in ``settings.seed``."""
+    """Names of the entries in which two JSON values differ, as a user knows them."""
     if isinstance(known, dict) and isinstance(wanted, dict):
         return [
             wrong
             for key in sorted({*known, *wanted})
-            for wrong in differences(
-                known.get(key), wanted.get(key), f"{name}.{key}" if name else key
-            )
+            for wrong in differences(known.get(key), wanted.get(key), f"{name}.{key}")
         ]
     # As text: a NaN is like itself there.
-    return [] if _text(known) == _text(wanted) else [name]
+    if _text(known) == _text(wanted):
+        return []
+    for inside in (".settings", ".problem.identity", ".parameters", "."):
+        name = name.removeprefix(inside) or name
+    return [name.removesuffix("_sha256").replace("_", " ")]
 
 
 def fingerprint(tree: Any) -> str:

@@ -73,7 +73,7 @@ class _Count(click.ParamType):
     "--weights",
     multiple=True,
     metavar="NAME|FILE",
-    help="The same as learned:NAME among the methods; may be given several times.",
+    help="Adds learned:NAME to the methods; for another one write METHOD:NAME there.",
 )
 @click.option(
     "--energy",

@@ -165,9 +165,11 @@ def table(found: dict[str, Any]) -> str:
     rows.append(("charged evaluations", charged))
     if found["failed_calls"]:
         rows.append(("failed calls", f"{found['failed_calls']:,}"))
+    earlier = found["search_seconds"] > found["wall_seconds"]
     seconds = (
-        f"{found['search_seconds']:.2f} for the search, {found['wall_seconds']:.2f} "
-        f"from {found['wall_seconds_from']}"
+        f"{found['search_seconds']:.2f} for the search"
+        f"{', its earlier parts included' if earlier else ''}, "
+        f"{found['wall_seconds']:.2f} from {found['wall_seconds_from']}"
     )
     rows.append(("seconds", seconds))
     rows.append(("backend", found["backend"]))

@@ -281,6 +281,22 @@ def _check_method(options: dict[str, Any]) -> None:
             )
 
 
+def _left(result: SearchResult, wanted: list[Output], folder: Path | None) -> str:
+    """Where an interrupted search has left what it found."""
+    if not result.minima:
+        found = "nothing was found"
+    elif wanted:
+        files = " and ".join(str(output.path) for output in wanted)
+        found = f"what was found until then is in {files}"
+    else:
+        found = "what was found until then is printed"
+    if folder is not None:
+        return f"{found}; the same command continues in {folder}"
+    if result.minima and not wanted:
+        return f"{found}; --output FILE would keep the best structure, --folder it all"
+    return found
+
+
 def _conclude(
     result: SearchResult, wanted: list[Output], trouble: list[str], folder: Path | None
 ) -> None:
@@ -288,11 +304,7 @@ def _conclude(
     if trouble:
         raise RunFailure("; ".join(trouble))
     if result.stopped == "interrupted":
-        kept = "the results until then are kept"
-        more = "" if folder is None else f"; the same command continues in {folder}"
-        raise Interrupted(
-            f"interrupted; {kept if result.minima else 'nothing was found'}{more}"
-        )
+        raise Interrupted(f"interrupted; {_left(result, wanted, folder)}")
     if result.stopped == "failed":
         raise RunFailure(f"{result.trouble}; what was found until then is kept")
     if result.minima:

@@ -206,6 +206,7 @@ def write_hull(result: HullResult, folder: Path) -> dict[str, Any]:
         write_atomically(folder / name, content)
     for form in ("png", "pdf"):
         save_figure(figure, folder / f"hull.{form}", form, dpi=200)
+        figure.set_layout_engine("none")  # the second has the layout of the first
     return record
 
 

@@ -58,6 +58,8 @@ class Confidence(NamedTuple):
         each = f"{round(self.evaluations):,} evaluations"
         noun = "attempt" if self.attempts == 1 else "independent attempts"
         counted = f"met by {self.met} of {self.attempts} {noun} of {each}"
+        if self.met == 0:
+            counted += "; it was given, or one that had not ended met it"
         # With `wanted` 0 there is nothing to settle.
         unsettled = self.wanted > 0 and not self.settled
         return f"not settled: {counted}" if unsettled else counted

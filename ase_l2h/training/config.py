@@ -190,6 +190,11 @@ class TrainingConfig:
             len(self.rattle) == 2 and 0 <= self.rattle[0] <= self.rattle[1] < math.inf
         ):
             raise InputError(f"rattle is {list(self.rattle)}; give [least, most]")
+        if not self.pool and self.rattle != TrainingConfig.rattle:
+            raise InputError(
+                f"rattle is {list(self.rattle)}, the noise of structures of a pool; "
+                "set pool, too, or leave rattle out"
+            )
         if self.pool and self.normalise != "spread":
             raise InputError(
                 f"normalise is '{self.normalise}', which is for random starts; with a "

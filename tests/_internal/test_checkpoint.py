@@ -98,7 +98,7 @@ def test_numpy_numbers_and_paths_are_written_as_json(folder):
     ("change", "named"),
     [
         ({"seed": 5}, "seed"),
-        ({"settings": {"rate": 0.2, "names": ["a"]}}, "settings.names, settings.rate"),
+        ({"settings": {"rate": 0.2, "names": ["a"]}}, "names, rate"),
         ({"weights": "lj"}, "weights"),
         ({"settings": None, "run": "other"}, "run, settings"),
     ],

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import child_programs
 import pytest
 
 from ase_l2h._internal.jax_start import environment_fault
@@ -62,5 +63,7 @@ def test_strict_settings_of_jax_are_no_trouble():
         "JAX_NUMPY_DTYPE_PROMOTION": "strict",
     }
     command = ("search", "LJ4", "--method", "learned", "--evaluations", "300")
-    result = run(COMMAND, *command, JAX_DEBUG_NANS="1", **strict)
+    words = (*child_programs.arguments(), *command)
+    strict |= {"JAX_DEBUG_NANS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    result = run(child_programs.PRELUDE + COMMAND, *words, **strict)
     assert result.returncode == 0, result.stderr

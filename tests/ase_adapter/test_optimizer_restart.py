@@ -156,17 +156,17 @@ def other_species() -> Atoms:
 @pytest.mark.parametrize(
     ("make", "change", "field"),
     [
-        (argon, {"horizon": 11_000}, "settings.steps"),
-        (argon, {"n_starts": 3}, "settings.width"),
+        (argon, {"horizon": 11_000}, "steps"),
+        (argon, {"n_starts": 3}, "width"),
         (argon, {"searches": 2}, "searches"),
         (argon, {"method": "bh-paper"}, "method"),
         (argon, {"seed": 2}, "seed"),
         (argon, {"energy_scale": 2.0}, "problem"),
-        (lambda: argon(epsilon=0.5), {}, "problem.identity.parameters.epsilon"),
-        (lambda: argon(rc=5.0), {}, "problem.identity.parameters.rc"),
-        (other_constraint, {}, "problem.identity.fixed_coordinates"),
-        (other_species, {}, "problem.identity.numbers"),
-        (lambda: copper(), {}, "problem.identity.calculator"),
+        (lambda: argon(epsilon=0.5), {}, "epsilon"),
+        (lambda: argon(rc=5.0), {}, "rc"),
+        (other_constraint, {}, "fixed coordinates"),
+        (other_species, {}, "numbers"),
+        (lambda: copper(), {}, "calculator"),
     ],
 )
 def test_a_folder_of_another_search_is_refused(make, change, field, tmp_path: Path):

@@ -171,7 +171,7 @@ def test_a_run_of_something_else_is_not_continued(tmp_path):
     small = dataclasses.replace(SETTINGS, budget=200)
     minimise(BOWL, small, folder=tmp_path, quiet=True)
     with pytest.raises(
-        ValueError, match=r"another settings\.seed; use the same again, or choose"
+        ValueError, match=r"another seed; use the same again, or choose"
     ):
         minimise(BOWL, dataclasses.replace(small, seed=4), folder=tmp_path, quiet=True)
     moved = dataclasses.replace(BOWL, centre=-BOWL.centre)

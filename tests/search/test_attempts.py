@@ -60,6 +60,12 @@ def test_attempts_that_found_nothing_meet_nothing():
             "met by 2 of 3 independent attempts of 1,000 evaluations",
         ),
         ((-9.0,), 1, "met by 1 of 1 attempt of 1,000 evaluations"),
+        (
+            (-7.0,),
+            1,
+            "not settled: met by 0 of 1 attempt of 1,000 evaluations; it was given, or "
+            "one that had not ended met it",
+        ),
     ],
 )
 def test_it_is_said_in_a_sentence(energies, wanted, said):

@@ -155,6 +155,7 @@ def test_landscapes_that_are_drawn_join_the_tasks(monkeypatch):
     [
         ({"pool": 7}, "an even number"),
         ({"rattle": (0.4, 0.1)}, "least, most"),
+        ({"rattle": (0.1, 0.2), "pool": 0}, "noise of structures of a pool"),
         ({"normalise": "adam"}, 'set normalise = "spread"'),
         ({"loss": "best"}, "that minimum itself"),
     ],

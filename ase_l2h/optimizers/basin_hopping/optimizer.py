@@ -325,6 +325,9 @@ class BasinHopping:
                 stage, energy, ended, found, self.reseeds(system)
             )
             accepted = accepted & ~rejected
+        # Else a structure that no quench can relax would be begun with for ever.
+        nothing = jnp.isinf(inner.current_energy)
+        moved = accepted | (ended & ~found & nothing & jnp.isfinite(energy))
         current_energy = jnp.where(accepted, energy, inner.current_energy)
         if self.reseeds(system):
             current_energy = jnp.where(begins, jnp.inf, current_energy)
@@ -340,7 +343,8 @@ class BasinHopping:
         lower = found & (energy < inner.lowest)
         evaluations = state.evaluations + active.astype(jnp.int32)
         hit = found & (energy <= self.target_energy / scale + self.hit)
-        return Verdict(ended, accepted, begins, returned, hit), inner._replace(
+        verdict = Verdict(ended, accepted, moved, begins, returned, hit)
+        return verdict, inner._replace(
             stage=stage,
             current_energy=current_energy,
             size=size,

@@ -61,12 +61,15 @@ class Verdict(NamedTuple):
     """What becomes of each structure in a step.
 
     ``ended``: its quench has; ``accepted``: the minimum found is the new current one;
-    ``begins``: a new stage; ``returned``: atoms are pulled back into the container and
-    the quench goes on; ``hit``: the target is reached.
+    ``moved``: the next hop starts from the point found, which without any minimum yet
+    may be the end of a quench that was given up; ``begins``: a new stage;
+    ``returned``: atoms are pulled back into the container and the quench goes on;
+    ``hit``: the target is reached.
     """
 
     ended: Bool[Array, "*batch"]
     accepted: Bool[Array, "*batch"]
+    moved: Bool[Array, "*batch"]
     begins: Bool[Array, "*batch"]
     returned: Bool[Array, "*batch"]
     hit: Bool[Array, "*batch"]
@@ -180,10 +183,10 @@ def _move(options: HopOptions, system: System, found: _Found, chain: _Chain) -> 
     key = jax.random.wrap_key_data(found.keys, impl="threefry2x32")
     key = jax.random.fold_in(key, found.quenches)
     proposing, seeding, climbing, sharing = jax.random.split(key, 4)
-    current = jnp.where(verdict.accepted, found.positions, chain.positions)
+    current = jnp.where(verdict.moved, found.positions, chain.positions)
     atoms = chain.atoms
     if atoms is not None and found.atoms is not None:
-        atoms = jnp.where(verdict.accepted, found.atoms, atoms)
+        atoms = jnp.where(verdict.moved, found.atoms, atoms)
     reduced = current / length
     proposed = moves.propose(
         proposing, reduced, found.size, atoms, found.species, system

@@ -1,10 +1,10 @@
 """Whole searches in machine code of this processor, made by the system's compiler.
 
 Optional: needs a C++ compiler (``c++``, or the one that ``CXX`` names, with arguments
-if it likes) when it is used for the first time, and nothing else. Sixteen structures
-(eight in double precision) fill a 512-bit vector, one in each lane. They take all their
-steps before the next sixteen, so weights and state stay in the cache. Compiled
-libraries are kept in the cache folder.
+if it likes) when it is used for the first time, and nothing else. Structures fill the
+lanes of a vector: sixteen (eight in double precision) of a processor with AVX-512,
+eight with AVX, else four. They take all their steps before the next ones, so weights
+and state stay in the cache. Compiled libraries are kept in the cache folder.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ __all__ = [
 ]
 
 LOGGER = logging.getLogger(__name__)
-LANES = 16
+# Bytes of the vectors of a processor, by what its compiler defines; else SHORTEST.
+WIDTHS = {"__AVX512F__": 64, "__AVX__": 32}
+SHORTEST = 16
 # Single points need no rule; they use the library of quenches.
 EVALUATOR = RuleOptimizer(Lbfgs())
 _CHANGED = frozenset(fused.CHANGED)
@@ -102,6 +104,24 @@ def compiler() -> str | None:
     return command[0] if command else None
 
 
+def widest() -> int:
+    """Bytes of a vector of this processor.
+
+    A compiler takes longer vectors to pieces, and then needs ten times as long for code
+    that is four times slower.
+    """
+    return _widest(os.environ.get("CXX", ""), FLAGS)
+
+
+# Looking for the compiler takes longer than many a launch.
+@lru_cache(maxsize=8)
+def _widest(_chosen: str, flags: tuple[str, ...]) -> int:
+    ask = [*compiler_command(), *flags, "-dM", "-E", "-x", "c++", os.devnull]
+    told = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
+    defined = {line.split()[1] for line in told.splitlines() if " " in line}
+    return next((w for name, w in WIDTHS.items() if name in defined), SHORTEST)
+
+
 def supports(
     optimizer: Any, potential: Any, system: System, double: bool = False
 ) -> str | None:
@@ -117,7 +137,7 @@ def supports(
 def build(
     macros: Macros,
     folder: Path,
-    lanes: int = LANES,
+    lanes: int | None = None,
     options: Sequence[str] = (),
 ) -> Path:
     """Compile the kernels into ``folder``, unless that has been done.
@@ -132,7 +152,8 @@ def build(
     RuntimeError
         With the message of the compiler.
     """
-    arguments = [*FLAGS, *options, f"-DLANES={lanes}", f"-I{fused.KERNELS}"]
+    count = widest() // 4 if lanes is None else lanes
+    arguments = [*FLAGS, *options, f"-DLANES={count}", f"-I{fused.KERNELS}"]
     arguments += as_options(macros)
     sources = sorted(p for p in fused.KERNELS.rglob("*") if p.suffix in (".h", ".cpp"))
     return compiled(fused.KERNELS / "host.cpp", arguments, folder, sources)
@@ -264,7 +285,8 @@ def library_function(
     """The compiled function for a search; built at the first call.
 
     A ``batch`` that fits in half of the lanes gets code for half as many, which is
-    twice as fast on many processors. Results are the same to the bit.
+    twice as fast on many processors, where vectors are as short as that. Results are
+    the same to the bit.
     """
     # The macros depend only on these.
     many = np.ndim(system.species) > 1
@@ -274,9 +296,9 @@ def library_function(
         case,
         lambda: _macros(optimizer, potential, system, double),
     )
-    lanes, folder = LANES // 2 if double else LANES, cache_folder() / "native"
-    narrow = None
-    if batch is not None and batch <= lanes // 2:
+    width, folder = widest(), cache_folder() / "native"
+    lanes, narrow = width // (8 if double else 4), None
+    if batch is not None and batch <= lanes // 2 and width > SHORTEST:
         narrow = _narrow(macros, folder, lanes // 2)
     return _built(macros, folder, lanes) if narrow is None else narrow
 

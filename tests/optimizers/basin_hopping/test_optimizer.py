@@ -280,6 +280,23 @@ def test_a_chain_that_stalls_begins_anew_somewhere_else():
     assert walk["stalled"].max() <= 3
 
 
+def test_a_chain_that_holds_nothing_goes_on_from_where_a_quench_was_given_up():
+    """It would begin again and again with a structure that no quench can relax."""
+    gentle = Moves(size=0.1, surface=0.0)
+    walk = trace(replace(PLAIN, max_quench=20, moves=gentle), 160)
+    nothing = np.isinf(walk["current_energy"][1:])
+    given_up = walk["ended"] & nothing
+    assert given_up[19].any()
+    assert given_up[20:].any()
+    point = walk["positions"][:-1].transpose(0, 3, 1, 2)[given_up]
+    held = walk["current_positions"][1:].transpose(0, 3, 1, 2)[given_up]
+    np.testing.assert_array_equal(held, point)
+    # Once there is a minimum, what is given up is left.
+    assert np.sum(walk["ended"] & ~nothing) > COUNT
+    lowest = np.minimum.accumulate(walk["lowest"], axis=0)[-1]
+    assert np.isfinite(lowest).mean() > 0.8
+
+
 @pytest.mark.slow
 def test_abandoned_quenches_would_nearly_all_have_been_rejected():
     """Relaxed to the end: of what Metropolis would accept, one in ten is lost at most.

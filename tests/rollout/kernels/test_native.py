@@ -43,7 +43,7 @@ def calls(monkeypatch) -> list[list[str]]:
     def run(command: list[str], **_: Any) -> Any:
         seen.append(command)
         Path(command[-1]).write_bytes(b"new")
-        return type("Result", (), {"returncode": 0, "stderr": ""})
+        return type("Result", (), {"returncode": 0, "stderr": "", "stdout": ""})
 
     monkeypatch.setattr(native.subprocess, "run", run)
     return seen
@@ -155,3 +155,20 @@ def test_where_compiling_fails_auto_is_scan_and_says_so(tmp_path, monkeypatch, c
     assert "too old for this" in caplog.text
     assert not list((tmp_path / "native").glob("*.so"))
     assert os.environ["CXX"] == str(broken)
+
+
+@pytest.mark.parametrize(
+    ("defined", "width"),
+    [
+        ("#define __AVX512F__ 1\n#define __AVX__ 1", 64),
+        ("#define __AVX__ 1", 32),
+        ("", 16),
+    ],
+)
+def test_a_vector_is_as_wide_as_the_processors(defined, width, monkeypatch):
+    """Wider ones compile for a minute, and are four times slower."""
+    told = type("Result", (), {"stdout": defined})
+    monkeypatch.setattr(native.subprocess, "run", lambda *_, **__: told)
+    native._widest.cache_clear()
+    assert native.widest() == width
+    native._widest.cache_clear()

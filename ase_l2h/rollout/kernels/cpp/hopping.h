@@ -148,6 +148,8 @@ RARELY bool conclude(const Arguments& a, const Observation& s, int b, int l, boo
   const Stage stage = noted(a, b, energy, found);
   const bool accepted =
       found && energy <= lane(chain.acceptance_bound, l) && !stage.rejected;
+  const bool nothing = !(a.current_energy[b] < infinite());
+  const bool moved = accepted || (!found && finite && nothing);
   const bool anew = o.reseed && stage.begins;
   float current_energy = accepted ? energy : a.current_energy[b];
   if (anew) current_energy = infinite();
@@ -171,12 +173,12 @@ RARELY bool conclude(const Arguments& a, const Observation& s, int b, int l, boo
   EACH(i, n) {
     for (int c = 0; c < 3; ++c) {
       float* current = a.current_positions + (c * n + i) * batch + b;
-      if (accepted) *current = lane(positions[c * n + i], l);
+      if (moved) *current = lane(positions[c * n + i], l);
       points[c * n + i] = *current / length;
     }
     if (a.current_atoms) {
       float* atom = a.current_atoms + i * batch + b;
-      if (accepted) *atom = lane(s.energies[i], l);
+      if (moved) *atom = lane(s.energies[i], l);
       strength[i] = *atom;
     }
   }
