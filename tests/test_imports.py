@@ -54,6 +54,7 @@ def test_a_cold_start_loads_no_heavy_package(arguments):
 def test_a_search_does_not_wait_for_imports_that_it_does_not_need():
     """``ase.io`` and ``ase.cluster`` bring half of SciPy along: a second of waiting."""
     few = ["--method", "learned", "--starts", "2", "--steps", "5", "--json"]
+    few += ["--backend", "scan"]
     search = [str(SCRIPT), "search", "LJ5", *few]
     loaded = modules_loaded(*search)
     assert {"jax", "ase"} <= loaded

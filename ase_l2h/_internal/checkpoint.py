@@ -333,7 +333,7 @@ def differences(known: Any, wanted: Any, name: str = "") -> list[str]:
     # As text: a NaN is like itself there.
     if _text(known) == _text(wanted):
         return []
-    for inside in (".settings", ".problem.identity", ".parameters", "."):
+    for inside in (".settings", ".problem.identity", ".parameters", ".named", "."):
         name = name.removeprefix(inside) or name
     return [name.removesuffix("_sha256").replace("_", " ")]
 

@@ -136,7 +136,8 @@ def test_the_package_is_callable_without_importing_anything():
         "from ase_l2h import search\n"
         "import ase_l2h.search.names as names\n"
         "assert search is ase_l2h.search and search.names is names\n"
-        "result = search('LJ3', method='fire', starts=2, steps=10)\n"
+        "few = {'starts': 2, 'steps': 10, 'backend': 'scan'}\n"
+        "result = search('LJ3', method='fire', **few)\n"
         "assert abs(result.best_energy + 3) < 1e-6\n"
         "assert search is ase_l2h.search\n"
     )

@@ -74,8 +74,14 @@ def test_a_folder_knows_its_calculator(run, refused, tmp_path):
     assert first.exit_code == 0, first.stderr
     again = run(*base, *own, '{"scale": 2.0}', "--evaluations", 80)
     assert again.exit_code == 0, again.stderr
-    for other in ((*own, '{"scale": 3.0}'), ("--calculator", "emt")):
-        assert "with another problem" in refused(*base, *other, "--evaluations", 80)
+    others = {
+        "arguments": (*own, '{"scale": 3.0}'),
+        "name": ("--calculator", "emt"),
+    }
+    for what, other in others.items():
+        said = refused(*base, *other, "--evaluations", 80)
+        assert "was made with another" in said
+        assert what in said.partition(";")[0]
 
 
 @pytest.mark.parametrize(

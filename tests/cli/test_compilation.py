@@ -21,6 +21,7 @@ def run(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess:
     names = (compilation.COMPILED_VARIABLE, "ASE_L2H_CACHE", "TF_CPP_MIN_LOG_LEVEL")
     drop = {*names, *(name for name in os.environ if name.startswith("JAX_"))}
     environment = {k: v for k, v in os.environ.items() if k not in drop} | variables
+    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, *SEARCH],
         env=environment,
