@@ -61,6 +61,12 @@ def test_a_search_does_not_wait_for_imports_that_it_does_not_need():
     assert loaded.isdisjoint({"ase.io", "ase.cluster", "scipy.integrate"})
 
 
+def test_processes_that_make_calls_do_not_load_jax():
+    """Each would wait for seconds, and hold a few hundred megabytes."""
+    loaded = packages_loaded("-c", "import ase_l2h.ase_adapter.remote")
+    assert loaded.isdisjoint({"jax", "scipy"})
+
+
 @pytest.mark.parametrize("arguments", COLD.values(), ids=COLD)
 def test_a_cold_start_is_fast(arguments):
     """In processor time, the best of several runs: wall time measures the neighbours.

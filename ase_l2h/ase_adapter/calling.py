@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
-import pickle
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
@@ -26,9 +22,9 @@ from ase_l2h._internal.workers import (
 )
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
-from ase_l2h.ase_adapter.measured import CountingCalculator, evaluated
-from ase_l2h.ase_adapter.naming import WRITING
+from ase_l2h.ase_adapter.measured import CountingCalculator
 from ase_l2h.ase_adapter.problem import told_of
+from ase_l2h.ase_adapter.remote import FirstMade, RemoteMeasure
 from ase_l2h.errors import InputError
 from ase_l2h.search.problem import Problem
 
@@ -146,61 +142,10 @@ class Calling:
         if self.executor is not None:
             calls = RemoteCalls(ExecutorWorkers(self.executor, remote, seconds))
         else:
-            calls = RemoteCalls(Workers(_First(remote), self.workers or 1, seconds))
+            calls = RemoteCalls(Workers(FirstMade(remote), self.workers or 1, seconds))
         if cache is not None:
             cache.evaluate = calls.evaluate
         return calls
-
-
-# Calculators of this thread, by the pickle they were made from.
-_made = threading.local()
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoteMeasure:
-    """Energy and gradient of atoms, in another process or thread.
-
-    Parameters
-    ----------
-    pickle
-        Of a calculator where ``made``, else of what makes one.
-    made
-        See there.
-    """
-
-    pickle: bytes
-    made: bool
-
-    def calculator(self) -> Any:
-        """The calculator of this thread; one that writes files gets its own folder."""
-        known = _made.__dict__.setdefault("calculators", {})
-        if self.pickle not in known:
-            found = pickle.loads(self.pickle)
-            calculator = found if self.made else found()
-            # All of ASE's have a folder, which they create even if they write nothing.
-            folder = getattr(calculator, "directory", None)
-            writes = any(hasattr(calculator, name) for name in WRITING)
-            if writes and isinstance(folder, str | Path):
-                own = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-                calculator.directory = type(folder)(Path(folder) / f"calls-{own}")
-            known[self.pickle] = calculator
-        return known[self.pickle]
-
-    def __call__(self, atoms: Atoms) -> tuple[float, np.ndarray]:
-        """Energy and gradient ``(n, 3)``."""
-        atoms.calc = self.calculator()
-        return evaluated(atoms)
-
-
-@dataclasses.dataclass(frozen=True)
-class _First:
-    """As ``RemoteMeasure``, with the calculator made before the first call."""
-
-    measure: RemoteMeasure
-
-    def __call__(self, number: int) -> RemoteMeasure:
-        self.measure.calculator()
-        return self.measure
 
 
 class RemoteCalls:

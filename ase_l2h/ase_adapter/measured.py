@@ -11,6 +11,7 @@ from ase import Atoms
 
 from ase_l2h._internal.workers import names, told
 from ase_l2h.ase_adapter.cache import CallCache
+from ase_l2h.ase_adapter.remote import WrongForces, evaluated
 from ase_l2h.errors import InputError
 from ase_l2h.search.calls import unconverged
 
@@ -20,7 +21,6 @@ __all__ = [
     "Evaluate",
     "Measured",
     "StartFailed",
-    "evaluated",
     "first_measured",
 ]
 
@@ -66,10 +66,6 @@ class CentredCoordinates:
 
 # From atoms to energy and gradient (n, 3).
 Evaluate = Callable[[Atoms], tuple[float, np.ndarray]]
-
-
-class WrongForces(ValueError):
-    """Forces that are not three numbers for each atom."""
 
 
 class StartFailed(InputError):
@@ -212,37 +208,6 @@ class CountingCalculator:
             if new and self.cache is not None:
                 self.cache.add(self._view, *measured)
         return measured
-
-
-def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
-    """Energy and gradient ``(n, 3)`` of atoms by their calculator.
-
-    The calculator's cache is cleared after a bad result, or it would return it again.
-
-    Raises
-    ------
-    WrongForces
-        For forces of another shape.
-    """
-    sound = False
-    try:
-        # Forces first: many calculators then give the energy without another call.
-        forces = np.array(atoms.get_forces(apply_constraint=False), dtype=float)
-        if forces.shape != (len(atoms), 3):
-            raise WrongForces(
-                f"its forces have shape {forces.shape} where {len(atoms)} atoms have "
-                f"{(len(atoms), 3)}"
-            )
-        for constraint in atoms.constraints:
-            constraint.adjust_forces(atoms, forces)
-        gradient = -forces
-        energy = float(atoms.__ase_optimizable__().get_value())
-        sound = bool(np.isfinite(energy) and np.all(np.isfinite(gradient)))
-    finally:
-        reset = getattr(atoms.calc, "reset", None)
-        if not sound and callable(reset):
-            reset()
-    return energy, gradient
 
 
 def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Measured:

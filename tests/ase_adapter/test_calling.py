@@ -21,9 +21,10 @@ from own_calculators import Counting, Moody, Slow, Unconverged
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
-from ase_l2h.ase_adapter.calling import ROUND_CALLS, RemoteMeasure
+from ase_l2h.ase_adapter.calling import ROUND_CALLS
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import problem_of, told_of
+from ase_l2h.ase_adapter.remote import RemoteMeasure
 from ase_l2h.errors import InputError, RunError
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.guard import SHARE, Guard
