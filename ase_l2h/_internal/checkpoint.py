@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ase_l2h._internal.differences import described, differences
 from ase_l2h._internal.files import check_name, read_regular, write_atomically
 from ase_l2h.errors import InputError, RunError
 
@@ -133,7 +134,7 @@ class Checkpoint:
                 f"{self.folder} was written by another version of this program; choose "
                 "another folder"
             )
-        wrong = dict.fromkeys(differences(known, self.identity))
+        wrong = described(differences(known, self.identity))
         if wrong:
             raise InputError(
                 f"{self.folder} was made with another {', '.join(wrong)}; use the same "
@@ -320,22 +321,6 @@ def load_jointly(checkpoint: Checkpoint) -> Loaded | None:
         lambda content: b"" if content is None else b"+" + content,
     )
     return checkpoint.unpack(messages[0][1:]) if messages[0] else None
-
-
-def differences(known: Any, wanted: Any, name: str = "") -> list[str]:
-    """Names of the entries in which two JSON values differ, as a user knows them."""
-    if isinstance(known, dict) and isinstance(wanted, dict):
-        return [
-            wrong
-            for key in sorted({*known, *wanted})
-            for wrong in differences(known.get(key), wanted.get(key), f"{name}.{key}")
-        ]
-    # As text: a NaN is like itself there.
-    if _text(known) == _text(wanted):
-        return []
-    for inside in (".settings", ".problem.identity", ".parameters", ".named", "."):
-        name = name.removeprefix(inside) or name
-    return [name.removesuffix("_sha256").replace("_", " ")]
 
 
 def fingerprint(tree: Any) -> str:

@@ -26,6 +26,8 @@ __all__ = [
     "INTERRUPTED",
     "Stop",
     "interrupt_on_signals",
+    "interrupts_held_back",
+    "pass_over_interrupts",
     "signalled",
     "stop_on_signals",
 ]
@@ -315,3 +317,23 @@ def stop_on_signals(note: str = NOTE, seconds: float | None = None) -> Iterator[
             yield stop
         finally:
             handlers.stops.remove(entry)
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Processes that begin here get no SIGINT before ``pass_over_interrupts``."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def pass_over_interrupts() -> None:
+    """SIGINT does nothing here; programs that this process starts see it."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

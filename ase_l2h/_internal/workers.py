@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError, Executor, Future
 from multiprocessing import connection, get_context
 from typing import Any, Protocol, runtime_checkable
 
+from ase_l2h._internal.stopping import interrupts_held_back, pass_over_interrupts
 from ase_l2h.errors import InputError, RunError
 
 __all__ = [
@@ -60,6 +61,8 @@ class WorkersOf(Protocol):
 
 def _serve(pipe: Any, make: bytes, number: int) -> None:
     """A worker: makes the function, then calls it until the pipe is closed."""
+    # Ctrl-C reaches all processes of a terminal. What began this one ends it.
+    pass_over_interrupts()
     try:
         try:
             function = pickle.loads(make)(number)
@@ -115,7 +118,8 @@ class _Worker:
         self.process = context.Process(
             target=_serve, args=(theirs, make, number), daemon=True
         )
-        self.process.start()
+        with interrupts_held_back():
+            self.process.start()
         theirs.close()
         self.number, self.ready = number, False
         self.token: Hashable = None

@@ -135,7 +135,7 @@ class Calling:
             return None
         self._refuse_kernel(calculator)
         if self.make_calculator is None:
-            remote = RemoteMeasure(pickled(calculator), made=True)
+            remote = RemoteMeasure(_sent(calculator), made=True)
         else:
             remote = RemoteMeasure(pickled(self.make_calculator), made=False)
         seconds = float("inf") if self.call_timeout is None else self.call_timeout
@@ -146,6 +146,27 @@ class Calling:
         if cache is not None:
             cache.evaluate = calls.evaluate
         return calls
+
+
+def _sent(calculator: Any) -> bytes:
+    """The calculator as other processes take it.
+
+    Some of ASE's hold functions once they have been used; others are made of the same
+    parameters then.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be pickled.
+    """
+    try:
+        return pickled(calculator)
+    except InputError:
+        kind = type(calculator)
+        changed = any(callable(getattr(kind, name, None)) for name in vars(calculator))
+        if changed or not kind.__module__.startswith("ase.calculators."):
+            raise
+        return pickled(kind(**calculator.parameters))
 
 
 class RemoteCalls:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from ase_l2h.ase_adapter.calling import Calling
@@ -13,7 +14,7 @@ from ase_l2h.ase_adapter.problem import (
     rattled,
     structure_of,
 )
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
@@ -23,6 +24,9 @@ from ase_l2h.search.result import SearchResult
 from ase_l2h.targets import Target
 
 __all__ = ["search"]
+
+# What belongs into `limits`.
+LIMITS = frozenset(field.name for field in dataclasses.fields(Limits))
 
 
 def search(
@@ -80,6 +84,10 @@ def search(
     --------
     >>> ase_l2h.search("LJ38", limits=Limits(evaluations=10**6))  # doctest: +SKIP
     """
+    for name in LIMITS & options.keys():
+        raise InputTypeError(
+            f"search has no argument {name}; give limits=ase_l2h.Limits({name}=...)"
+        )
     calling = Calling.taken_from(options)
     if isinstance(problem, Problem | str | Target):
         if region is not None or keep_molecules is not None:

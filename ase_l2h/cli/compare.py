@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ase_l2h.cli.common import Interrupted, Verb
+from ase_l2h.cli.help import Whole
 from ase_l2h.cli.own import Brought, calculator_options, resolve_with
 from ase_l2h.errors import InputError
 from ase_l2h.search.names import METHODS
@@ -41,24 +42,9 @@ methods or targets can be added.
 Examples:
   ase-l2h compare LJ13 LJ38 --out lj
   ase-l2h compare LJ38 --methods learned:lj-fcc,bh --runs 100 --budget 1e6 --out lj38
-  ase-l2h compare Ag19Au19 --energy Ag19Au19=-115.4 --methods learned,bh --out agau
+  ase-l2h compare Ag19Au19 --energy Ag19Au19=-117.313 --methods learned,bh --out agau
   ase-l2h compare Cu13 --calculator emt --energy Cu13=9.361358 --budget 5000 --out cu
 """
-
-
-class _Count(click.ParamType):
-    """A whole number, also as ``1e6``."""
-
-    name = "number"
-
-    def convert(self, value, param, ctx):
-        try:
-            number = float(value)
-            if number == int(number):
-                return int(number)
-        except (OverflowError, TypeError, ValueError):
-            pass
-        self.fail(f"{value!r} is not a whole number; write for example 1000000 or 1e6")
 
 
 @click.command(cls=Verb, help=HELP)
@@ -102,7 +88,7 @@ class _Count(click.ParamType):
 )
 @click.option(
     "--budget",
-    type=_Count(),
+    type=Whole(),
     default=100_000,
     show_default=True,
     help="Most charged evaluations of a run.",

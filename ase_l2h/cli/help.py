@@ -9,7 +9,7 @@ import click
 
 from ase_l2h.cli.common import Verb
 
-__all__ = ["Count", "GroupedVerb", "Real"]
+__all__ = ["Count", "GroupedVerb", "Real", "Whole"]
 
 
 class GroupedVerb(Verb):
@@ -54,6 +54,41 @@ class GroupedVerb(Verb):
                     formatter.write_dl(entries)
 
 
+def int_of(text: str) -> int:
+    """A whole number written as ``1e6`` or ``2.5e6``.
+
+    Raises
+    ------
+    ValueError
+        For what is none.
+    """
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(text)
+    return int(number)
+
+
+class Whole(click.ParamType):
+    """A whole number, also as ``1e6``."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """The number, or a usage error."""
+        try:
+            return value if isinstance(value, int) else int_of(str(value))
+        except (OverflowError, ValueError):
+            self.fail(
+                f"{value!r} is not a valid integer; write for example 1000000 or 1e6",
+                param,
+                ctx,
+            )
+
+
 class Count(click.ParamType):
     """A whole number from ``least`` to ``most``."""
 
@@ -69,8 +104,8 @@ class Count(click.ParamType):
         text = str(value)[:40]
         try:
             # More digits than these are too many for any range.
-            number = int(text)
-        except ValueError:
+            number = int_of(text)
+        except (OverflowError, ValueError):
             self.fail(f"'{text}' is not a valid integer", param, ctx)
         if not self.least <= number <= self.most:
             self.fail(f"{text} is not from {self.least} to {self.most}", param, ctx)

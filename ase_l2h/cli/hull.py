@@ -11,6 +11,7 @@ import click
 
 from ase_l2h.cli.common import Interrupted, RunFailure, Verb, split_names
 from ase_l2h.cli.distributed import distributed_options, is_first, join
+from ase_l2h.cli.help import Whole
 from ase_l2h.cli.own import Brought, calculator_options, calling_options
 from ase_l2h.errors import InputError
 
@@ -84,7 +85,7 @@ Examples:
 @click.option("--weights", metavar="NAMES", help="Weights, several joined by +.")
 @click.option(
     "--budget",
-    type=int,
+    type=Whole(),
     help=f"Charged evaluations per composition.  [{DEFAULT_BUDGET}, or {DEFAULT_CALLS} "
     "of a calculator]",
 )

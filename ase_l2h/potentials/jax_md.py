@@ -18,7 +18,39 @@ from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.errors import InputError
 from ase_l2h.system import System
 
-__all__ = ["FunctionPotential", "from_jax_md"]
+__all__ = ["FunctionPotential", "checked_function", "from_jax_md"]
+
+
+def checked_function(
+    function: Callable[..., Any], parameters: dict[str, Any] | None, n: int, **own: Any
+) -> FunctionPotential:
+    """The potential of a user's function, of ``n`` atoms; ``own`` are its other fields.
+
+    Raises
+    ------
+    InputError
+        Where the function does not take positions ``(n, 3)`` and these parameters, is
+        not written in JAX, or returns no scalar.
+    """
+    positions = jax.ShapeDtypeStruct((n, 3), jnp.float32)
+    try:
+        # Not every function of NumPy or JAX can be traced by itself.
+        told = jax.eval_shape(lambda p: function(p, **(parameters or {})), positions)
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+        raise InputError(
+            "energy is not made of JAX operations alone; use jax.numpy instead of "
+            "numpy, and no Python numbers of positions"
+        ) from None
+    except TypeError as error:
+        given = ", ".join(["positions", *(parameters or {})])
+        raise InputError(f"energy({given}) cannot be called: {error}") from error
+    if getattr(told, "shape", None) != ():
+        shape = getattr(told, "shape", f"of a {type(told).__name__}")
+        raise InputError(
+            f"energy returns no scalar for positions {(n, 3)}, but shape {shape}; "
+            "return the total energy"
+        )
+    return FunctionPotential(function, parameters, **own)
 
 
 @pytree_dataclass

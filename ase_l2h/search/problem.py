@@ -14,7 +14,7 @@ import numpy as np
 from ase_l2h._internal.arguments import check_reach
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
-from ase_l2h.potentials.jax_md import FunctionPotential
+from ase_l2h.potentials.jax_md import checked_function
 from ase_l2h.search.first_call import FirstCall
 from ase_l2h.search.molecules import Molecules
 from ase_l2h.starts.region import Box, Region, derived_region, room
@@ -212,7 +212,7 @@ class Problem:
         if given is not None:
             structures = np.moveaxis(np.asarray(given, float), (-1, -2), (0, 1))
         return cls(
-            FunctionPotential(energy, parameters, cutoff=cutoff),
+            checked_function(energy, parameters, len(kinds), cutoff=cutoff),
             make_system(
                 species,
                 cell=cell,

@@ -1,11 +1,11 @@
 """Copper clusters on frozen slabs by EMT: which seeds meet the lowest energy of all.
 
-    python -m benchmarks.hits.surfaces [--surfaces Cu5/Cu(100),Cu8/Cu(111)]
+    python -m benchmarks.hits.surfaces [--surfaces Cu5/Cu(100),...] [--calls 10000]
 
 Slabs of three layers, periodic in two directions, and a block of atoms above them;
-`auto` with calls of ASE's EMT, one line of ``benchmarks/records/surfaces.jsonl`` for
-each seed from 2026 on, which is not run again. ``python -m benchmarks.pages surfaces``
-makes the page.
+`auto` with calls of ASE's EMT, which ends when it has settled. One line of
+``benchmarks/records/surfaces.jsonl`` for each seed from 2026 on, which is not run
+again. ``python -m benchmarks.pages surfaces`` makes the page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RECORDS = paths.RECORDS / "surfaces.jsonl"
 SEED, SEEDS = 2026, 20
 SIZE = (4, 4, 3)
 FACES = {"Cu(100)": fcc100, "Cu(111)": fcc111}
-# Calls of each search.
+# Calls of each search at most; 10,000 are the default of the package.
 CALLS = 1000
 SURFACES = ("Cu5/Cu(100)", "Cu5/Cu(111)", "Cu8/Cu(100)", "Cu8/Cu(111)")
 
@@ -60,7 +60,7 @@ def measured(surface: str, method: str, seed: int, calls: int) -> dict[str, Any]
         "stopped": result.stopped,
         "course": [list(point) for point in result.searches[0].course],
         "seconds": round(time.perf_counter() - began, 2),
-        "command": "python -m benchmarks.hits.surfaces",
+        "command": f"python -m benchmarks.hits.surfaces --calls {calls}",
     }
 
 
@@ -69,6 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--surfaces", default=",".join(SURFACES))
     parser.add_argument("--method", default="auto")
+    parser.add_argument("--calls", type=int, default=CALLS)
     arguments = parser.parse_args()
     records = Records(RECORDS)
     wanted = [
@@ -82,7 +83,7 @@ def main() -> None:
             "surface": surface,
             "method": arguments.method,
             "seed": seed,
-            "calls": CALLS,
+            "calls": arguments.calls,
         }
         records.get(key, lambda key=key: measured(**key))
 

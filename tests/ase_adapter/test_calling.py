@@ -21,7 +21,7 @@ from own_calculators import Counting, Moody, Slow, Unconverged
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
-from ase_l2h.ase_adapter.calling import ROUND_CALLS
+from ase_l2h.ase_adapter.calling import ROUND_CALLS, Calling
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import problem_of, told_of
 from ase_l2h.ase_adapter.remote import RemoteMeasure
@@ -456,11 +456,40 @@ def test_what_makes_no_sense_is_refused(options, said):
         ase_l2h.search("LJ7", cache="calls.extxyz")
 
 
+def test_a_calculator_that_has_been_used_is_sent_all_the_same():
+    """EMT then holds functions that no other process takes."""
+    atoms = copper(EMT(asap_cutoff=True))
+    known = atoms.get_potential_energy()
+    with pytest.raises(AttributeError, match="pickle"):
+        pickle.dumps(atoms.calc)
+    with Calling(workers=1).opened(atoms.calc) as (_, calls):
+        energy, _ = calls.evaluate(copper(None))
+    assert energy == pytest.approx(known, abs=1e-12)
+
+
+def test_ctrl_c_at_a_terminal_does_not_reach_the_workers():
+    with Calling(workers=1).opened(EMT()) as (_, calls):
+        calls.workers.submit(-1, copper(None))
+        (process,) = active_children()
+        # While it starts, and when it has answered.
+        os.kill(process.pid, signal.SIGINT)
+        _, (energy, _) = calls.workers.next()
+        assert energy == pytest.approx(copper(EMT()).get_potential_energy())
+        os.kill(process.pid, signal.SIGINT)
+        assert calls.evaluate(copper(None))[0] == energy
+        assert process.is_alive()
+
+
 def test_a_calculator_that_cannot_be_sent_says_what_to_do():
-    calculator = EMT()
-    calculator.lock = threading.Lock()
-    with pytest.raises(InputError, match="give make_calculator"):
-        searched(calculator, workers=1)
+    class Own(EMT):
+        lock = None
+
+    own, changed = Own(), EMT()
+    own.lock = threading.Lock()
+    changed.calculate = lambda *_: None
+    for calculator in (own, changed):
+        with pytest.raises(InputError, match="give make_calculator"):
+            searched(calculator, workers=1)
     limits = Limits(evaluations=20, settled=0)
     result = searched(calculator, workers=1, make_calculator=EMT, limits=limits)
     assert np.isfinite(result.best_energy)

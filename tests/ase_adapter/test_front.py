@@ -143,3 +143,8 @@ def test_the_package_is_callable_without_importing_anything():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_limit_outside_of_limits_says_where_it_belongs():
+    with pytest.raises(TypeError, match=r"limits=ase_l2h.Limits\(evaluations=...\)"):
+        ase_l2h.search("LJ7", evaluations=100)

@@ -100,7 +100,7 @@ def test_a_structure_file_tells_which_atoms(run, tmp_path, lj7, monkeypatch):
         (["LJ5", "--energy", "LJ6=-12"], "'LJ6' is not one of the targets"),
         (["LJ5", "--energy", "LJ5=low"], "'low' is not a number"),
         (["LJ5", "--energy", "LJ5"], "write TARGET=ENERGY"),
-        (["LJ5", "--budget", "1.5"], "is not a whole number"),
+        (["LJ5", "--budget", "1.5"], "is not a valid integer"),
         (["LJ5", "--runs", "0"], "0 runs are asked for"),
         (["LJ5", "--seeds", "0"], "0 runs are asked for"),
         (["LJ5", "--methods", ","], "nothing is compared"),

@@ -424,3 +424,27 @@ def test_help_of_every_verb_loads_neither_jax_nor_ase():
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert {"search", "hull", "train", "info", "weights"} <= set(cli.commands)
+
+
+@pytest.mark.parametrize("text", ["2e3", "2000"])
+def test_numbers_are_whole_also_in_powers_of_ten(run, text):
+    few = ("--method", "fire", "--json", "--evaluations")
+    found = run("search", "LJ5", *few, text)
+    assert found.exit_code == 0, found.stderr
+    assert 1000 < json.loads(found.stdout)["charged_evaluations"] <= 2000
+    assert "not a valid integer" in run("search", "LJ5", *few, "1.5").stderr
+
+
+@pytest.mark.parametrize(
+    ("best", "met", "said"),
+    [
+        (-44.0, 3, ", but a lower minimum is published: they were misled"),
+        (-44.0, 0, ""),
+        (-44.326801, 3, ""),
+        (None, 0, ""),
+    ],
+)
+def test_attempts_above_the_published_minimum_are_said_to_be_misled(best, met, said):
+    found = {"best_energy": best, "reference_energy": -44.326801, "met": met}
+    assert report._misled(found | {"hit_tolerance": 1e-4}) == said
+    assert report._misled(found | {"reference_energy": None}) == ""

@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from reference_data import evaluate
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.jax_md import FunctionPotential, from_jax_md
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.parameters import gupta_set
+from ase_l2h.search.problem import Problem
 from ase_l2h.system import make_system
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -71,3 +73,24 @@ def test_bad_requests_are_one_sentence(jax_md):
         from_jax_md("gupta_silver")
     with pytest.raises(ValueError, match="nearest images only"):
         from_jax_md("gupta_gold55", cell=10 * np.eye(3), cutoff=8.0)
+
+
+def positions_only(positions):
+    return jnp.sum(positions)
+
+
+@pytest.mark.parametrize(
+    ("energy", "parameters", "said"),
+    [
+        (lambda p: np.sum(np.asarray(p)), None, "use jax.numpy instead of numpy"),
+        (lambda p: float(p[0, 0]), None, "use jax.numpy instead of numpy"),
+        (lambda p: p[:, 0], None, "returns no scalar"),
+        (lambda p: (p.sum(), p), None, "of a tuple"),
+        (positions_only, {"epsilon": 1.0}, r"energy\(positions, epsilon\) cannot be"),
+    ],
+)
+def test_a_function_that_is_no_energy_is_refused(energy, parameters, said):
+    with pytest.raises(InputError, match=said):
+        Problem.from_function(
+            energy, [18] * 4, length_scale=1, energy_scale=1, parameters=parameters
+        )

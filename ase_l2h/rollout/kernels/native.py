@@ -19,11 +19,13 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from ase_l2h._internal.cache import cache_folder
@@ -55,6 +57,8 @@ LOGGER = logging.getLogger(__name__)
 # Bytes of the vectors of a processor, by what its compiler defines; else SHORTEST.
 WIDTHS = {"__AVX512F__": 64, "__AVX__": 32}
 SHORTEST = 16
+# JAX's name of the event that machine code was compiled.
+COMPILED = "/jax/core/compile/machine_code_duration"
 # Single points need no rule; they use the library of quenches.
 EVALUATOR = RuleOptimizer(Lbfgs())
 _CHANGED = frozenset(fused.CHANGED)
@@ -159,6 +163,15 @@ def build(
     return compiled(fused.KERNELS / "host.cpp", arguments, folder, sources)
 
 
+def _alone(command: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], float]:
+    """What a program says, and its seconds; Ctrl-C at a terminal does not reach it."""
+    begun, own = time.monotonic(), {"process_group": 0} if os.name == "posix" else {}
+    result: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, **own
+    )
+    return result, time.monotonic() - begun
+
+
 def compiled(
     main: Path, arguments: Sequence[str], folder: Path, sources: Sequence[Path]
 ) -> Path:
@@ -182,7 +195,8 @@ def compiled(
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     command += [*arguments, str(main), "-o", name]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result, seconds = _alone(command)
+    jax.monitoring.record_event_duration_secs(COMPILED, seconds)
     if result.returncode != 0:
         os.unlink(name)
         raise RuntimeError(f"{command[0]} failed: {result.stderr[:1000]}")
