@@ -17,9 +17,7 @@ import os
 import platform
 import shlex
 import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +33,7 @@ from ase_l2h.errors import InputError
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels import layout as fused
+from ase_l2h.rollout.kernels.compilers import SHORTEST, run_alone, vector_bytes
 from ase_l2h.rollout.kernels.macros import Macros, as_options
 from ase_l2h.rollout.kernels.threads import share_out
 from ase_l2h.rules.lbfgs import Lbfgs
@@ -54,9 +53,6 @@ __all__ = [
 ]
 
 LOGGER = logging.getLogger(__name__)
-# Bytes of the vectors of a processor, by what its compiler defines; else SHORTEST.
-WIDTHS = {"__AVX512F__": 64, "__AVX__": 32}
-SHORTEST = 16
 # JAX's name of the event that machine code was compiled.
 COMPILED = "/jax/core/compile/machine_code_duration"
 # Single points need no rule; they use the library of quenches.
@@ -120,10 +116,7 @@ def widest() -> int:
 # Looking for the compiler takes longer than many a launch.
 @lru_cache(maxsize=8)
 def _widest(_chosen: str, flags: tuple[str, ...]) -> int:
-    ask = [*compiler_command(), *flags, "-dM", "-E", "-x", "c++", os.devnull]
-    told = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
-    defined = {line.split()[1] for line in told.splitlines() if " " in line}
-    return next((w for name, w in WIDTHS.items() if name in defined), SHORTEST)
+    return vector_bytes([*compiler_command(), *flags])
 
 
 def supports(
@@ -163,15 +156,6 @@ def build(
     return compiled(fused.KERNELS / "host.cpp", arguments, folder, sources)
 
 
-def _alone(command: Sequence[str]) -> tuple[subprocess.CompletedProcess[str], float]:
-    """What a program says, and its seconds; Ctrl-C at a terminal does not reach it."""
-    begun, own = time.monotonic(), {"process_group": 0} if os.name == "posix" else {}
-    result: subprocess.CompletedProcess[str] = subprocess.run(
-        command, capture_output=True, text=True, check=False, **own
-    )
-    return result, time.monotonic() - begun
-
-
 def compiled(
     main: Path, arguments: Sequence[str], folder: Path, sources: Sequence[Path]
 ) -> Path:
@@ -195,7 +179,7 @@ def compiled(
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     command += [*arguments, str(main), "-o", name]
-    result, seconds = _alone(command)
+    result, seconds = run_alone(command)
     jax.monitoring.record_event_duration_secs(COMPILED, seconds)
     if result.returncode != 0:
         os.unlink(name)

@@ -15,7 +15,7 @@ import pytest
 
 from ase_l2h.optimizers import RuleOptimizer
 from ase_l2h.rollout import Rollout
-from ase_l2h.rollout.kernels import layout, native
+from ase_l2h.rollout.kernels import compilers, layout, native
 from ase_l2h.rules import Fire
 from ase_l2h.targets import named_target
 
@@ -45,7 +45,7 @@ def calls(monkeypatch) -> list[list[str]]:
         Path(command[-1]).write_bytes(b"new")
         return type("Result", (), {"returncode": 0, "stderr": "", "stdout": ""})
 
-    monkeypatch.setattr(native.subprocess, "run", run)
+    monkeypatch.setattr(compilers.subprocess, "run", run)
     return seen
 
 
@@ -168,7 +168,7 @@ def test_where_compiling_fails_auto_is_scan_and_says_so(tmp_path, monkeypatch, c
 def test_a_vector_is_as_wide_as_the_processors(defined, width, monkeypatch):
     """Wider ones compile for a minute, and are four times slower."""
     told = type("Result", (), {"stdout": defined})
-    monkeypatch.setattr(native.subprocess, "run", lambda *_, **__: told)
+    monkeypatch.setattr(compilers.subprocess, "run", lambda *_, **__: told)
     native._widest.cache_clear()
     assert native.widest() == width
     native._widest.cache_clear()

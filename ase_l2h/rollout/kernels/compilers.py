@@ -1,0 +1,35 @@
+"""How C++ compilers are run, and what they know of the processor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["SHORTEST", "run_alone", "vector_bytes"]
+
+# Bytes of the vectors of a processor, by what its compiler defines; else SHORTEST.
+WIDTHS = {"__AVX512F__": 64, "__AVX__": 32}
+SHORTEST = 16
+
+
+def run_alone(
+    command: Sequence[str],
+) -> tuple[subprocess.CompletedProcess[str], float]:
+    """What a program says, and its seconds; Ctrl-C at a terminal does not reach it."""
+    begun = time.monotonic()
+    own: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+    result: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, **own
+    )
+    return result, time.monotonic() - begun
+
+
+def vector_bytes(command: Sequence[str]) -> int:
+    """Bytes of a vector of the processor that a compiler makes code for."""
+    told, _ = run_alone([*command, "-dM", "-E", "-x", "c++", os.devnull])
+    lines = told.stdout.splitlines()
+    defined = {line.split()[1] for line in lines if " " in line}
+    return next((w for name, w in WIDTHS.items() if name in defined), SHORTEST)
