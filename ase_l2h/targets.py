@@ -142,6 +142,8 @@ def named_target(name: str, parameters: str | None = None) -> Target:
         length, energy = reduced_units(potential, np.zeros(n, int))
         system = make_system(np.zeros(n, int), length_scale=length, energy_scale=energy)
         return Target(name, ("Ar",) * n, potential, system, lennard_jones_minimum(n))
+    if name == "LJ":
+        raise InputError("'LJ' has no number of atoms; write for example LJ38")
     symbols = parse_formula(name)
     if set(symbols) == {"Si"}:
         return _silicon(name, symbols, parameters)

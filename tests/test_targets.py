@@ -99,7 +99,7 @@ def test_silicon_is_a_cube_of_diamond(name, edge):
         ("Ag1500Au1500", "more than 2000 atoms"),
         ("Xx4", "no Gupta parameters for Xx"),
         ("He13", "no Gupta parameters for He"),
-        ("LJ", "no Gupta parameters for J-L"),
+        ("LJ", "'LJ' has no number of atoms; write for example LJ38"),
         ("Au5He5", "no Gupta parameters for Au-He"),
         ("Si9", "not a cubic supercell"),
         ("LJ٣٨", "neither a file nor a formula"),

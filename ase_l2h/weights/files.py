@@ -215,10 +215,11 @@ def released(name: str) -> WeightFile:
     name = known["default"].split(PORTFOLIO)[0] if name == DEFAULT_WEIGHTS else name
     entry = known["weights"].get(name)
     if entry is None:
+        every = known["weights"].items()
+        names = sorted(n for n, other in every if other.get("role") != HISTORY)
         raise InputError(
-            f"no weights named '{name:.80}'; choose one of "
-            f"{', '.join(sorted(known['weights']))}, or give the path of a "
-            ".safetensors file"
+            f"no weights named '{name:.80}'; choose one of {', '.join(names)}, or give "
+            "the path of a .safetensors file"
         )
     if "file" in entry:
         file = WeightFile(name, pretrained_folder() / entry["file"], entry)
