@@ -281,7 +281,9 @@ def _sizes() -> list[str]:
     return [
         "## Every published Lennard-Jones size",
         "",
-        f"{text} No structure or packing is stored for a size. A run had at most "
+        f"{text} These runs look for the published energy, and end there; searches "
+        "that do not know it are in the last section. No structure or packing is "
+        "stored for a size. A run had at most "
         f"{sizes.BUDGET:,} evaluations; all runs together took {seconds / 60:.0f} "
         f"minutes on {_machine(lines.values())} (`python -m benchmarks.hits.sizes`).",
         "",
@@ -306,6 +308,7 @@ def _settled() -> list[str]:
     usual = [line for line in lines if line["target"] not in settled.MISLEADING]
     misleading = [line for line in lines if line["target"] in settled.MISLEADING]
     right, total = (sum(part) for part in zip(*map(_right, usual), strict=True))
+    every, all_in_all = (sum(part) for part in zip(*map(_right, lines), strict=True))
     done = {line["target"] for line in lines}
     left = [target for target in settled.TARGETS if target not in done]
     missing = f" Not run to the end: {', '.join(left)}." if left else ""
@@ -315,8 +318,9 @@ def _settled() -> list[str]:
     ]
     warning = (
         " A settled search is not a proof: if one minimum is easy to find and the "
-        "lowest is not, all attempts may end in the easy one. This is known to "
-        f"happen for {' and '.join(misled)}."
+        "lowest is not, all attempts may end in the easy one. The last rows were "
+        f"chosen because that happens there: {', '.join(misled)}. With them, {every} "
+        f"of {all_in_all} were right ({100 * every / all_in_all:.1f} %)."
     )
     header = [
         *("target", "settled", "right", "mean evaluations"),
@@ -326,7 +330,7 @@ def _settled() -> list[str]:
         "## Settled is a statement that can be checked",
         "",
         "A search is settled, and ends, when three independent attempts have met its "
-        f"lowest minimum. Of {total} settled searches, {right} "
+        f"lowest minimum. Of {total} settled searches of {len(usual)} targets, {right} "
         f"({100 * right / total:.1f} %) had the lowest minimum known "
         f"(`python -m benchmarks.hits.settled`, seeds from {breadth.SEED} on)."
         f"{missing}{warning if misled else ''}",

@@ -239,8 +239,7 @@ FUNCTION void displace(const Observation& s, const Whole& w, const real* state,
           add_seen(heights, d[0], d[1], d[2], theirs, seen);
         });
 #endif
-    const real* kind = seen + SHELLS + 3 * NEAR;
-    (void)kind;
+    [[maybe_unused]] const real* kind = seen + SHELLS + 3 * NEAR;
     for (int k = 0; k < SHELLS; ++k) in[f++] = seen[k] / FULL_SHELL;
     for (int k = 0; k < NEAR; ++k) {
       const real* pull = seen + SHELLS + 3 * k;
