@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    """Imports a module of ``benchmarks`` by its name there."""
+    """Imports a module of ``benchmarks`` by its name there.
+
+    What the environment of the other searchers compiles with numba is Python here.
+    """
     monkeypatch.syspath_prepend(str(ROOT))
+    if "numba" not in sys.modules and importlib.util.find_spec("numba") is None:
+        uncompiled = SimpleNamespace(njit=lambda **_: lambda function: function)
+        monkeypatch.setitem(sys.modules, "numba", uncompiled)
     return lambda name: importlib.import_module(f"benchmarks.{name}")
