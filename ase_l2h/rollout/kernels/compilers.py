@@ -6,30 +6,36 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["SHORTEST", "run_alone", "vector_bytes"]
+__all__ = ["SHORTEST", "Ended", "run_alone", "vector_bytes"]
 
 # Bytes of the vectors of a processor, by what its compiler defines; else SHORTEST.
 WIDTHS = {"__AVX512F__": 64, "__AVX__": 32}
 SHORTEST = 16
 
 
-def run_alone(
-    command: Sequence[str],
-) -> tuple[subprocess.CompletedProcess[str], float]:
-    """What a program says, and its seconds; Ctrl-C at a terminal does not reach it."""
+class Ended(NamedTuple):
+    """How a program has ended: exit code, what it wrote, and its seconds."""
+
+    code: int
+    output: str
+    errors: str
+    seconds: float
+
+
+def run_alone(command: Sequence[str]) -> Ended:
+    """Run a program that Ctrl-C at a terminal does not reach."""
     begun = time.monotonic()
     own: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
-    result: subprocess.CompletedProcess[str] = subprocess.run(
-        command, capture_output=True, text=True, check=False, **own
-    )
-    return result, time.monotonic() - begun
+    told = subprocess.run(command, capture_output=True, text=True, check=False, **own)
+    seconds = time.monotonic() - begun
+    return Ended(told.returncode, told.stdout, told.stderr, seconds)
 
 
 def vector_bytes(command: Sequence[str]) -> int:
     """Bytes of a vector of the processor that a compiler makes code for."""
-    told, _ = run_alone([*command, "-dM", "-E", "-x", "c++", os.devnull])
-    lines = told.stdout.splitlines()
+    told = run_alone([*command, "-dM", "-E", "-x", "c++", os.devnull])
+    lines = told.output.splitlines()
     defined = {line.split()[1] for line in lines if " " in line}
     return next((w for name, w in WIDTHS.items() if name in defined), SHORTEST)

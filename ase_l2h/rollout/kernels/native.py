@@ -179,11 +179,11 @@ def compiled(
     handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
     os.close(handle)
     command += [*arguments, str(main), "-o", name]
-    result, seconds = run_alone(command)
-    jax.monitoring.record_event_duration_secs(COMPILED, seconds)
-    if result.returncode != 0:
+    result = run_alone(command)
+    jax.monitoring.record_event_duration_secs(COMPILED, result.seconds)
+    if result.code != 0:
         os.unlink(name)
-        raise RuntimeError(f"{command[0]} failed: {result.stderr[:1000]}")
+        raise RuntimeError(f"{command[0]} failed: {result.errors[:1000]}")
     # Two atomic renames, hash first: another process may do the same, and one that sees
     # only the hash compiles again.
     os.chmod(name, 0o700)

@@ -167,7 +167,7 @@ def test_where_compiling_fails_auto_is_scan_and_says_so(tmp_path, monkeypatch, c
 )
 def test_a_vector_is_as_wide_as_the_processors(defined, width, monkeypatch):
     """Wider ones compile for a minute, and are four times slower."""
-    told = type("Result", (), {"stdout": defined})
+    told = type("Result", (), {"stdout": defined, "stderr": "", "returncode": 0})
     monkeypatch.setattr(compilers.subprocess, "run", lambda *_, **__: told)
     native._widest.cache_clear()
     assert native.widest() == width
