@@ -35,7 +35,7 @@ def never_searched(monkeypatch):
     ("target", "said"),
     [
         ("helium!", "neither a file nor a formula"),
-        ("LJ", "no Gupta parameters for J-L"),
+        ("LJ", "'LJ' has no number of atoms"),
         ("LJ1", "needs at least 2"),
         ("LJ0", "needs at least 2"),
         ("LJ99999999999999999999", "more than 2000 atoms"),
