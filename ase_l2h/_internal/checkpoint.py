@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ase_l2h._internal.differences import described, differences
+from ase_l2h._internal.differences import described, differences, text_of
 from ase_l2h._internal.files import check_name, read_regular, write_atomically
 from ase_l2h.errors import InputError, RunError
 
@@ -65,7 +65,7 @@ class Checkpoint:
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]):
         check_name("the folder", folder)
         self.folder = Path(folder)
-        self.identity: dict[str, Any] = json.loads(_text({**FORMAT, **identity}))
+        self.identity: dict[str, Any] = json.loads(text_of({**FORMAT, **identity}))
         # How many lines of progress are kept, and whether the file holds no others.
         self._count = 0
         self._tidy = False
@@ -227,7 +227,7 @@ class Checkpoint:
             with self.writing():
                 # The line first: a run that is killed in between writes it again.
                 self._append([] if line is None else [line], synchronise=True)
-                text = _text({"lines": self._count, "metadata": metadata})
+                text = text_of({"lines": self._count, "metadata": metadata})
                 write_atomically(self.folder / STATE, save(whole, {"state": text}))
         except BaseException:
             self._count, self._tidy = before, False
@@ -297,7 +297,7 @@ class Checkpoint:
         if not lines and not (synchronise and path.exists()):
             return
         with path.open("a", encoding="utf-8") as stream:
-            stream.write("".join(_text(line) + "\n" for line in lines))
+            stream.write("".join(text_of(line) + "\n" for line in lines))
             stream.flush()
             if synchronise:
                 os.fsync(stream.fileno())
@@ -371,14 +371,3 @@ def _leaves(tree: Any) -> dict[str, Any]:
     leaves, _ = tree_flatten_with_path(tree)
     # A tree may be a single leaf.
     return {keystr(p, simple=True, separator="/") or "leaf": v for p, v in leaves}
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    """What JSON lacks: numbers and arrays of NumPy, paths."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    return os.fspath(value)

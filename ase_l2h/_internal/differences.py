@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
-__all__ = ["described", "differences"]
+import numpy as np
+
+__all__ = ["described", "differences", "text_of"]
 
 
 def differences(known: Any, wanted: Any, name: str = "") -> list[str]:
@@ -19,11 +22,18 @@ def differences(known: Any, wanted: Any, name: str = "") -> list[str]:
             )
         ]
     # As text: a NaN is like itself there.
-    return [] if _text(known) == _text(wanted) else [name]
+    return [] if text_of(known) == text_of(wanted) else [name]
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def text_of(value: Any) -> str:
+    """A value as JSON, also what holds numbers and arrays of NumPy, and paths."""
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return os.fspath(value)
 
 
 def described(places: list[str]) -> list[str]:

@@ -81,7 +81,7 @@ class Whole(click.ParamType):
         """The number, or a usage error."""
         try:
             return value if isinstance(value, int) else int_of(str(value))
-        except (OverflowError, ValueError):
+        except ValueError:
             self.fail(
                 f"{value!r} is not a valid integer; write for example 1000000 or 1e6",
                 param,
@@ -105,7 +105,7 @@ class Count(click.ParamType):
         try:
             # More digits than these are too many for any range.
             number = int_of(text)
-        except (OverflowError, ValueError):
+        except ValueError:
             self.fail(f"'{text}' is not a valid integer", param, ctx)
         if not self.least <= number <= self.most:
             self.fail(f"{text} is not from {self.least} to {self.most}", param, ctx)

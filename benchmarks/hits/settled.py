@@ -5,7 +5,7 @@
 Searches with the limits that everybody gets: `auto` ends when three independent
 attempts have met its lowest minimum, or at two million charged evaluations. 24 searches
 of each target, from seed 2026, which nothing was tuned on; a line of
-``benchmarks/records/settled.jsonl`` for each target, which is not run again. One more
+``benchmarks/records/settled.jsonl`` for each target, which is not run again. More
 targets, ``MISLEADING``, were chosen because searches are known to be misled there.
 ``python -m benchmarks.pages breadth`` makes the page.
 """

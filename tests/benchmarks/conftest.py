@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,6 @@ def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleT
     What the environment of the other searchers compiles with numba is Python here.
     """
     monkeypatch.syspath_prepend(str(ROOT))
-    if "numba" not in sys.modules and importlib.util.find_spec("numba") is None:
-        uncompiled = SimpleNamespace(njit=lambda **_: lambda function: function)
-        monkeypatch.setitem(sys.modules, "numba", uncompiled)
+    uncompiled = SimpleNamespace(njit=lambda **_: lambda function: function)
+    monkeypatch.setitem(sys.modules, "numba", uncompiled)
     return lambda name: importlib.import_module(f"benchmarks.{name}")

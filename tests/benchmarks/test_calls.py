@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +15,8 @@ from ase.optimize import LBFGS
 @pytest.fixture
 def peers(benchmark_module, monkeypatch):
     """Modules of the searchers' environment, run as the Python that they are."""
-    uncompiled = SimpleNamespace(njit=lambda **_: lambda function: function)
     for name in ("ledger", "emt", "quench", "metals"):
         monkeypatch.delitem(sys.modules, f"benchmarks.peers.{name}", raising=False)
-    monkeypatch.setitem(sys.modules, "numba", uncompiled)
     return lambda name: benchmark_module(f"peers.{name}")
 
 
