@@ -9,7 +9,13 @@ import numpy as np
 
 from ase_l2h.errors import InputError, InputTypeError
 
-__all__ = ["check_reach", "checked_count", "checked_number", "checked_seed"]
+__all__ = [
+    "check_fixed",
+    "check_reach",
+    "checked_count",
+    "checked_number",
+    "checked_seed",
+]
 
 # Of a bond: the coarsest spacing of coordinates that forces can still be relaxed with.
 SPACING = 1e-7
@@ -61,6 +67,20 @@ def check_reach(positions: np.ndarray, length: float) -> None:
             f"the atoms lie up to {reach:.3g} from the origin, where double "
             "precision cannot resolve their distances; move the structure to the "
             "origin first"
+        )
+
+
+def check_fixed(given: np.ndarray, free: np.ndarray) -> None:
+    """Refuse fixed coordinates without values; ``free`` is a mask ``(3, n)``."""
+    if given.shape[2] == 0:
+        raise InputError(
+            "some coordinates are fixed, but no structure gives their values; give one"
+        )
+    fixed = given[~free]
+    if not np.array_equal(fixed, np.repeat(fixed[:, :1], fixed.shape[1], axis=1)):
+        raise InputError(
+            "the given structures differ in fixed coordinates; give structures that "
+            "agree there"
         )
 
 

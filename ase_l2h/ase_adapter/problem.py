@@ -141,6 +141,7 @@ def pose(
     if molecules is not None and energy_scale is None:
         unit = np.asarray(system.energy_scale)
         system = replace(system, energy_scale=np.full_like(unit, BETWEEN_MOLECULES))
+    compact = system.cell is None and free is None and molecules is None
     problem = Problem(
         potential,
         system,
@@ -153,6 +154,7 @@ def pose(
         molecules=molecules,
         region=region_of(region, atoms, coordinates.centre),
         identity=_identity(atoms, potential, system),
+        guessed=length_scale is None and calculator is not None and compact,
     )
     return PosedProblem(problem, coordinates, calculator)
 

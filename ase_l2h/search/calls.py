@@ -221,6 +221,7 @@ class CalculatorEngine:
                 problem, np.asarray(state.positions), active, spare
             )
             spare -= int(np.sum(repeated))
+            failed = np.isinf(np.asarray(state.energy)) & np.isinf(energies)
             with jax.enable_x64(True):
                 state = jax.tree.map(
                     np.asarray,
@@ -235,7 +236,8 @@ class CalculatorEngine:
             state = state._replace(positions=apart)
             if not isinstance(request.optimizer, BasinHopping):
                 # A rule cannot go on from a point without a gradient; a chain hops
-                # away.
+                # away. After two such points in a row shorter steps will not help.
+                state = _given_up(state, failed & np.asarray(state.active))
                 known = np.isfinite(np.asarray(state.best_energy)) & problem.kept(apart)
                 state = state._replace(active=np.asarray(state.active) & known)
             if np.any(repeated):
@@ -332,6 +334,18 @@ class CalculatorEngine:
         if not (np.isfinite(energy) and np.all(np.isfinite(gradient))):
             return "its energy or forces are not finite"
         return None
+
+
+def _given_up(state: SearchState, which: np.ndarray) -> SearchState:
+    """The state with some structures at their lowest points, not converged."""
+    if not np.any(which):
+        return state
+    return state._replace(
+        positions=np.where(which, state.best_positions, state.positions),
+        energy=np.where(which, state.best_energy, state.energy),
+        force=np.where(which, np.inf, state.force),
+        active=np.asarray(state.active) & ~which,
+    )
 
 
 def unconverged(result: Any) -> bool:

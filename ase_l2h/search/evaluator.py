@@ -7,6 +7,7 @@ with those of other searches. Charges are exact and stay within the limit.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
@@ -112,6 +113,14 @@ class Evaluator:
             raise Stopped("time", state)
         if self.left < needed:
             raise Stopped("evaluations", state)
+
+    def with_length(self, length: float) -> Evaluator:
+        """The same evaluator for the problem with another bond length."""
+        if length == self.problem.length:
+            return self
+        other = copy.copy(self)
+        other.problem = self.problem.with_length(length)
+        return other
 
     def _charge(self, count: int) -> None:
         self.ledger.charged += count
@@ -317,32 +326,6 @@ class Evaluator:
         lower = b.energy < a.energy
         chosen = Relaxed(*(np.where(lower, y, x) for x, y in zip(a, b, strict=True)))
         return chosen._replace(evaluations=spent + a.evaluations + b.evaluations)
-
-    def settle(self, state: SearchState, last: bool = True) -> Relaxed:
-        """Relax the last points of rollouts to the last digits.
-
-        If a rollout had been below the result, its lowest point is relaxed, too.
-        ``last=False`` relaxes the lowest point only.
-        """
-        spent = np.asarray(state.evaluations)
-        exact = lambda x: self.problem.with_fixed(np.asarray(x, float))
-        lowest = np.asarray(state.best_energy, float)
-        if not last:
-            relaxed = self.polish(exact(state.best_positions))
-            return relaxed._replace(evaluations=spent + relaxed.evaluations)
-        relaxed = self.polish(exact(state.positions))
-        noise = SINGLE * np.abs(lowest) + HIT * self.problem.energy_unit
-        missed = np.flatnonzero(lowest + noise < relaxed.energy)
-        spent = spent + relaxed.evaluations
-        if missed.size:
-            second = self.polish(exact(state.best_positions)[..., missed])
-            spent[missed] += second.evaluations
-            arrays = [np.array(array) for array in relaxed]
-            lower = second.energy < relaxed.energy[missed]
-            for old, new in zip(arrays, second, strict=True):
-                old[..., missed[lower]] = new[..., lower]
-            relaxed = Relaxed(*arrays)
-        return relaxed._replace(evaluations=spent)
 
     def hop(
         self, settings: BasinHopping, positions: np.ndarray, n_steps: int, keys: Any

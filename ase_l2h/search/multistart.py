@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.optimizers import RuleOptimizer
+from ase_l2h.optimizers import RuleOptimizer, SearchState
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.method import Found, State
 from ase_l2h.search.molecules import refused_molecules
-from ase_l2h.search.problem import Problem
+from ase_l2h.search.problem import HIT, Problem
+from ase_l2h.search.relaxing import SINGLE
+from ase_l2h.search.requests import Relaxed
 from ase_l2h.search.result import SearchResult
 from ase_l2h.search.starting import numbered_structures
 
@@ -145,7 +147,7 @@ class Multistart:
             state["steps"] += taken
             if state["steps"] < self.n_steps:
                 return state | {"rollouts": states}
-            relaxed = [evaluator.settle(rollout) for rollout in states]
+            relaxed = [_settled(evaluator, rollout) for rollout in states]
         except Stopped:
             # Also of rollouts that were not being advanced; a given structure may be
             # among them.
@@ -188,6 +190,28 @@ class Multistart:
                 "rollouts": None,
             }
         )
+
+
+def _settled(evaluator: Evaluator, state: SearchState) -> Relaxed:
+    """Relax the last points of rollouts to the last digits.
+
+    If a rollout had been below the result, its lowest point is relaxed, too.
+    """
+    exact = lambda x: evaluator.problem.with_fixed(np.asarray(x, float))
+    lowest = np.asarray(state.best_energy, float)
+    relaxed = evaluator.polish(exact(state.positions))
+    noise = SINGLE * np.abs(lowest) + HIT * evaluator.problem.energy_unit
+    missed = np.flatnonzero(lowest + noise < relaxed.energy)
+    spent = np.asarray(state.evaluations) + relaxed.evaluations
+    if missed.size:
+        second = evaluator.polish(exact(state.best_positions)[..., missed])
+        spent[missed] += second.evaluations
+        arrays = [np.array(array) for array in relaxed]
+        lower = second.energy < relaxed.energy[missed]
+        for old, new in zip(arrays, second, strict=True):
+            old[..., missed[lower]] = new[..., lower]
+        relaxed = Relaxed(*arrays)
+    return relaxed._replace(evaluations=spent)
 
 
 def refused_species(rules: Sequence[Any], problem: Problem) -> str | None:

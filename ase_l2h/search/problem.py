@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ase_l2h._internal.arguments import check_reach
+from ase_l2h._internal.arguments import check_fixed, check_reach
+from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.jax_md import checked_function
@@ -75,6 +76,8 @@ class Problem:
         Bonds that last: what has others is no result. None where any bonds do.
     identity
         What tells two problems apart that are not known to ``potential``; JSON-able.
+    guessed
+        Whether nobody knows the length of a bond.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Problem:
     first: FirstCall | None = None
     molecules: Molecules | None = None
     identity: Any = None
+    guessed: bool = False
 
     def __post_init__(self) -> None:
         if (self.potential is None) == (self.measure is None):
@@ -117,7 +121,7 @@ class Problem:
             raise InputError("a given structure contains non-finite positions")
         check_reach(given, self.length)
         if self.system.free is not None:
-            _check_fixed(given, np.asarray(self.system.free))
+            check_fixed(given, np.asarray(self.system.free))
         if self.system.recentred:
             given = given - np.mean(given, axis=1, keepdims=True)
         given.flags.writeable = False
@@ -253,6 +257,17 @@ class Problem:
         """The unit of energies."""
         return float(np.asarray(self.system.energy_scale))
 
+    def with_length(self, length: float) -> Problem:
+        """The problem with another bond length; the unit of forces stays."""
+        ratio, radii = length / self.length, self.radii
+        scale = np.full_like(np.asarray(self.system.length_scale), length)
+        return dataclasses.replace(
+            self,
+            system=replace(self.system, length_scale=scale),
+            radii=None if radii is None else ratio * radii,
+            common_force=self.force_unit,
+        )
+
     @property
     def force_unit(self) -> float:
         """The unit of forces."""
@@ -383,17 +398,3 @@ class Problem:
             "numbers_sha256": digest.hexdigest()[:16],
             "identity": self.identity,
         }
-
-
-def _check_fixed(given: np.ndarray, free: np.ndarray) -> None:
-    """Refuse fixed coordinates without values."""
-    if given.shape[2] == 0:
-        raise InputError(
-            "some coordinates are fixed, but no structure gives their values; give one"
-        )
-    fixed = given[~free]
-    if not np.array_equal(fixed, np.repeat(fixed[:, :1], fixed.shape[1], axis=1)):
-        raise InputError(
-            "the given structures differ in fixed coordinates; give structures that "
-            "agree there"
-        )

@@ -82,7 +82,8 @@ def no_keys(positions: np.ndarray) -> np.ndarray:
 def outcome(state: SearchState, problem: Problem) -> Relaxed:
     """Where a relaxation ended: its last point, or its lowest if it was cut short.
 
-    If molecules are broken, the energy is ``+inf``.
+    If molecules are broken, the energy is ``+inf``. What was given up has an infinite
+    force and counts as not converged.
     """
     active = np.asarray(state.active)
     positions = np.where(active, state.best_positions, state.positions)
@@ -92,6 +93,6 @@ def outcome(state: SearchState, problem: Problem) -> Relaxed:
     return Relaxed(
         positions,
         np.where(finite, energy, np.inf),
-        finite & ~active,
+        finite & ~active & np.isfinite(state.force),
         np.asarray(state.evaluations),
     )

@@ -62,7 +62,6 @@ README_ROWS = {
     "anneal": "`anneal`",
     "ase-ga": "`ase-ga`",
     "agox": "AGOX, basin hopping",
-    "tuned-hopping": "basin hopping, tuned",
     "ase-hopping": "ASE `BasinHopping`",
 }
 # Line by line: label, colour of Okabe and Ito, style.
@@ -138,10 +137,9 @@ def readme_table() -> str:
     table = markdown_table(["searcher", *README_METALS], rows)
     searches = len(_of(lines, OURS, PICTURED))
     return (
-        f"{table}\n\nThe potential is ASE's EMT. Starts are random: {searches} seeds "
-        f"from {SEED}, on which nothing was chosen. The package knows fragments of "
-        "ordered packings and what published metal potentials have in common; this is "
-        "not charged."
+        f"{table}\n\nEMT; random starts; {searches} seeds from {SEED}, which chose "
+        "nothing. Not charged: what the package knows of ordered packings and of "
+        "published metal potentials."
     )
 
 

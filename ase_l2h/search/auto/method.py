@@ -23,6 +23,7 @@ import numpy as np
 
 from ase_l2h.search.attempts import Attempts
 from ase_l2h.search.auto import allocation, improve, surrogate
+from ase_l2h.search.auto.bond_length import at_measured_length
 from ase_l2h.search.auto.flips import FlipCosts
 from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import ROUGH, SAME, WINDOW
@@ -138,7 +139,7 @@ class Auto:
             "credit": allocation.no_credit(len(self._parts(problem))),
             "archive_energies": np.zeros(0),
             "archive_positions": np.zeros((3, problem.n_atoms, 0)),
-            "visitors": None,
+            **dict.fromkeys(("length", "visitors")),
             "learned": surrogate.nothing_known(problem.n_atoms),
             "flips": FlipCosts(problem).to_arrays(),
             "waiting": NONE_WAITING,
@@ -179,10 +180,11 @@ class Auto:
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
         """One round."""
-        problem = evaluator.problem
         before = evaluator.charged
-        pool, parts = self.pool(problem, state), self._parts(problem)
         rng = np.random.default_rng([*state["seed"], state["attempt"], state["round"]])
+        evaluator, state = at_measured_length(evaluator, state, rng)
+        problem = evaluator.problem
+        pool, parts = self.pool(problem, state), self._parts(problem)
         lowest = pool.energy
         if state["attempt"] == 0 and state["round"] == 0:
             low, waiting = parted(evaluator)

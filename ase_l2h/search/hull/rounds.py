@@ -261,7 +261,10 @@ class HullSearch:
         # The order must not depend on which process sent them.
         self.known = dict(sorted(self.known.items()))
         pools = {m: entry["state"]["pool"] for m, entry in self.known.items()}
-        lengths = {m: self.system.problem(m).length for m in pools}
+        lengths = {
+            m: entry["state"].get("length") or self.system.problem(m).length
+            for m, entry in self.known.items()
+        }
         species = {m: self.system.species(m) for m in pools}
         for m, entry in self.known.items():
             rng = np.random.default_rng([self.settings.seed, self.rounds, m, 1])
