@@ -109,6 +109,8 @@ class CalculatorEngine:
         Structures whose atoms had to be moved apart.
     trouble
         Why the engine gave up; None if it has not.
+    complaint
+        What has failed since the last call that did not; None if that was the last.
     """
 
     # One step at a time, so that a stop is noticed between two calls.
@@ -120,6 +122,7 @@ class CalculatorEngine:
         self.calls = self.failures = failures
         self.kept_apart = 0
         self.trouble: str | None = None
+        self.complaint: str | None = None
         self._in_a_row = 0
         self._jobs: dict[Hashable, _Job] = {}
         self._guards: Remembered[Guard] = Remembered(1000)
@@ -307,7 +310,7 @@ class CalculatorEngine:
         self.calls += 1
         reason = self._fault(result, shape)
         if reason is None:
-            self._in_a_row, self.trouble = 0, None
+            self._in_a_row, self.trouble, self.complaint = 0, None, None
             return
         self.failures += 1
         self._in_a_row += 1
@@ -318,11 +321,12 @@ class CalculatorEngine:
             logger.warning("a call of the calculator failed (%s)%s", reason, more)
         sound = self.calls - self.failures
         most = min(ENDURED, MOST_FAILURES + MORE_FAILURES * sound)
+        self.complaint = (
+            f"{self._in_a_row} calls of the calculator in a row failed, the last "
+            f"with: {reason}; check the calculator"
+        )
         if self._in_a_row >= (ENDURED if unconverged(result) else most):
-            self.trouble = (
-                f"{self._in_a_row} calls of the calculator in a row failed, the last "
-                f"with: {reason}; check the calculator"
-            )
+            self.trouble = self.complaint
             raise Stopped("failed")
 
     def _fault(self, result: Any, shape: tuple[int, ...]) -> str | None:

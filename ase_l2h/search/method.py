@@ -206,7 +206,10 @@ class SearchRun:
         return state
 
     def _round(self, search: Search, submit: Submit) -> State:
-        """A round on a copy of the ledger, which is discarded if it is cut short."""
+        """A round on a copy of the ledger, which is discarded if it is cut short.
+
+        So is a last round that reaches no minimum because calls fail.
+        """
         tail = dataclasses.replace(search.ledger, course=list(search.ledger.course))
         search.tail = tail
         evaluator = Evaluator(
@@ -221,7 +224,12 @@ class SearchRun:
             ledger=tail,
         )
         try:
-            return self.method.advance(search.state, evaluator)
+            state = self.method.advance(search.state, evaluator)
+            complaint = getattr(self.engine, "complaint", None)
+            if complaint and self.method.finished(state) and not tail.relaxed:
+                self.engine.trouble = complaint  # type: ignore[attr-defined]
+                raise Stopped("failed")
+            return state
         except Stopped as stop:
             if stop.reason not in ("target", "failed") and evaluator.finish():
                 raise Stopped("target") from stop

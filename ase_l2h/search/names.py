@@ -41,6 +41,7 @@ PARTS = {
     "surrogate": "minima of a potential learned during the search (calculators)",
     "swaps": "a few unlike atoms exchanged at random",
     "molecules": "whole molecules put elsewhere, turned, or bent about bonds",
+    "surrogate-descent": "descent in the learned potential, before the first call",
     "site-descent": "the loosest atom to the best vacant site, while the energy falls",
     "exchange-descent": "unlike atoms exchanged, while the energy falls",
     "learned-exchanges": "which atoms to exchange, learned from measured energies",

@@ -218,8 +218,8 @@ def test_a_calculator_that_is_broken_ends_the_search_and_all_is_kept():
     search = silent(atoms)
     with pytest.raises(RunError, match=r"\d+ calls.*in a row.*no conver"):
         search.run(fmax=0.02)
-    # What is known already counts as a call that has not failed.
-    assert ENDURED + 11 <= atoms.calc.calls < 2 * ENDURED
+    # Its only structure is given up, sooner than a calculator counts as broken.
+    assert 11 < atoms.calc.calls < ENDURED
     energy, best = search.get_minimum()
     np.testing.assert_array_equal(best.positions, atoms.positions)
     assert energy < before

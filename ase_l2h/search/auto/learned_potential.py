@@ -102,7 +102,7 @@ class Fit(NamedTuple):
 
 
 def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit:
-    """The potential that fits minima best.
+    """The potential that fits minima best; the prior's mean where there are none.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit
     """
     kinds, count = problem.species, _elements(problem)
     mean, covariance = prior()
+    if not len(energies):
+        return Fit(np.tile(mean, (count * (count + 1) // 2, 1)), 0.0)
     whitened = np.linalg.inv(np.linalg.cholesky(covariance))
     places = np.moveaxis(positions, -1, 0) / problem.length
     vectors = places[:, :, :, None] - places[:, :, None, :]

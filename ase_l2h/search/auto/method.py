@@ -27,18 +27,17 @@ from ase_l2h.search.auto.bond_length import at_measured_length
 from ase_l2h.search.auto.flips import FlipCosts
 from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import ROUGH, SAME, WINDOW
+from ase_l2h.search.auto.making import Making
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
 from ase_l2h.search.auto.patience import EVALUATIONS, Patience
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.method import Found, State
-from ase_l2h.search.molecules import rearranged, refused_molecules
+from ase_l2h.search.molecules import refused_molecules
 from ase_l2h.search.multistart import refused_species
-from ase_l2h.search.names import LEARNED
 from ase_l2h.search.problem import Problem
-from ase_l2h.search.requests import Relaxed, joined, random_keys
-from ase_l2h.search.starting import random_structures
+from ase_l2h.search.requests import Relaxed, joined
 from ase_l2h.weights.load import Weights, load_weights
 
 __all__ = ["SEVERAL_ELEMENTS", "Auto", "make_auto"]
@@ -50,10 +49,11 @@ SEVERAL_ELEMENTS = "gupta-alloys+gupta-agau+lj-icosahedral+lj"
 POOL, PER_SHAPE = 4, 2
 # Minima of earlier attempts that are remembered.
 ARCHIVE = 50
-# Steps: of a learned hop; at most of a start by calls; of basin hopping.
-HOP_STEPS, CALLED_STEPS, HOPPING_STEPS = 80, 300, 300
-# Noise before a learned hop, in bond lengths.
-BEFORE_HOP = (0.1, 0.4)
+# Steps of a learned hop.
+HOP_STEPS = 80
+# Energy scales above the lowest within which a structure that has descended in the
+# learned potential descends further.
+NEAR = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,12 +197,16 @@ class Auto:
             width = min(width, 1 + state["round"] // self.widens)
         counts = allocation.drawn_parts(state["credit"], shares, width, rng)
         learned = dict(state["learned"])
-        made = self._made(evaluator, parts, counts, pool, learned, rng)
+        making = Making(self, evaluator, pool, learned, rng)
+        made = making.made(parts, counts)
         owners = np.repeat(np.arange(len(parts)), counts)
         made = joined([made, self._visitors(evaluator, state, rng)])
         descends = np.ones(len(made.energy), bool)
         descends[: len(owners)] = [parts[owner].descends for owner in owners]
         flips = FlipCosts(problem, state["flips"])
+        if making.model is not None:
+            # They have descended; evaluations are spent on the best only.
+            descends &= made.energy <= lowest + NEAR * problem.energy_unit
         lowered = self._lowered(evaluator, made, descends, rng, lowest, flips)
         learned = surrogate.remembered(problem, learned, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
@@ -227,70 +231,6 @@ class Auto:
         if due(state["waiting"], problem, pool.energy, charged, over):
             return with_waiting(state, pool, evaluator, self._keep)
         return self._begun_anew(state, problem) if over else state
-
-    def _made(
-        self,
-        evaluator: Evaluator,
-        parts: Sequence[Part],
-        counts: np.ndarray,
-        pool: Pool,
-        learned: State,
-        rng: np.random.Generator,
-    ) -> Relaxed:
-        """The structures that the parts make, roughly relaxed, part by part."""
-        problem = evaluator.problem
-        groups: list[np.ndarray | Relaxed] = []
-        for part, count in zip(parts, counts.tolist(), strict=True):
-            if count == 0:
-                continue
-            if part.change is not None:
-                groups.append(part.change(pool.drawn(rng, count), problem, rng))
-            elif part.source is not None:
-                groups.append(part.source(problem, rng, count))
-            elif part.name == surrogate.PART:
-                without = (*self.without, *LEARNED)
-                inner = dataclasses.replace(self, without=without, **surrogate.SEARCH)
-                options = problem, inner, pool, learned, rng, count
-                groups.append(surrogate.proposed(*options))
-            elif part.name == "molecules":
-                groups.append(rearranged(evaluator, pool.drawn(rng, count), rng))
-            elif part.name == "uniform":
-                groups.append(random_structures(evaluator, rng, count))
-            else:
-                groups.append(self._evaluated(evaluator, part.name, pool, rng, count))
-        return improve.all_relaxed(evaluator, groups, ROUGH * problem.force_unit)
-
-    def _evaluated(
-        self,
-        evaluator: Evaluator,
-        name: str,
-        pool: Pool,
-        rng: np.random.Generator,
-        count: int,
-    ) -> Relaxed:
-        """Structures of the parts that need evaluations to make them."""
-        problem = evaluator.problem
-        if name == "hopping":
-            from ase_l2h.search.registry import strong_hopping
-
-            keys, held = random_keys(rng, count), pool.drawn(rng, count)
-            return evaluator.hop(strong_hopping(problem), held, HOPPING_STEPS, keys)
-        assert self.weights is not None
-        steps = self.hop_steps if name == "learned-hops" else self.weights.horizon
-        steps = steps if problem.measure is None else min(steps, CALLED_STEPS)
-        own = steps == self.weights.horizon
-        rule = (self.weights if own else self.weights.for_horizon(steps)).rule
-        rules = rule if isinstance(rule, tuple) else (rule,)
-        if name == "learned-starts":
-            starts = random_structures(evaluator, rng, count)
-        else:
-            starts = pool.drawn(rng, count)
-            scale = rng.uniform(*BEFORE_HOP, size=count) * problem.length
-            noise = scale * rng.normal(size=starts.shape)
-            starts = problem.with_fixed(starts + noise)
-        # One rule for all structures fills the vector lanes.
-        rule = rules[int(rng.integers(len(rules)))]
-        return evaluator.follow(rule, starts, steps, random_keys(rng, count))
 
     def _visitors(
         self, evaluator: Evaluator, state: State, rng: np.random.Generator

@@ -8,12 +8,14 @@ known yet. As for every part, the success of the proposals decides its share.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.rollout.kernels.native import compiler
+from ase_l2h.search.auto import improve
 from ase_l2h.search.auto.changes import shaken
 from ase_l2h.search.auto.learned_potential import fitted, modelled, usable
 from ase_l2h.search.auto.pool import Pool
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from ase_l2h.search.method import Method
 
 __all__ = [
+    "DESCENT",
     "PART",
+    "Model",
     "learnable",
     "misleading",
     "nothing_known",
@@ -35,8 +39,10 @@ __all__ = [
     "remembered",
 ]
 
-# The name of the part.
-PART = "surrogate"
+# Makes structures ``(3, n, k)``.
+Make = Callable[[int], np.ndarray]
+# The names of the part, and of the descent in the learned potential.
+PART, DESCENT = "surrogate", "surrogate-descent"
 # Smaller clusters have few minima, which the other parts find at once.
 FEWEST = 6
 # The lowest structures that the potential is learned from, and proposals remembered.
@@ -54,6 +60,8 @@ SEARCH: dict[str, Any] = {
 # Error of the energies of minima, in reduced units, from which on the learned potential
 # is no model of the problem.
 POOR = 1.0
+# How often a structure is made again that ends where another did.
+AGAIN = 3
 # Energies of the learned potential closer than this (reduced units) are of one minimum.
 ALIKE = 2e-3
 
@@ -97,6 +105,83 @@ def remembered(problem: Problem, known: State, relaxed: Relaxed) -> State:
     return known | {"energies": energies[order], "positions": positions[..., order]}
 
 
+class Model:
+    """The potential that a search has learned so far, which costs no evaluations.
+
+    Parameters
+    ----------
+    problem
+        What is searched.
+    pool
+        What the search holds.
+    known
+        The state of ``remembered``; the misfit is noted there.
+
+    Attributes
+    ----------
+    problem
+        The problem with the learned potential.
+    learned
+        How many structures it was learned from.
+    """
+
+    def __init__(self, problem: Problem, pool: Pool, known: State) -> None:
+        energies = np.concatenate([pool.energies, known["energies"]])
+        positions = np.concatenate([pool.positions, known["positions"]], axis=-1)
+        sound = usable(problem, positions)
+        positions = positions[..., sound]
+        fit = fitted(problem, energies[sound], positions)
+        self.problem, self.learned = modelled(problem, fit.logs), int(np.sum(sound))
+        if self.learned:
+            known["misfit"] = fit.misfit
+        self._engine = KernelEngine(self.problem.potential)
+        self._seen = np.concatenate([positions, known["proposed"]], axis=-1)
+        self._seen_energies: np.ndarray | None = None
+
+    def evaluator(self, limit: int | None = None) -> Evaluator:
+        """Energies of the learned potential."""
+        return Evaluator(
+            self.problem,
+            lambda request: self._engine.execute([request])[0],
+            limit=limit,
+            launch=self._engine.launch,
+        )
+
+    def new(self, energies: np.ndarray) -> np.ndarray:
+        """Which minima of the learned potential the search has not seen, ``(k,)``."""
+        if self._seen_energies is None:
+            self._seen_energies = self.evaluator().relax(self._seen).energy
+        gaps = np.abs(energies[:, None] - self._seen_energies)
+        return np.all(gaps > ALIKE * self.problem.energy_unit, axis=1)
+
+    def descended(self, make: Make, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Structures that descend in the learned potential, ``(3, n, count)``.
+
+        ``make`` makes as many as it is asked for; those that end in a minimum that has
+        been seen are made again, a few times.
+        """
+        made = np.zeros((3, self.problem.n_atoms, count))
+        missing = np.arange(count)
+        for _ in range(1 + AGAIN):
+            places = make(missing.size)
+            low = self._descent(places, rng)
+            sound = usable(self.problem, low.positions) & np.isfinite(low.energy)
+            made[..., missing] = np.where(sound, low.positions, places)
+            missing = missing[sound & ~self.new(low.energy)]
+            if missing.size == 0:
+                break
+        return made
+
+    def _descent(self, places: np.ndarray, rng: np.random.Generator) -> Relaxed:
+        evaluator = self.evaluator()
+        rough = improve.ROUGH * self.problem.force_unit
+        low = evaluator.relax(places, fmax=rough)
+        low = improve.site_descent(evaluator, low)
+        if self.problem.n_species > 1:
+            low = improve.exchange_descent(evaluator, low, rng)
+        return evaluator.relax(low.positions)
+
+
 def proposed(
     problem: Problem,
     method: Method,
@@ -122,38 +207,19 @@ def proposed(
     count
         How many are wanted. If there are fewer, shaken structures of the pool fill up.
     """
-    energies = np.concatenate([pool.energies, known["energies"]])
-    positions = np.concatenate([pool.positions, known["positions"]], axis=-1)
-    sound = usable(problem, positions)
-    if not np.any(sound):
+    model = Model(problem, pool, known)
+    if not model.learned:
         held = pool.positions[..., rng.integers(len(pool), size=count)]
         return shaken(held, problem, rng)
-    energies, positions = energies[sound], positions[..., sound]
-    fit = fitted(problem, energies, positions)
-    known["misfit"] = fit.misfit
-    model = modelled(problem, fit.logs)
-    engine = KernelEngine(model.potential)
-
-    def evaluator(limit: int | None) -> Evaluator:
-        return Evaluator(
-            model,
-            lambda request: engine.execute([request])[0],
-            limit=limit,
-            launch=engine.launch,
-        )
-
-    seen = np.concatenate([positions, known["proposed"]], axis=-1)
-    seen_energies = evaluator(None).relax(seen).energy
-    state = method.init(model, rng.integers(2**31, size=2).tolist())
-    searching = evaluator(EVALUATIONS)
+    state = method.init(model.problem, rng.integers(2**31, size=2).tolist())
+    searching = model.evaluator(EVALUATIONS)
     try:
         while True:
             state = method.advance(state, searching)
     except Stopped:
         found = method.minima(state)
     order = np.argsort(found.energies, kind="stable")
-    gaps = np.abs(found.energies[order, None] - seen_energies)
-    new = order[np.all(gaps > ALIKE * problem.energy_unit, axis=1)][:count]
+    new = order[model.new(found.energies[order])][:count]
     made = found.positions[..., new]
     told = np.concatenate([known["proposed"], made], axis=-1)
     known["proposed"] = told[..., -REMEMBERED:]

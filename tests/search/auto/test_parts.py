@@ -45,7 +45,8 @@ def with_fixed(*atoms: int, name: str = "LJ7") -> Problem:
 
 
 def test_every_part_has_a_name_that_users_know():
-    others = {"site-descent", "exchange-descent", "learned-exchanges", "neighbours"}
+    others = {"site-descent", "exchange-descent", "surrogate-descent"}
+    others |= {"learned-exchanges", "neighbours"}
     assert set(names.PARTS) - ALL == others
     assert set(names.PARTS) >= ALL
     assert names.LEARNED <= ALL
