@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from ase_l2h.search.minima import Minimum, distinct_minima
 from ase_l2h.search.problem import Problem
 
 __all__ = ["SearchResult", "Trace", "result_of"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ class SearchResult:
     failed_calls
         Of a calculator; each has cost a structure at most.
     trouble
-        Why calls were given up, a sentence; None where they were not.
+        Why calls were given up, or why there is no minimum, a sentence; else None.
     """
 
     problem: Problem
@@ -130,6 +133,13 @@ def result_of(
     ]
     if not minima:
         minima = sorted(unrelaxed, key=lambda minimum: minimum.energy)[:1]
+    charged = sum(trace.charged for trace in traces)
+    if not minima and charged and facts.get("trouble") is None:
+        facts["trouble"] = (
+            f"none of {charged:,} evaluations gave a finite energy; check the energy "
+            "and its derivative"
+        )
+        logger.warning("%s", facts["trouble"])
     return SearchResult(
         problem=problem,
         seed=seed,

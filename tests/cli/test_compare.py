@@ -154,6 +154,8 @@ def test_runs_of_another_backend_are_kept_apart(run, tmp_path):
     assert "| scan |" in result.stdout
 
 
+# In one process: tests/comparison/test_running.py.
+@pytest.mark.slow
 def test_an_interrupted_comparison_keeps_what_is_done(tmp_path, compiled):
     """One signal, exit code 130, and the runs until then."""
     program = [sys.executable, "-c", "from ase_l2h.cli.main import cli; cli()"]

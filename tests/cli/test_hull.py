@@ -202,6 +202,8 @@ def test_an_update_adds_to_the_budget_and_loses_nothing(run, outcome, copy):
         assert new["energy_eV"] <= old["energy_eV"] + 1e-9
 
 
+# As of interrupts and of updates, which the tests around it have one by one.
+@pytest.mark.slow
 def test_an_interrupted_update_goes_on_without_the_option(run, copy, tmp_path):
     """Which would add the budget once more."""
     again = Path(shutil.copytree(copy, tmp_path / "again"))

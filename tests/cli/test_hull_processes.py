@@ -41,6 +41,8 @@ def start_two(
     ]
 
 
+# Ten seconds; test_hull.py shares compositions among processes of one machine.
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(run, tmp_path, compiled):
     """One folder, one table; each process has relaxed about half."""
     budget = ("--budget", 3000)

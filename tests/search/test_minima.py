@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from reference_data import structures
 
+from ase_l2h.search.driver import search_problem
+from ase_l2h.search.limits import Limits
 from ase_l2h.search.minima import distinct_minima
+from ase_l2h.search.problem import Problem
 from ase_l2h.system import make_system
 
 
@@ -76,3 +80,13 @@ def test_nothing_finite_is_no_minimum():
     assert (
         distinct_minima(np.array([np.inf, np.nan]), np.zeros((3, 2, 2)), system) == []
     )
+
+
+def test_where_no_energy_is_finite_the_result_says_so(caplog):
+    problem = Problem.from_function(
+        lambda x: jnp.sum(x) * jnp.nan, [18] * 5, length_scale=1.0, energy_scale=1.0
+    )
+    result = search_problem(problem, limits=Limits(evaluations=200), seed=0)
+    assert result.best is None
+    assert "gave a finite energy" in str(result.trouble)
+    assert f"none of {result.charged_evaluations:,}" in caplog.text

@@ -71,6 +71,8 @@ def test_a_process_that_is_killed_costs_nothing(alone):
     assert_same(found, alone)
 
 
+# From the command line: tests/cli/test_hull.py.
+@pytest.mark.slow
 def test_an_interruption_keeps_the_rounds_that_have_ended(tmp_path, alone):
     """And who goes on, alone, comes to the same end."""
     rounds = []
