@@ -13,6 +13,9 @@ from ase_l2h.report.figures import BLUE, GREY, VERMILLION, new_figure, tidy_axes
 
 __all__ = ["by_size", "learned_ratios", "ratios"]
 
+# A ratio and its 95 % interval.
+Ratio = tuple[float, float, float]
+
 
 def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
     """Evaluations of the default over those of the cheapest other method."""
@@ -49,35 +52,37 @@ def ratios(rows: Sequence[tuple[str, str, float]]) -> Figure:
     return figure
 
 
-def learned_ratios(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
+def learned_ratios(rows: Sequence[tuple[str, Ratio, Ratio | None]]) -> Figure:
     """How many times the evaluations are needed without what the default learns.
 
     Parameters
     ----------
     rows
-        Landscape, ratio to the default without the part, and to the one with random
-        kicks in its place, where that has been measured.
+        Landscape, ratio to the default without it, and to the one with random kicks
+        instead, where that has been measured; each with its 95 % interval.
     """
     ordered = sorted(rows, key=lambda row: row[1])
-    figure = new_figure(9.0, 0.33 * len(ordered) + 1.4)
+    figure = new_figure(9.0, 0.38 * len(ordered) + 1.8)
     axes = figure.subplots()
-    # Where they coincide, both are to be seen.
     styles = (
-        ("part left out", "o", BLUE, 11),
-        ("random kicks instead", "D", VERMILLION, 6),
+        ("learns nothing", "o", BLUE, 0.16),
+        ("random kicks instead", "D", VERMILLION, -0.16),
     )
     for place, (_, *values) in enumerate(ordered):
-        known = [value for value in values if value is not None]
-        axes.plot([1.0, max(known)], [place] * 2, color=GREY, linewidth=1.5, zorder=1)
-        for value, (_, marker, colour, size) in zip(values, styles, strict=True):
-            if value is not None:
-                axes.plot(value, place, marker, color=colour, markersize=size)
-    for label, marker, colour, size in styles:
-        axes.plot([], [], marker, color=colour, markersize=size, label=label)
+        for ratio, (_, marker, colour, shift) in zip(values, styles, strict=True):
+            if ratio is None:
+                continue
+            value, low, high = ratio
+            y = place + shift
+            axes.plot([low, high], [y, y], color=colour, linewidth=1.5, alpha=0.6)
+            axes.plot(value, y, marker, color=colour, markersize=7)
+    for label, marker, colour, _ in styles:
+        axes.plot([], [], marker, color=colour, markersize=7, label=label)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(ordered)), [name for name, *_ in ordered])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.set_title("What learning on the way saves (95 % intervals)", fontsize=14)
     axes.set_xlabel(
         "times the evaluations that auto needs to the same energy", fontsize=13
     )
@@ -105,6 +110,7 @@ def by_size(means: Mapping[int, Encounters]) -> Figure:
         if sizes:
             axes.plot(sizes, heights, marker, color=colour, markersize=5, label=label)
     axes.set_yscale("log")
+    axes.set_title("Evaluations of auto to the lowest published minimum", fontsize=14)
     axes.set_xlabel("number of Lennard-Jones atoms", fontsize=13)
     axes.set_ylabel("mean evaluations to the lowest\npublished minimum", fontsize=13)
     axes.tick_params(labelsize=12)
