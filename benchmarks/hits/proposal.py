@@ -84,7 +84,9 @@ class Observer:
         self._proposed = surrogate.proposed
 
     def evaluator(self, problem: Problem, submit: Any, **options: Any) -> Evaluator:
-        """One that notes every fall; the last that is made searches."""
+        """One that notes every fall, where it has a limit, as that of the search."""
+        if options.get("limit") is None:
+            return Evaluator(problem, submit, **options)
         self.path = path = []
 
         class Watched(Evaluator):

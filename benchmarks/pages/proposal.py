@@ -25,6 +25,7 @@ from ase_l2h.report.figures import (
     species_handles,
     tidy_axes,
 )
+from ase_l2h.report.pages import replace_block
 from benchmarks import paths
 from benchmarks.hits.proposal import RECORDS
 
@@ -34,14 +35,36 @@ PICTURE = "learned-proposal.png"
 SIZE = 14
 # Above and below the energies, as a share of their range.
 ROOM = 0.08
+# Energies this near are of one minimum (eV).
+NEAR = 2e-3
 # What an atom needs around its centre (A).
 ATOM = 1.5
 
 
 def write() -> None:
-    """The picture."""
+    """The picture, and what it shows in words."""
     (line,) = read_lines(RECORDS)
     save_figure(figure(line), paths.IMAGES / PICTURE, "png")
+    replace_block(paths.DOCS / "search.md", "proposal", _caption(line))
+
+
+def _caption(line: dict[str, Any]) -> str:
+    searches, known = line["searches"], line["learned_from"]
+    lowest = min(own["lowest"] for own in searches)
+    met = sum(own["lowest"] < lowest + NEAR for own in searches)
+    last = line["seed"] + line["seeds"] - 1
+    return (
+        f"One proposal in a search of {line['cluster']} by ASE's EMT (seed "
+        f"{line['chosen']}). After {line['before']['calls']} calls the potential was "
+        f"fitted to {known['structures']} relaxed structures of {known['minima']} "
+        "minima. The search of it (blue, shifted so that the minimum before has its "
+        "energy by EMT) began anew, with random structures and fragments of packings. "
+        f"Its proposal took {line['after']['calls']} calls to relax. This proposal was "
+        f"chosen from {len(searches)} searches of {line['calls']} calls (seeds "
+        f"{line['seed']} to {last}), of which {met} met the lowest energy of all; in "
+        f"{sum(own['fall'] == 0 for own in searches)} no proposal lowered the energy "
+        f"(`{line['command']}`)."
+    )
 
 
 def figure(line: dict[str, Any]) -> Figure:
@@ -70,7 +93,14 @@ def figure(line: dict[str, Any]) -> Figure:
         _join(axes, panels[name], point)
     _draw_structures([panels[name] for name in names], line)
     species = species_handles(_species(line))
-    learned.legend(handles=species, loc="upper right", fontsize=SIZE, frameon=False)
+    # Beside the curve, which has fallen by then.
+    learned.legend(
+        handles=species,
+        loc="center",
+        bbox_to_anchor=(0.66, 0.52),
+        fontsize=SIZE,
+        frameon=False,
+    )
     return drawn
 
 
