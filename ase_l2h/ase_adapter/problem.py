@@ -184,7 +184,8 @@ def problem_of(
         obeyed, and ``FixScaled``, ``FixedPlane`` and ``FixedLine`` along the axes.
     length_scale, energy_scale
         Reduced units. By default those of the potential; for an unknown calculator
-        twice the mean covalent radius, and 3.5 eV / 8.61, or 0.1 eV of molecules.
+        twice the mean covalent radius, which ``auto`` in clusters replaces by what it
+        measures, and 3.5 eV / 8.61, or 0.1 eV of molecules.
     fmax
         Largest force on an atom of a reported minimum, in the units of the calculator;
         when None 1e-6 reduced units, or 5e-3 of an unknown calculator (0.0008 eV per

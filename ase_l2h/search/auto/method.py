@@ -202,15 +202,15 @@ class Auto:
         owners = np.repeat(np.arange(len(parts)), counts)
         made = joined([made, self._visitors(evaluator, state, rng)])
         descends = np.ones(len(made.energy), bool)
-        descends[: len(owners)] = [parts[owner].descends for owner in owners]
-        flips = FlipCosts(problem, state["flips"])
+        own = slice(0, len(owners))
+        descends[own] = [parts[owner].descends for owner in owners]
         if making.model is not None:
             # They have descended; evaluations are spent on the best only.
-            descends &= made.energy <= lowest + NEAR * problem.energy_unit
+            descends[own] &= made.energy[own] <= lowest + NEAR * problem.energy_unit
+        flips = FlipCosts(problem, state["flips"])
         lowered = self._lowered(evaluator, made, descends, rng, lowest, flips)
         learned = surrogate.remembered(problem, learned, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
-        own = slice(0, len(owners))
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
         charged = state["spent"] + evaluator.charged - before
         same = SAME * problem.energy_unit
