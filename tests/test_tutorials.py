@@ -16,18 +16,9 @@ def test_there_are_tutorials():
     assert len(TUTORIALS) >= 2
 
 
-# What `tests/cli/test_hull.py` and examples of the guides do as well.
-LONG = {"metal_cluster_emt", "nanoalloy_hull"}
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, marks=[pytest.mark.slow] if path.stem in LONG else [])
-        for path in TUTORIALS
-    ],
-    ids=lambda path: path.stem,
-)
+# `tests/cli/test_hull.py` and the examples of README and the guides do the same.
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_tutorial_runs_and_draws(path: Path, tmp_path: Path):
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning:ase_l2h", path],

@@ -17,6 +17,7 @@ import ase_l2h
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import pose, problem_of
 from ase_l2h.errors import InputError
+from ase_l2h.search.auto.surrogate import learnable
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.molecules import packed
 from ase_l2h.search.problem import Problem
@@ -130,6 +131,10 @@ def test_three_molecules_are_placed_and_kept_whole(quenched):
     places = np.stack([m.positions.T for m in result.minima], axis=-1)
     assert result.problem.kept(places).all()
     assert len(result.minima) > 1
+
+
+def test_no_potential_of_single_atoms_is_learned():
+    assert not learnable(problem(several("H2O", 3)))
 
 
 def test_learn2hop_keeps_them_too():

@@ -55,8 +55,6 @@ def test_captions_have_the_numbers_of_the_record(line):
     page = " ".join((DOCS / "search.md").read_text().split())
     before, after = line["before"]["calls"], line["after"]["calls"]
     last = line["seed"] + line["seeds"] - 1
-    missed = sum(search["fall"] == 0 for search in line["searches"])
-    assert (line["learned_from"]["minima"], missed) == (2, 6)
     for words in (
         f"{line['cluster']} by ASE's EMT (seed {line['chosen']}). After {before} calls",
         f"took {after} calls to relax",

@@ -80,6 +80,7 @@ def test_code_that_others_can_write_is_removed(fresh, mode, tmp_path):
     assert left == ({"own"} if mode == 0o755 else {"own", "open"})
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_used_is_no_trouble(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -307,6 +307,8 @@ def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(
     assert_same_folder(parts, whole)
 
 
+# With rounds: test_ctrl_c_keeps_everything_and_the_same_command_goes_on.
+@pytest.mark.slow
 def test_an_interrupt_before_the_first_round_leaves_no_result(
     run, outcome, tmp_path, monkeypatch
 ):
@@ -324,6 +326,8 @@ def test_an_interrupt_before_the_first_round_leaves_no_result(
     assert_same_folder(tmp_path / "hull", outcome[1])
 
 
+# In one process: tests/search/hull/test_search.py.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "name"),
     [

@@ -213,6 +213,7 @@ def test_double_precision_follows_the_positions(backend):
     assert jax.config.read("jax_enable_x64") is False
 
 
+@pytest.mark.slow
 @pytest.mark.compiler
 @pytest.mark.parametrize(
     "name",

@@ -67,15 +67,16 @@ ALIKE = 2e-3
 
 
 def learnable(problem: Problem) -> bool:
-    """Whether the problem is a free cluster without a compiled potential.
+    """Whether the problem is a free cluster of atoms without a compiled potential.
 
     The learned potential needs a compiler: without machine code a search of it takes
     longer than most calculators.
     """
     if not isinstance(problem.potential, FunctionPotential | type(None)):
         return False
-    free = problem.cell is None and not problem.regional and problem.n_atoms >= FEWEST
-    return free and compiler() is not None
+    loose = problem.molecules is None and problem.n_atoms >= FEWEST
+    free = problem.cell is None and not problem.regional
+    return loose and free and compiler() is not None
 
 
 def nothing_known(n_atoms: int) -> State:
