@@ -136,6 +136,7 @@ def test_a_folder_that_cannot_be_is_refused(refused, tmp_path):
     assert "the record belongs there" in refused(*few, tmp_path / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.compiler
 def test_runs_of_another_backend_are_kept_apart(run, tmp_path):
     """What was asked for without a backend is no answer to a question about one."""

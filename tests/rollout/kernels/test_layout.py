@@ -151,6 +151,7 @@ def folder(tmp_path_factory) -> Path:
 SLOW = (
     *("lj-paper", "lj-adam", "silicon-fire", "silicon-equivariant", "alloy-lbfgs"),
     *("alloy-hopping", "silicon-hopping", "lj-paper-hopping"),
+    *("alloy-paper", "alloy-fire", "lj-lbfgs"),
 )
 
 

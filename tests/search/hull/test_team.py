@@ -57,6 +57,7 @@ def test_two_processes_find_what_one_finds(alone):
     assert rounds[-1]._team._workers._workers == []
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_costs_nothing(alone):
     killed = []
 
