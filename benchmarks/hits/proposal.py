@@ -27,13 +27,11 @@ from ase_l2h.analysis.symmetry import point_group
 from ase_l2h.ase_adapter.front import search
 from ase_l2h.search.auto import surrogate
 from ase_l2h.search.auto.pool import Pool
-from ase_l2h.search.engine import KernelEngine
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import State
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import Method, SearchRun
 from ase_l2h.search.problem import Problem
-from ase_l2h.search.requests import Points
 from benchmarks import paths
 from benchmarks.peers.metals import random_metal
 
@@ -99,17 +97,20 @@ class Observer:
         return self.inner
 
     def proposed(
-        self, problem: Problem, method: Method, pool: Pool, known: State, *drawn: Any
+        self,
+        model: surrogate.Model,
+        method: Method,
+        pool: Pool,
+        known: State,
+        *drawn: Any,
     ) -> np.ndarray:
         """As the part does, and remember it until its round has ended."""
-        held = np.concatenate([pool.positions, known["positions"]], axis=-1)
         self.inner = None
-        made = self._proposed(problem, method, pool, known, *drawn)
+        made = self._proposed(model, method, pool, known, *drawn)
         if self.inner is None or not len(pool):
             return made
-        model = self.inner.problem
         both = np.stack([pool.positions[..., 0], made[..., 0]], axis=-1)
-        (learned,) = KernelEngine(model.potential).execute([Points(model, both, None)])
+        learned = model.evaluator().energies(both)
         self.pending = Proposal(
             energy=pool.energy,
             before=both[..., 0],
@@ -117,7 +118,7 @@ class Observer:
             learned=learned,
             path=self.path,
             evaluations=self.inner.charged,
-            structures=int(np.sum(surrogate.usable(problem, held))),
+            structures=model.learned,
             minima=len(pool),
         )
         return made

@@ -37,16 +37,17 @@ class Pair(NamedTuple):
     def interval(self) -> tuple[float, float, float]:
         """The ratio and its 95 % interval; runs are drawn anew."""
         rng = np.random.default_rng(0)
-        drawn = [
-            [
-                _mean(runs, rng.integers(runs.found.size, size=runs.found.size))
-                for runs in (self.without, self.learning)
-            ]
-            for _ in range(SAMPLES)
-        ]
-        without, learning = np.transpose(drawn)
-        low, high = np.quantile(without / learning, [0.025, 0.975])
+        drawn = [self.redrawn(rng) for _ in range(SAMPLES)]
+        low, high = np.quantile(drawn, [0.025, 0.975])
         return self.ratio, float(low), float(high)
+
+    def redrawn(self, rng: np.random.Generator) -> float:
+        """The ratio of as many runs, drawn anew."""
+        without, learning = (
+            _mean(runs, rng.integers(runs.found.size, size=runs.found.size))
+            for runs in (self.without, self.learning)
+        )
+        return without / learning
 
 
 def _mean(runs: Encounters, drawn: slice | np.ndarray = slice(None)) -> float:
@@ -97,14 +98,9 @@ def geometric_mean(found: list[Pair]) -> tuple[float, float, float]:
     """Of the ratios, with its 95 % interval: landscapes and runs are drawn anew."""
     rng = np.random.default_rng(0)
     means = []
-
-    def mean(runs: Encounters) -> float:
-        return _mean(runs, rng.integers(runs.found.size, size=runs.found.size))
-
     for _ in range(SAMPLES):
         drawn = [found[k] for k in rng.integers(len(found), size=len(found))]
-        ratios = [mean(pair.without) / mean(pair.learning) for pair in drawn]
-        means.append(np.mean(np.log(ratios)))
+        means.append(np.mean([np.log(pair.redrawn(rng)) for pair in drawn]))
     value = float(np.exp(np.mean([np.log(pair.ratio) for pair in found])))
     low, high = np.exp(np.quantile(means, [0.025, 0.975]))
     return value, float(low), float(high)

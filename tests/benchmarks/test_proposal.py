@@ -55,10 +55,13 @@ def test_captions_have_the_numbers_of_the_record(line):
     page = " ".join((DOCS / "search.md").read_text().split())
     before, after = line["before"]["calls"], line["after"]["calls"]
     last = line["seed"] + line["seeds"] - 1
+    missed = sum(search["fall"] == 0 for search in line["searches"])
     for words in (
         f"{line['cluster']} by ASE's EMT (seed {line['chosen']}). After {before} calls",
         f"took {after} calls to relax",
         f"searches of {line['calls']} calls (seeds {line['seed']} to {last})",
+        f"relaxed structures of {line['learned_from']['minima']} minima",
+        f"in {missed} no proposal lowered the energy",
     ):
         assert words in page
     gallery = " ".join((DOCS / "gallery.md").read_text().split())

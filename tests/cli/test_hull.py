@@ -249,6 +249,7 @@ def test_the_two_pure_clusters_alone(run, tmp_path):
     assert [row["on_hull"] for row in rows] == ["true"] * 2
 
 
+# The arithmetic: tests/analysis/test_hull.py.
 @pytest.mark.slow
 def test_equal_elements_have_no_excess(run, tmp_path):
     """Argon twice: each composition is a Lennard-Jones cluster of five atoms."""

@@ -215,13 +215,7 @@ def test_double_precision_follows_the_positions(backend):
 
 @pytest.mark.slow
 @pytest.mark.compiler
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Ag6Au7",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("LJ13", "Si8")),
-    ],
-)
+@pytest.mark.parametrize("name", ["Ag6Au7", "LJ13", "Si8"])
 def test_few_structures_do_the_same_in_half_of_the_lanes(name):
     """Code for half as many lanes has no bits of its own."""
     potential, system, starts, keys = problem(name, 9)

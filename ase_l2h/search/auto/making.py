@@ -112,8 +112,9 @@ class Making:
     def _proposed(self, count: int) -> np.ndarray:
         without = (*self.method.without, *LEARNED)
         inner = dataclasses.replace(self.method, without=without, **surrogate.SEARCH)
-        problem, known = self.evaluator.problem, self.learned
-        return surrogate.proposed(problem, inner, self.pool, known, self.rng, count)
+        pool, known = self.pool, self.learned
+        model = self.model or surrogate.Model(self.evaluator.problem, pool, known)
+        return surrogate.proposed(model, inner, pool, known, self.rng, count)
 
     def _evaluated(self, name: str, count: int) -> Relaxed:
         """Structures of the parts that need evaluations to make them."""

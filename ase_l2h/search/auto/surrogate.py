@@ -184,7 +184,7 @@ class Model:
 
 
 def proposed(
-    problem: Problem,
+    model: Model,
     method: Method,
     pool: Pool,
     known: State,
@@ -195,10 +195,10 @@ def proposed(
 
     Parameters
     ----------
-    problem
-        What is searched.
+    model
+        The learned potential.
     method
-        Searches the learned potential.
+        Searches it.
     pool
         What the search holds.
     known
@@ -208,10 +208,9 @@ def proposed(
     count
         How many are wanted. If there are fewer, shaken structures of the pool fill up.
     """
-    model = Model(problem, pool, known)
     if not model.learned:
         held = pool.positions[..., rng.integers(len(pool), size=count)]
-        return shaken(held, problem, rng)
+        return shaken(held, model.problem, rng)
     state = method.init(model.problem, rng.integers(2**31, size=2).tolist())
     searching = model.evaluator(EVALUATIONS)
     try:
@@ -225,4 +224,4 @@ def proposed(
     told = np.concatenate([known["proposed"], made], axis=-1)
     known["proposed"] = told[..., -REMEMBERED:]
     held = pool.positions[..., rng.integers(len(pool), size=count - len(new))]
-    return np.concatenate([made, shaken(held, problem, rng)], axis=-1)
+    return np.concatenate([made, shaken(held, model.problem, rng)], axis=-1)

@@ -29,7 +29,7 @@ def evaluator_of(problem: Problem, limit: int | None = None) -> Evaluator:
     return Evaluator(problem, lambda request: engine.execute([request])[0], limit=limit)
 
 
-def shortest(energy_of, n: int = 8, guessed: bool = True) -> Problem:
+def shortest(energy_of, n: int = 8) -> Problem:
     """Atoms whose energy depends on the shortest distance; no forces are asked for."""
 
     def measure(positions: np.ndarray) -> tuple[float, np.ndarray]:
@@ -37,9 +37,7 @@ def shortest(energy_of, n: int = 8, guessed: bool = True) -> Problem:
         distance = np.min(apart[np.triu_indices(n, 1)])
         return float(energy_of(distance)), np.zeros_like(positions)
 
-    return Problem(
-        None, make_system(np.zeros(n, int)), measure=measure, guessed=guessed
-    )
+    return Problem(None, make_system(np.zeros(n, int)), measure=measure, guessed=True)
 
 
 def dip(distance: float, where: float, depth: float) -> float:

@@ -130,7 +130,9 @@ def proposals(count: int = 2, rounds: int = 2):
     method = dataclasses.replace(method, **surrogate.SEARCH)
     rng = np.random.default_rng(2)
     made = [
-        surrogate.proposed(problem, method, pool, known, rng, count)
+        surrogate.proposed(
+            surrogate.Model(problem, pool, known), method, pool, known, rng, count
+        )
         for _ in range(rounds)
     ]
     return problem, relaxed, known, made
