@@ -21,7 +21,11 @@ __all__ = ["Lbfgs", "LbfgsState"]
 
 
 class LbfgsState(NamedTuple):
-    """Last accepted point, the step tried from it, and the curvature pairs."""
+    """Last accepted point, the step tried from it, and the curvature pairs.
+
+    ``metric`` is an inverse Hessian guessed from elsewhere (reduced units, symmetric,
+    positive definite), of which a multiple takes the place of the identity's.
+    """
 
     gradient: Float[Array, "3 n *batch"]
     energy: Float[Array, "*batch"]
@@ -31,6 +35,7 @@ class LbfgsState(NamedTuple):
     s: Float[Array, "m 3 n *batch"]
     y: Float[Array, "m 3 n *batch"]
     rho: Float[Array, "m *batch"]
+    metric: Float[Array, "3n 3n *batch"] | None = None
 
 
 @pytree_dataclass
@@ -123,14 +128,18 @@ class Lbfgs:
 
         start = (gradient, jnp.zeros_like(rhos))
         direction, weights = jax.lax.fori_loop(0, self.memory, first, start)
-        newest = batch_dot(y_pairs[-1], y_pairs[-1])
         known = rhos[-1] > 0
+        if state.metric is None:
+            changed, unknown = y_pairs[-1], self._first_scale(gradient)
+        else:
+            direction = _times(state.metric, direction)
+            changed, unknown = _times(state.metric, y_pairs[-1]), 1.0
+        newest = batch_dot(y_pairs[-1], changed)
         scale = jnp.where(
-            known,
-            1.0 / jnp.where(known, rhos[-1] * newest, 1.0),
-            jnp.minimum(self.first_step, 0.1 / (largest_norm(gradient) + 1e-30)),
+            known, 1.0 / jnp.where(known, rhos[-1] * newest, 1.0), unknown
         )
-        direction = jax.lax.fori_loop(0, self.memory, second, scale * direction)
+        direction = scale * direction
+        direction = jax.lax.fori_loop(0, self.memory, second, direction)
         uphill = batch_dot(direction, gradient) < 0
         step = jnp.where(uphill, direction, -direction)
         longest = largest_norm(step)
@@ -147,8 +156,19 @@ class Lbfgs:
             s=s_pairs,
             y=y_pairs,
             rho=rhos,
+            metric=state.metric,
         )
+
+    def _first_scale(self, gradient: Array) -> Array:
+        """The inverse curvature before any pair is known."""
+        return jnp.minimum(self.first_step, 0.1 / (largest_norm(gradient) + 1e-30))
 
 
 def _at(pairs: Array, k: Array) -> Array:
     return jax.lax.dynamic_index_in_dim(pairs, k, keepdims=False)
+
+
+def _times(metric: Array, vectors: Array) -> Array:
+    """A matrix ``(3n, 3n)`` of each structure times its vector ``(3, n)``."""
+    flat = vectors.reshape(-1, *vectors.shape[2:])
+    return jnp.einsum("ij...,j...->i...", metric, flat).reshape(vectors.shape)

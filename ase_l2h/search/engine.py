@@ -137,7 +137,8 @@ class KernelEngine:
         )
         dtype = np.asarray(state.positions).dtype.str
         value = self._value(request.optimizer)
-        return ("advance", n, value, request.n_steps, dtype, *clocks)
+        structure = jax.tree.structure(state.inner)
+        return ("advance", n, value, request.n_steps, dtype, structure, *clocks)
 
     def _value(self, optimizer: Any) -> Any:
         """A value that is the same for equal optimizers."""

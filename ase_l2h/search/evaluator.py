@@ -34,6 +34,10 @@ from ase_l2h.search.requests import Advance, Begin, Points, Relaxed, Spread, Sub
 
 __all__ = ["Evaluator"]
 
+# Positions ``(3, n, batch)`` to guesses of the inverse Hessian ``(3n, 3n, batch)``.
+Metric = Callable[[np.ndarray], np.ndarray]
+# Steps after which the curvature is guessed anew.
+GUESSED = 5
 # Share of the limit kept for relaxing the best at the end; its maximum, and that of
 # calls.
 RESERVE, MOST_RESERVE, CALLED_RESERVE = 0.3, 150, 50
@@ -89,6 +93,7 @@ class Evaluator:
         self._interrupted, self._on_charge = interrupted, on_charge
         self._launch = max(1, int(launch / max(1, problem.n_atoms) ** 2))
         self.fmax = lowest_force(problem)
+        self._metric: Metric | None = None
         self._loose, self._fine, self._tight = relaxations(problem)
 
     @property
@@ -121,6 +126,25 @@ class Evaluator:
         other = copy.copy(self)
         other.problem = self.problem.with_length(length)
         return other
+
+    def with_metric(self, metric: Metric) -> Evaluator:
+        """The same evaluator, whose relaxations begin with a guess of the curvature."""
+        other = copy.copy(self)
+        other._metric = metric
+        return other
+
+    def _minimised(
+        self, optimizer: Any, positions: np.ndarray, steps: int, double: bool = False
+    ) -> Relaxed:
+        """The outcome of a relaxation of at most so many steps."""
+        state = self.begin(optimizer, positions, no_keys(positions), double)
+        while self._metric is not None and steps > GUESSED and np.any(state.active):
+            places = np.asarray(state.positions)
+            metric = self._metric(places).astype(places.dtype)
+            state = state._replace(inner=state.inner._replace(metric=metric))
+            state = self.advanced(optimizer, state, GUESSED)
+            steps -= GUESSED
+        return outcome(self.advanced(optimizer, state, steps), self.problem)
 
     def _charge(self, count: int) -> None:
         self.ledger.charged += count
@@ -233,9 +257,7 @@ class Evaluator:
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
         optimizer = self._loose if fmax is None else relaxing(self.problem, fmax)
-        state = self.begin(optimizer, positions, no_keys(positions))
-        state = self.advanced(optimizer, state, limit)
-        relaxed = outcome(state, self.problem)
+        relaxed = self._minimised(optimizer, positions, limit)
         lowest = int(np.argmin(relaxed.energy))
         self.note(relaxed.energy[lowest], relaxed.positions[..., lowest], False)
         self._look_closer(relaxed)
@@ -283,9 +305,7 @@ class Evaluator:
     def _finely(self, optimizer: Any, positions: np.ndarray) -> Relaxed:
         if positions.shape[2] == 0:
             return Relaxed.none(self.problem.n_atoms)
-        state = self.begin(optimizer, positions, no_keys(positions), double=True)
-        state = self.advanced(optimizer, state, POLISH_STEPS)
-        relaxed = outcome(state, self.problem)
+        relaxed = self._minimised(optimizer, positions, POLISH_STEPS, double=True)
         if relaxed.energy.size and np.any(np.isfinite(relaxed.energy)):
             lowest = int(np.argmin(relaxed.energy))
             self.note(

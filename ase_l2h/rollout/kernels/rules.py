@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import optax
 
+from ase_l2h.errors import RunError
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
 from ase_l2h.rollout.kernels.adapter import Parts, RuleAdapter, all_like, like
@@ -121,6 +122,8 @@ class LbfgsAdapter(RuleAdapter):
 
     def pack(self, state: LbfgsState) -> Parts:
         """Places and scalars."""
+        if state.metric is not None:
+            raise RunError("machine code takes no guess of the curvature; use 'scan'")
         rows, whole = (
             [getattr(state, name) for name in names]
             for names in (self.places, self.scalars)

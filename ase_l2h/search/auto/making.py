@@ -53,6 +53,9 @@ class Making:
 
     Attributes
     ----------
+    evaluator
+        Its relaxations begin with the curvature of the learned potential, where there
+        is one.
     model
         The learned potential in which structures descend first; None where there is
         none, or where it is not trusted.
@@ -72,10 +75,14 @@ class Making:
         off = {surrogate.PART, surrogate.DESCENT}.intersection(method.without)
         if off or not surrogate.learnable(evaluator.problem):
             return
-        if surrogate.misleading(learned) or rng.random() < WARY:
+        wary = rng.random() < WARY
+        if surrogate.misleading(learned):
             return
         model = surrogate.Model(evaluator.problem, pool, learned)
-        self.model = None if surrogate.misleading(learned) else model
+        if surrogate.misleading(learned):
+            return
+        self.evaluator = evaluator.with_metric(model.metric)
+        self.model = None if wary else model
 
     def made(self, parts: Sequence[Part], counts: np.ndarray) -> Relaxed:
         """The structures of the parts, roughly relaxed, part by part."""
@@ -93,15 +100,22 @@ class Making:
         if part.name == "molecules":
             held = self.pool.drawn(self.rng, count)
             return rearranged(self.evaluator, held, self.rng)
-        if part.name in EVALUATED:
-            return self._evaluated(part.name, count)
         if self.model is None:
-            return self._plain(part, count)
-        make = lambda number: self._plain(part, number)
+            return self._of_part(self.evaluator, part, count)
+        free = self.model.evaluator()
+
+        def make(number: int) -> np.ndarray:
+            made = self._of_part(free, part, number)
+            return made if isinstance(made, np.ndarray) else made.positions
+
         return self.model.descended(make, count, self.rng)
 
-    def _plain(self, part: Part, count: int) -> np.ndarray:
-        """Structures of a part that needs no evaluations to make them."""
+    def _of_part(
+        self, evaluator: Evaluator, part: Part, count: int
+    ) -> np.ndarray | Relaxed:
+        """Structures of a part; if that needs evaluations, they are relaxed."""
+        if part.name in EVALUATED:
+            return self._evaluated(evaluator, part.name, count)
         problem, rng = self.evaluator.problem, self.rng
         if part.change is not None:
             return part.change(self.pool.drawn(rng, count), problem, rng)
@@ -116,9 +130,9 @@ class Making:
         model = self.model or surrogate.Model(self.evaluator.problem, pool, known)
         return surrogate.proposed(model, inner, pool, known, self.rng, count)
 
-    def _evaluated(self, name: str, count: int) -> Relaxed:
+    def _evaluated(self, evaluator: Evaluator, name: str, count: int) -> Relaxed:
         """Structures of the parts that need evaluations to make them."""
-        evaluator, rng = self.evaluator, self.rng
+        rng = self.rng
         problem = evaluator.problem
         if name == "hopping":
             from ase_l2h.search.registry import strong_hopping

@@ -51,9 +51,6 @@ POOL, PER_SHAPE = 4, 2
 ARCHIVE = 50
 # Steps of a learned hop.
 HOP_STEPS = 80
-# Energy scales above the lowest within which a structure that has descended in the
-# learned potential descends further.
-NEAR = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,9 +183,11 @@ class Auto:
         problem = evaluator.problem
         pool, parts = self.pool(problem, state), self._parts(problem)
         lowest = pool.energy
+        learned = dict(state["learned"])
         if state["attempt"] == 0 and state["round"] == 0:
             low, waiting = parted(evaluator)
-            self._keep(evaluator, pool, evaluator.polish(low))
+            first = Making(self, evaluator, pool, learned, rng).evaluator
+            self._keep(first, pool, first.polish(low))
             state = state | {"given": pool.energy, "waiting": waiting}
         unlike = surrogate.misleading(state["learned"])
         shares = first_shares(parts, state["attempt"], bool(len(pool)), unlike)
@@ -196,8 +195,8 @@ class Auto:
         if self.widens:
             width = min(width, 1 + state["round"] // self.widens)
         counts = allocation.drawn_parts(state["credit"], shares, width, rng)
-        learned = dict(state["learned"])
         making = Making(self, evaluator, pool, learned, rng)
+        evaluator = making.evaluator
         made = making.made(parts, counts)
         owners = np.repeat(np.arange(len(parts)), counts)
         made = joined([made, self._visitors(evaluator, state, rng)])
@@ -205,8 +204,8 @@ class Auto:
         own = slice(0, len(owners))
         descends[own] = [parts[owner].descends for owner in owners]
         if making.model is not None:
-            # They have descended; evaluations are spent on the best only.
-            descends[own] &= made.energy[own] <= lowest + NEAR * problem.energy_unit
+            # They have descended in the learned potential.
+            descends[own] = False
         flips = FlipCosts(problem, state["flips"])
         lowered = self._lowered(evaluator, made, descends, rng, lowest, flips)
         learned = surrogate.remembered(problem, learned, lowered)

@@ -2,8 +2,9 @@
 
 After every few structures a potential is fitted to all minima that the search has
 relaxed (:mod:`~ase_l2h.search.auto.learned_potential`). The default method searches it
-briefly, without evaluating the problem, and proposes the lowest minima that are not
-known yet. As for every part, the success of the proposals decides its share.
+briefly, without evaluating the problem, looks at the neighbours of a structure that it
+holds, and proposes the lowest minima that are not known yet. As for every part, the
+success of the proposals decides its share.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import improve
 from ase_l2h.search.auto.changes import shaken
+from ase_l2h.search.auto.exchange import exchanged, some_exchanges
 from ase_l2h.search.auto.learned_potential import fitted, modelled, usable
+from ase_l2h.search.auto.metric import inverse_curvature
 from ase_l2h.search.auto.pool import Pool
+from ase_l2h.search.auto.sites import site_moves
 from ase_l2h.search.engine import KernelEngine
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import State, Stopped
@@ -57,6 +61,9 @@ SEARCH: dict[str, Any] = {
     "patience": None,
     "exact": False,
 }
+# Neighbours of a structure that are looked at for proposals: loose atoms, vacant sites
+# for each of them, and exchanges.
+MOVERS, SITES, EXCHANGES = 4, 6, 200
 # Error of the energies of minima, in reduced units, from which on the learned potential
 # is no model of the problem.
 POOR = 1.0
@@ -148,6 +155,10 @@ class Model:
             launch=self._engine.launch,
         )
 
+    def metric(self, positions: np.ndarray) -> np.ndarray:
+        """See :func:`~ase_l2h.search.auto.metric.inverse_curvature`."""
+        return inverse_curvature(self.problem, positions)
+
     def new(self, energies: np.ndarray) -> np.ndarray:
         """Which minima of the learned potential the search has not seen, ``(k,)``."""
         if self._seen_energies is None:
@@ -200,11 +211,11 @@ def proposed(
     method
         Searches it.
     pool
-        What the search holds.
+        What the search holds; the neighbours of one structure are looked at.
     known
         The state of ``remembered``; proposals are added to it.
     rng
-        Seeds the search of the learned potential.
+        Seeds the search of the learned potential, and draws the structure.
     count
         How many are wanted. If there are fewer, shaken structures of the pool fill up.
     """
@@ -218,10 +229,33 @@ def proposed(
             state = method.advance(state, searching)
     except Stopped:
         found = method.minima(state)
-    order = np.argsort(found.energies, kind="stable")
-    new = order[model.new(found.energies[order])][:count]
-    made = found.positions[..., new]
+    beside = _neighbours(model, pool.drawn(rng, 1), rng)
+    energies = np.concatenate([found.energies, beside.energy])
+    positions = np.concatenate([found.positions, beside.positions], axis=-1)
+    order = np.argsort(energies, kind="stable")
+    order = order[np.isfinite(energies[order])]
+    order = order[model.new(energies[order])]
+    alike = ALIKE * model.problem.energy_unit
+    new = order[np.diff(energies[order], prepend=-np.inf) > alike][:count]
+    made = positions[..., new]
     told = np.concatenate([known["proposed"], made], axis=-1)
     known["proposed"] = told[..., -REMEMBERED:]
     held = pool.positions[..., rng.integers(len(pool), size=count - len(new))]
     return np.concatenate([made, shaken(held, model.problem, rng)], axis=-1)
+
+
+def _neighbours(model: Model, held: np.ndarray, rng: np.random.Generator) -> Relaxed:
+    """Minima of the learned potential beside a structure ``(3, n, 1)``.
+
+    One loose atom is moved to a vacant site, or two unlike atoms are exchanged.
+    """
+    problem = model.problem
+    moved = site_moves(
+        held, problem.length, movers=MOVERS, sites=SITES, mobile=problem.placed
+    ).positions
+    if problem.n_species > 1:
+        kinds, movable = problem.species, problem.movable
+        pairs = some_exchanges(kinds, 1, EXCHANGES, rng, movable)
+        moved = np.concatenate([moved, exchanged(held, pairs)], axis=-1)
+    low = model.evaluator().relax(moved)
+    return low.take(usable(problem, low.positions))

@@ -154,9 +154,9 @@ def test_proposals_follow_from_the_generator():
 
 def test_where_nothing_is_new_what_is_held_is_shaken(monkeypatch):
     monkeypatch.setattr(surrogate, "EVALUATIONS", 200)
-    _, _, known, made = proposals(count=3, rounds=1)
-    assert known["proposed"].shape[2] < 3
-    assert made[0].shape == (3, 13, 3)
+    _, _, known, made = proposals(count=40, rounds=1)
+    assert 0 < known["proposed"].shape[2] < 40
+    assert made[0].shape == (3, 13, 40)
 
 
 def test_the_lowest_are_remembered():
@@ -269,6 +269,41 @@ def test_the_learned_potential_is_left_out_where_it_is_not_wanted_or_not_trusted
     assert making(monkeypatch, without=("surrogate",)).model is None
     assert making(monkeypatch, misfit=2 * surrogate.POOR).model is None
     assert making(monkeypatch, wary=1.0).model is None
+
+
+def test_relaxations_begin_with_the_learned_curvature_also_in_wary_rounds(monkeypatch):
+    start = called().length * fragments(13, 1, np.random.default_rng(3), ["fcc"])
+    spent = {
+        name: int(making(monkeypatch, **options).evaluator.relax(start).evaluations[0])
+        for name, options in {
+            "learned": {},
+            "wary": {"wary": 1.0},
+            "off": {"without": ("surrogate",)},
+            "poor": {"misfit": 2 * surrogate.POOR},
+        }.items()
+    }
+    assert spent["learned"] == spent["wary"]
+    assert spent["off"] == spent["poor"]
+    assert spent["learned"] < 0.8 * spent["off"]
+
+
+def test_the_ways_to_exchange_two_atoms_are_proposed(alloy):
+    problem, minima = alloy
+    called = dataclasses.replace(problem, potential=None, measure=lambda x: (0.0, x))
+    best = int(np.argmin(minima.energy))
+    pool = Pool(4, 1e-4, problem.length, n_atoms=15)
+    pool.add_many(minima.energy[[best]], minima.positions[..., [best]])
+    known = surrogate.nothing_known(15) | {
+        "energies": minima.energy,
+        "positions": minima.positions,
+    }
+    model = surrogate.Model(called, pool, known)
+    rng = np.random.default_rng(0)
+    beside = surrogate._neighbours(model, pool.positions, rng)
+    # Seven atoms of one element and eight of the other: 56 exchanges.
+    assert 56 <= beside.energy.size <= 56 + surrogate.MOVERS * surrogate.SITES
+    lower = evaluator_of(problem).relax(beside.positions).energy
+    assert np.min(lower) < minima.energy[best]
 
 
 def test_an_attempt_knows_nothing_of_what_the_last_one_learned():
