@@ -156,9 +156,12 @@ def learned_section() -> list[str]:
         "Morse25-14 and SW-Si13. Before the two sides had their present form, it was "
         "also chosen on Cu20, Ag13Cu13 and Sutton-Chen Ag31. What takes its place "
         "where it is a poor model was chosen on silicon clusters of 13, 14 and 16 "
-        "atoms. `surrogate-descent` was chosen on Cu20, Cu38, Al13, Pt13 and Ni10Cu10 "
-        "by calls of EMT. Nothing was chosen on the side 'test', which has other "
-        "elements, pairs, ranges and sizes (`python -m benchmarks.hits.landscapes`).",
+        "atoms. `surrogate-descent`, the curvature of relaxations and the neighbours "
+        "that are proposed were chosen on SuttonChen-Cu25, Morse25-6, Morse25-14, "
+        "EMT-Cu26 and EMT-Cu10Pd16, and on the metals of [](comparison.md) by calls of "
+        "EMT with other seeds (1 to 24). Nothing was chosen on the side 'test', which "
+        "has other elements, pairs, ranges and sizes "
+        "(`python -m benchmarks.hits.landscapes`).",
         "",
         *lines,
     ]

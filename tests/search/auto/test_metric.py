@@ -65,6 +65,31 @@ def test_it_is_the_inverse_of_the_hessian_where_that_is_stiff(gold, monkeypatch)
     assert inverse @ change[:, 0] == pytest.approx(displacement, abs=2e-5)
 
 
+@pytest.mark.parametrize("name", ["Au13", "Ag7Au8"])
+def test_the_curvature_is_that_of_automatic_differentiation(name):
+    problem = Problem.of(name)
+    n = problem.n_atoms
+    places = problem.length * fragments(n, 1, np.random.default_rng(1))[..., 0]
+    with jax.enable_x64(True):
+
+        def energy(flat):
+            places = flat.reshape(3, n)
+            return jnp.sum(problem.potential.atom_energies(places, problem.system))
+
+        expected = jax.hessian(energy)(jnp.asarray(places.reshape(-1)))
+        expected = np.asarray(expected)
+    found = metric.curvature(problem.potential, problem.species, places)
+    assert found == pytest.approx(expected, abs=1e-9 * np.abs(expected).max())
+
+
+def test_lonely_and_coincident_atoms_have_a_finite_curvature(gold):
+    problem, places = gold
+    odd = np.repeat(places, 2, axis=2)
+    odd[0, 0, 0] += 400 * problem.length
+    odd[:, 0, 1] = odd[:, 1, 1]
+    assert np.all(np.isfinite(inverse_curvature(problem, odd)))
+
+
 def test_fixed_atoms_have_no_part_in_it(gold):
     problem, places = gold
     free = np.ones((3, 13), bool)
