@@ -55,9 +55,7 @@ def inverse_curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
     return inverses
 
 
-def curvature(
-    potential: Any, species: np.ndarray, positions: np.ndarray
-) -> np.ndarray:
+def curvature(potential: Any, species: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """The Hessian ``(3n, 3n)`` of a free cluster by a Gupta potential, in its units.
 
     With the second moments B_i and their gradients g_i, the energy is a sum of pairs
