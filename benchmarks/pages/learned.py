@@ -89,9 +89,14 @@ def pairs(side: str, rival: str = landscapes.WITHOUT) -> list[Pair]:
 
 
 def _runs(found: list[Pair]) -> str:
-    """How often each landscape was run with both."""
-    counts = sorted({pair.learning.found.size for pair in found})
-    return " or ".join(map(str, counts))
+    """How often each landscape was run, with both and without."""
+    learning, without = (
+        " or ".join(map(str, sorted({runs.found.size for runs in every})))
+        for every in ([p.learning for p in found], [p.without for p in found])
+    )
+    if learning == without:
+        return f"{learning} runs of each"
+    return f"{learning} runs of each with both and {without} without"
 
 
 def geometric_mean(found: list[Pair]) -> tuple[float, float, float]:
@@ -119,7 +124,7 @@ def learned_section() -> list[str]:
         if kicked:
             kicks = f"; to random kicks, {_summary(list(kicked.values()))}"
         lines += [
-            f"Side '{side}', {len(found)} landscapes, {_runs(found)} runs of each. "
+            f"Side '{side}', {len(found)} landscapes, {_runs(found)}. "
             "Geometric mean of the ratios to `auto` without both: "
             f"{_summary(found)}{kicks}.",
             "",
