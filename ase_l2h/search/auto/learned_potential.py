@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import least_squares
 
+from ase_l2h._internal.blas import one_thread
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.parameters import GUPTA_SETS
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
@@ -147,7 +148,8 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit
 
     start = np.tile(mean, count * (count + 1) // 2)
     bounds = (start - FARTHEST, start + FARTHEST)
-    found = least_squares(residuals, start, bounds=bounds, max_nfev=STEPS)
+    with one_thread():
+        found = least_squares(residuals, start, bounds=bounds, max_nfev=STEPS)
     errors = ENERGY * found.fun[: len(values)]
     return Fit(found.x.reshape(-1, 4), float(np.sqrt(np.mean(errors**2))))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h._internal.blas import one_thread
 from ase_l2h.search.problem import Problem
 
 __all__ = ["curvature", "inverse_curvature"]
@@ -47,11 +48,13 @@ def inverse_curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
     free = np.ones(size) if problem.free is None else problem.free.reshape(-1)
     inverses = np.empty((size, size, positions.shape[2]))
     for b in range(positions.shape[2]):
-        hessian = curvature(problem.potential, problem.species, positions[..., b])
+        with one_thread():
+            hessian = curvature(problem.potential, problem.species, positions[..., b])
         hessian *= unit * np.outer(free, free)
-        curvatures, directions = np.linalg.eigh(np.nan_to_num(hessian))
-        scaled = directions / np.maximum(np.abs(curvatures), LEAST)
-        inverses[..., b] = scaled @ directions.T
+        with one_thread():
+            curvatures, directions = np.linalg.eigh(np.nan_to_num(hessian))
+            scaled = directions / np.maximum(np.abs(curvatures), LEAST)
+            inverses[..., b] = scaled @ directions.T
     return inverses
 
 
