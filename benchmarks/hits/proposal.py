@@ -3,12 +3,13 @@
     python -m benchmarks.hits.proposal
 
 `auto` searches Ag13Cu13 with calls of ASE's EMT, from atoms at random places, once for
-each seed from 77 on. Proposals of the part `surrogate` are watched. In every search the
-one counts by which its lowest energy fell most. Of these the one with the lowest
-minimum is chosen, and where minima are the same, the one of the largest fall. The one
-line of ``benchmarks/records/proposal.jsonl`` has the minimum before, how the lowest
-energy fell in the search of the learned potential, what was proposed, and what EMT made
-of it. ``python -m benchmarks.pages proposal`` draws it.
+each seed from 77 on. Proposals of the part `surrogate` are watched that the search of
+the learned potential ended in; those beside a held structure are left out. In every
+search the one counts by which its lowest energy fell most. Of these the one with the
+lowest minimum is chosen, and where minima are the same, the one of the largest fall.
+The one line of ``benchmarks/records/proposal.jsonl`` has the minimum before, how the
+lowest energy fell in the search of the learned potential, what was proposed, and what
+EMT made of it. ``python -m benchmarks.pages proposal`` draws it.
 """
 
 from __future__ import annotations
@@ -111,6 +112,9 @@ class Observer:
             return made
         both = np.stack([pool.positions[..., 0], made[..., 0]], axis=-1)
         learned = model.evaluator().energies(both)
+        if not self.path or learned[1] > self.path[-1].energy + 10**-SAME:
+            # A neighbour of what is held: the search has not found it.
+            return made
         self.pending = Proposal(
             energy=pool.energy,
             before=both[..., 0],

@@ -20,7 +20,6 @@ __all__ = ["curvature", "inverse_curvature"]
 TABLES = ("p", "q", "r0", "xi", "A")
 # Second moment of an atom without neighbours, in units of the largest hopping squared.
 LONELY = 1e-6
-
 # Curvatures (energy scales per squared bond length) below this are taken for as large:
 # along soft motions the learned potential is least reliable, and steps would be long. A
 # bond has some hundred.
@@ -50,8 +49,7 @@ def inverse_curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
     for b in range(positions.shape[2]):
         with one_thread():
             hessian = curvature(problem.potential, problem.species, positions[..., b])
-        hessian *= unit * np.outer(free, free)
-        with one_thread():
+            hessian *= unit * np.outer(free, free)
             curvatures, directions = np.linalg.eigh(np.nan_to_num(hessian))
             scaled = directions / np.maximum(np.abs(curvatures), LEAST)
             inverses[..., b] = scaled @ directions.T
