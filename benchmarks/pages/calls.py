@@ -208,7 +208,7 @@ def course_figure(lines: Lines, name: str) -> Figure:
     """Median over the seeds of the lowest energy so far, above the lowest known."""
     figure = new_figure(8.5, 4.8)
     axes = figure.subplots()
-    counts = np.unique(np.geomspace(30, CALLS, 250).astype(int))
+    counts = np.unique(np.geomspace(10, CALLS, 250).astype(int))
     ends = {}
     for method, (_, colour, style) in CURVES.items():
         runs = _of(lines, method, name)

@@ -56,8 +56,8 @@ def _caption(line: dict[str, Any]) -> str:
     return (
         f"One proposal in a search of {line['cluster']} by ASE's EMT (seed "
         f"{line['chosen']}). After {line['before']['calls']} calls the potential was "
-        f"fitted to {known['structures']} relaxed structures of {known['minima']} "
-        "minima. The search of it (blue, shifted so that the minimum before has its "
+        f"fitted to {known['structures']} relaxed structures, of which the search held "
+        f"{known['minima']}. The search of it (blue, shifted so that the minimum before has its "
         "energy by EMT) began anew, with random structures and fragments of packings. "
         f"Its proposal took {line['after']['calls']} calls to relax. This proposal was "
         f"chosen from {len(searches)} searches of {line['calls']} calls (seeds "

@@ -60,7 +60,7 @@ def test_captions_have_the_numbers_of_the_record(line):
         f"{line['cluster']} by ASE's EMT (seed {line['chosen']}). After {before} calls",
         f"took {after} calls to relax",
         f"searches of {line['calls']} calls (seeds {line['seed']} to {last})",
-        f"relaxed structures of {line['learned_from']['minima']} minima",
+        f"of which the search held {line['learned_from']['minima']}",
         f"in {missed} no proposal lowered the energy",
     ):
         assert words in page
