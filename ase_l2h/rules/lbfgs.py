@@ -138,8 +138,7 @@ class Lbfgs:
         scale = jnp.where(
             known, 1.0 / jnp.where(known, rhos[-1] * newest, 1.0), unknown
         )
-        direction = scale * direction
-        direction = jax.lax.fori_loop(0, self.memory, second, direction)
+        direction = jax.lax.fori_loop(0, self.memory, second, scale * direction)
         uphill = batch_dot(direction, gradient) < 0
         step = jnp.where(uphill, direction, -direction)
         longest = largest_norm(step)

@@ -130,14 +130,12 @@ class KernelEngine:
         if isinstance(request, Spread):
             return ("spread", n)
         state = request.state
+        leaves, structure = jax.tree.flatten(state.inner)
         clocks = tuple(
-            np.asarray(leaf).tobytes()
-            for leaf in jax.tree.leaves(state.inner)
-            if np.ndim(leaf) == 0
+            np.asarray(leaf).tobytes() for leaf in leaves if np.ndim(leaf) == 0
         )
         dtype = np.asarray(state.positions).dtype.str
         value = self._value(request.optimizer)
-        structure = jax.tree.structure(state.inner)
         return ("advance", n, value, request.n_steps, dtype, structure, *clocks)
 
     def _value(self, optimizer: Any) -> Any:

@@ -72,13 +72,14 @@ class Making:
         self.method, self.evaluator, self.pool = method, evaluator, pool
         self.learned, self.rng = learned, rng
         self.model: surrogate.Model | None = None
+        self._fitted: surrogate.Model | None = None
         off = {surrogate.PART, surrogate.DESCENT}.intersection(method.without)
         if off or not surrogate.learnable(evaluator.problem):
             return
         wary = rng.random() < WARY
         if surrogate.misleading(learned):
             return
-        model = surrogate.Model(evaluator.problem, pool, learned)
+        model = self._fitted = surrogate.Model(evaluator.problem, pool, learned)
         if surrogate.misleading(learned):
             return
         self.evaluator = evaluator.with_metric(model.metric)
@@ -127,7 +128,8 @@ class Making:
         without = (*self.method.without, *LEARNED)
         inner = dataclasses.replace(self.method, without=without, **surrogate.SEARCH)
         pool, known = self.pool, self.learned
-        model = self.model or surrogate.Model(self.evaluator.problem, pool, known)
+        # Also one that is not trusted may propose; it need not be fitted again.
+        model = self._fitted or surrogate.Model(self.evaluator.problem, pool, known)
         return surrogate.proposed(model, inner, pool, known, self.rng, count)
 
     def _evaluated(self, evaluator: Evaluator, name: str, count: int) -> Relaxed:
