@@ -1,9 +1,10 @@
-"""Copper clusters on frozen slabs by EMT: which seeds meet the lowest energy of all.
+"""Clusters on frozen slabs and small crystals by EMT, with and without what is learned.
 
-    python -m benchmarks.hits.surfaces [--surfaces Cu5/Cu(100),...] [--calls 10000]
+    python -m benchmarks.hits.surfaces [--systems Cu5/Cu(100),...] [--calls 300]
 
-Slabs of three layers, periodic in two directions, and a block of atoms above them;
-`auto` with calls of ASE's EMT, which ends when it has settled. One line of
+Slabs of three layers, periodic in two directions, with a block of atoms above them; and
+cubic cells of 32 atoms, each displaced from its lattice site. Calls of ASE's EMT by
+`auto`, and by `auto` without its learned potential. One line of
 ``benchmarks/records/surfaces.jsonl`` for each seed from 2026 on, which is not run
 again. ``python -m benchmarks.pages surfaces`` makes the page.
 """
@@ -16,9 +17,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import fcc100, fcc111
+from ase.build import bulk, fcc100, fcc111
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
+from ase.data import reference_states
 from tqdm import tqdm
 
 import ase_l2h
@@ -26,34 +28,65 @@ from ase_l2h._internal.records import Records
 from ase_l2h.search.limits import Limits
 from benchmarks import paths
 
-__all__ = ["CALLS", "RECORDS", "SEEDS", "SURFACES", "on_slab"]
+__all__ = ["CALLS", "RECORDS", "SEEDS", "SYSTEMS", "TUNED", "system_of"]
 
 RECORDS = paths.RECORDS / "surfaces.jsonl"
 SEED, SEEDS = 2026, 20
 SIZE = (4, 4, 3)
-FACES = {"Cu(100)": fcc100, "Cu(111)": fcc111}
-# Calls of each search at most; 10,000 are the default of the package.
-CALLS = 1000
-SURFACES = ("Cu5/Cu(100)", "Cu5/Cu(111)", "Cu8/Cu(100)", "Cu8/Cu(111)")
+FACES = {"(100)": fcc100, "(111)": fcc111}
+# Calls of each search at most.
+CALLS = 300
+# Those on which the method was developed, with other seeds.
+TUNED = ("Cu5/Cu(100)", "Cu8/Cu(111)")
+SYSTEMS = (
+    *("Cu5/Cu(100)", "Cu5/Cu(111)", "Cu8/Cu(100)", "Cu8/Cu(111)"),
+    *("Ni10/Cu(100)", "Pd6Au6/Ag(111)", "Ag32", "Pd16Au16"),
+)
+METHODS: dict[str, dict[str, Any]] = {
+    "auto": {},
+    "auto~surrogate": {"without": ("surrogate",)},
+}
+# Largest displacement of an atom of a crystal along each axis, in angstrom.
+DISPLACED = 1.0
 
 
-def on_slab(surface: str) -> Atoms:
-    """A block of atoms above a frozen slab, such as ``Cu5/Cu(100)``."""
-    cluster, face = surface.split("/")
-    atoms = FACES[face]("Cu", SIZE, vacuum=8.0, periodic=False)
-    atoms.set_constraint(FixAtoms(range(len(atoms))))
-    above = 2.6 * np.argwhere(np.ones((3, 3, 2)))[: int(cluster[2:])]
-    above += [1.5, 1.5, atoms.positions[:, 2].max() + 2.0]
-    atoms += Atoms("Cu" * len(above), positions=above)
+def system_of(name: str) -> Atoms:
+    """A block of atoms above a slab, such as ``Cu5/Cu(100)``, or a crystal."""
+    atoms = _on_slab(*name.split("/")) if "/" in name else _crystal(name)
     atoms.calc = EMT()
     return atoms
 
 
-def measured(surface: str, method: str, seed: int, calls: int) -> dict[str, Any]:
+def _on_slab(cluster: str, surface: str) -> Atoms:
+    metal, face = surface[:2], surface[2:]
+    atoms = FACES[face](metal, SIZE, vacuum=8.0, periodic=False)
+    atoms.set_constraint(FixAtoms(range(len(atoms))))
+    above = Atoms(cluster)
+    above.positions = 2.6 * np.argwhere(np.ones((3, 3, 2)))[: len(above)]
+    above.positions += [1.5, 1.5, atoms.positions[:, 2].max() + 2.0]
+    return atoms + above
+
+
+def _crystal(formula: str) -> Atoms:
+    """In the cubic cell of its elements' mean lattice constant."""
+    elements = Atoms(formula).symbols
+    constant = np.mean([reference_states[z]["a"] for z in Atoms(formula).numbers])
+    atoms = bulk("Cu", a=constant, cubic=True).repeat(2)
+    atoms.symbols = list(elements)
+    moved = np.random.default_rng(SEED).uniform(-1, 1, atoms.positions.shape)
+    atoms.positions += DISPLACED * moved
+    return atoms
+
+
+def measured(system: str, method: str, seed: int, calls: int) -> dict[str, Any]:
     """One search."""
     began = time.perf_counter()
-    limits = Limits(evaluations=calls)
-    result = ase_l2h.search(on_slab(surface), method=method, limits=limits, seed=seed)
+    result = ase_l2h.search(
+        system_of(system),
+        limits=Limits(evaluations=calls),
+        seed=seed,
+        **METHODS[method],
+    )
     return {
         "energy": result.best_energy,
         "calls_spent": result.charged_evaluations,
@@ -67,21 +100,21 @@ def measured(surface: str, method: str, seed: int, calls: int) -> dict[str, Any]
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--surfaces", default=",".join(SURFACES))
-    parser.add_argument("--method", default="auto")
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--calls", type=int, default=CALLS)
     arguments = parser.parse_args()
     records = Records(RECORDS)
     wanted = [
-        (surface, seed)
-        for surface in arguments.surfaces.split(",")
+        (system, method, seed)
+        for system in arguments.systems.split(",")
+        for method in METHODS
         for seed in range(SEED, SEED + SEEDS)
     ]
-    for surface, seed in (bar := tqdm(wanted, unit="search")):
-        bar.set_description(f"{surface} {arguments.method}")
+    for system, method, seed in (bar := tqdm(wanted, unit="search")):
+        bar.set_description(f"{system} {method}")
         key = {
-            "surface": surface,
-            "method": arguments.method,
+            "system": system,
+            "method": method,
             "seed": seed,
             "calls": arguments.calls,
         }

@@ -3,7 +3,8 @@
 Its form is the second-moment approximation of tight binding, see
 :mod:`ase_l2h.potentials.gupta`: four numbers for each pair of elements. Their prior is
 what the published parameter sets of the package have in common; they are then fitted to
-the energies and vanishing forces of a few minima.
+the energies and vanishing forces of a few minima. In a periodic cell, or on a surface,
+it has a smooth cut-off; only forces on atoms that may move have vanished.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from ase_l2h._internal.blas import one_thread
+from ase_l2h._internal.pytree import replace
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.parameters import GUPTA_SETS
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
+from ase_l2h.search.auto.bonds import ONSET, RANGE, Pairs, faded, pairs_of, range_of
 from ase_l2h.search.problem import Problem
+from ase_l2h.system import periodic_images
 
 __all__ = ["Fit", "fitted", "modelled", "prior", "usable"]
 
@@ -35,6 +39,10 @@ ABOVE = 10.0
 FARTHEST = 1.5
 # The nearest and farthest neighbour, in bond lengths, of atoms that are bound.
 NEAREST, ALONE = 0.4, 2.5
+# Distance that stands for infinity.
+FAR = 1e3
+# Second moment of an atom without neighbours.
+LONELY = 1e-6
 # Steps of the fit, each with a derivative by every parameter.
 STEPS = 6
 
@@ -78,16 +86,27 @@ def _elements(problem: Problem) -> int:
     return int(np.max(problem.species)) + 1
 
 
+def _pairs(problem: Problem, positions: np.ndarray, reach: float) -> Pairs:
+    """Neighbours in structures ``(3, n, m)``, in bond lengths."""
+    cell = problem.system.cell
+    points = np.moveaxis(positions, -1, 0) / problem.length
+    cell = None if cell is None else np.asarray(cell, float) / problem.length
+    return pairs_of(points, cell, reach)
+
+
 def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
     """Which of ``(3, n, m)`` are informative about bonds, mask ``(m,)``.
 
-    In these no two atoms coincide, and no atom is isolated.
+    In these no two atoms coincide, and no atom is isolated. Atoms that cannot move are
+    what they are.
     """
-    places = positions / problem.length
-    apart = np.linalg.norm(places[:, :, None] - places[:, None, :], axis=0)
-    apart[np.arange(len(apart)), np.arange(len(apart))] = np.inf
-    nearest = np.min(apart, axis=1)
-    return (nearest.min(axis=0) > NEAREST) & (nearest.max(axis=0) < ALONE)
+    apart = _pairs(problem, positions, ALONE).distances
+    free = np.ones(problem.n_atoms, bool)
+    if problem.free is not None:
+        free = np.any(problem.free, axis=0)
+    nearest = np.min(apart[:, free], axis=2, initial=np.inf)
+    alone = np.max(nearest, axis=1, initial=0) >= ALONE
+    return ~alone & (np.min(nearest, axis=1, initial=np.inf) > NEAREST)
 
 
 class Fit(NamedTuple):
@@ -117,27 +136,37 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit
     if not len(energies):
         return Fit(np.tile(mean, (count * (count + 1) // 2, 1)), 0.0)
     whitened = np.linalg.inv(np.linalg.cholesky(covariance))
-    places = np.moveaxis(positions, -1, 0) / problem.length
-    vectors = places[:, :, :, None] - places[:, :, None, :]
-    distances = np.sqrt(np.sum(vectors**2, axis=1))
-    distances[:, np.arange(len(kinds)), np.arange(len(kinds))] = np.inf
-    units = vectors / np.where(np.isfinite(distances), distances, 1.0)[:, None]
-    stretch = np.where(np.isfinite(distances), distances - 1, 1e3)
+    pairs = _pairs(problem, positions, RANGE)
+    free = np.ones((3, len(kinds)), bool) if problem.free is None else problem.free
+    moving = np.any(free, axis=0)
+    free = free[:, moving]
+    per_force = FORCE * (np.count_nonzero(free) / 3) ** 0.5
+    # All other atoms have the same energy in all structures.
+    rows = pairs.beside(moving)
+    own = moving[rows]
+    pair, near, nearest = pairs.kinds(kinds, rows), pairs.of(rows), pairs.of(moving)
+    stretch = np.minimum(near.distances, FAR) - 1
+    fade = faded(near.distances, range_of(problem))
+    ends = faded(nearest.distances, range_of(problem))
+    units, root = nearest.units(), np.ones((len(energies), len(kinds)))
     values = (energies - energies.mean()) / problem.energy_unit
     weight = np.exp((values.min() - values) / ABOVE) / ENERGY
-    pair = np.ix_(kinds, kinds)
-    per_force = FORCE * len(kinds) ** 0.5
 
     def residuals(flat: np.ndarray) -> np.ndarray:
         logs = flat.reshape(-1, 4)
         p, q, xi, a = (table[pair] for table in _tables(logs, count))
         repulsion = a * np.exp(-p * stretch)
         band = xi**2 * np.exp(-2 * q * stretch)
-        root = np.sqrt(np.sum(band, axis=2))
-        energy = np.sum(repulsion, axis=(1, 2)) - np.sum(root, axis=1)
-        bond = 0.5 / root[:, :, None] + 0.5 / root[:, None, :]
-        slope = -2 * p * repulsion + 2 * q * band * bond
-        force = np.sum(slope[:, None] * units, axis=3)
+        moments = np.sum(fade.value * band, axis=2)
+        root[:, rows] = np.sqrt(np.where(moments > 0, moments, LONELY))
+        energy = np.sum(fade.value * repulsion, axis=(1, 2))
+        energy -= np.sum(root[:, rows], axis=1)
+        # Forces are known of atoms that may move.
+        p, q, repulsion, band = (each[..., own, :] for each in (p, q, repulsion, band))
+        bond = 0.5 / root[:, moving, None] + 0.5 / nearest.of_partner(root)
+        slope = ends.value * (-2 * p * repulsion + 2 * q * band * bond)
+        slope += ends.slope * (2 * repulsion - bond * band)
+        force = np.sum(slope[:, None] * units, axis=3)[:, free]
         return np.concatenate(
             [
                 weight * (energy - energy.mean() - values),
@@ -158,7 +187,7 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
     """The problem with the learned potential instead of its own."""
     count = _elements(problem)
     p, q, xi, a = _tables(logs, count)
-    unit = problem.energy_unit
+    unit, reach = problem.energy_unit, range_of(problem)
     potential = Gupta(
         p=p,
         q=q,
@@ -167,5 +196,20 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
         A=unit * a,
         # It refers to elements by index only.
         symbols=tuple(f"X{k}" for k in range(count)),
+        rc=None if reach is None else reach * problem.length,
+        ro=None if reach is None else ONSET * reach * problem.length,
+        smooth=reach is not None,
     )
-    return Problem(potential, problem.system, name=problem.name)
+    if not problem.regional and problem.cell is None:
+        return Problem(potential, problem.system, name=problem.name)
+    system = problem.system
+    if reach is not None:
+        images = periodic_images(np.asarray(system.cell), reach * problem.length)
+        system = replace(system, images=images)
+    return Problem(
+        potential,
+        system,
+        given=problem.given[..., :1],
+        name=problem.name,
+        region=problem.region,
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h._internal.blas import one_thread
+from ase_l2h.search.auto.bonds import RANGE, Pairs, faded, pairs_of, range_of
 from ase_l2h.search.problem import Problem
 
 __all__ = ["curvature", "inverse_curvature"]
@@ -38,26 +39,31 @@ def inverse_curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     problem
-        A free cluster with a Gupta potential without a cut-off.
+        With a Gupta potential, as of
+        :func:`~ase_l2h.search.auto.learned_potential.modelled`.
     positions
         ``(3, n, batch)``.
     """
     size = 3 * problem.n_atoms
     unit = problem.length**2 / problem.energy_unit
-    free = np.ones(size) if problem.free is None else problem.free.reshape(-1)
+    free = np.arange(size)
+    if problem.free is not None:
+        free = np.flatnonzero(problem.free.reshape(-1))
+    block = np.ix_(free, free)
     inverses = np.empty((size, size, positions.shape[2]))
     for b in range(positions.shape[2]):
         with one_thread():
-            hessian = curvature(problem.potential, problem.species, positions[..., b])
-            hessian *= unit * np.outer(free, free)
+            hessian = unit * curvature(problem, positions[..., b])[block]
             curvatures, directions = np.linalg.eigh(np.nan_to_num(hessian))
             scaled = directions / np.maximum(np.abs(curvatures), LEAST)
-            inverses[..., b] = scaled @ directions.T
+            # Fixed coordinates stay where they are, whatever stands for them.
+            inverses[..., b] = np.eye(size) / LEAST
+            inverses[..., b][block] = scaled @ directions.T
     return inverses
 
 
-def curvature(potential: Any, species: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The Hessian ``(3n, 3n)`` of a free cluster by a Gupta potential, in its units.
+def curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
+    """The Hessian ``(3n, 3n)`` of a structure ``(3, n)``, in the problem's units.
 
     With the second moments B_i and their gradients g_i, the energy is a sum of pairs
     whose band terms weigh -1/(2 sqrt(B_i)) - 1/(2 sqrt(B_j)), and
@@ -67,31 +73,50 @@ def curvature(potential: Any, species: np.ndarray, positions: np.ndarray) -> np.
     Written out because automatic differentiation takes n^3 memory and the compilation
     of every size.
     """
-    n = len(species)
-    pair = np.ix_(species, species)
+    n, potential, reach = problem.n_atoms, problem.potential, range_of(problem)
+    points = np.asarray(positions, float)[None]
+    cell = None if reach is None else np.asarray(problem.system.cell, float)
+    pairs = pairs_of(points, cell, problem.length * RANGE)
+    kinds = pairs.kinds(problem.species, np.ones(n, bool))
     p, q, r0, xi, a = (
-        np.asarray(getattr(potential, name), float)[pair] for name in TABLES
+        np.asarray(getattr(potential, name), float)[kinds].reshape(n, -1)
+        for name in TABLES
     )
-    vectors = np.asarray(positions, float)[:, :, None] - positions[:, None, :]
-    distances = np.linalg.norm(vectors, axis=0)
-    # Coincident atoms have no direction.
+    distances, units = pairs.distances[0], pairs.units()[0]
+    fade = faded(distances, None if reach is None else reach * problem.length)
     apart = np.where(distances > 0, distances, np.inf)
-    units, stretch = vectors / apart, distances / r0 - 1
-    bonded = ~np.eye(n, dtype=bool)
-    repulsion = bonded * a * np.exp(-p * stretch)
-    band = bonded * xi**2 * np.exp(-2 * q * stretch)
-    moments = np.maximum(np.sum(band, axis=1), LONELY * np.max(xi) ** 2)
+    stretch = distances / r0 - 1
+    repulsion, band = a * np.exp(-p * stretch), xi**2 * np.exp(-2 * q * stretch)
+    moments = np.sum(fade.value * band, axis=1)
+    moments = np.maximum(moments, LONELY * np.max(xi) ** 2)
     slope = -0.5 / np.sqrt(moments)
-    weights = slope[:, None] + slope[None, :]
-    first = -p / r0 * 2 * repulsion - 2 * q / r0 * weights * band
-    second = (p / r0) ** 2 * 2 * repulsion + (2 * q / r0) ** 2 * weights * band
-    along = np.einsum("xij,yij,ij->xyij", units, units, second - first / apart)
-    across = np.einsum("xy,ij->xyij", np.eye(3), first / apart)
-    blocks = -(along + across)
-    diagonal = np.arange(n)
-    blocks[:, :, diagonal, diagonal] = -np.sum(blocks, axis=3)
-    gradients = 2 * q / r0 * band * units
-    gradients[:, diagonal, diagonal] = -np.sum(gradients, axis=2)
+    weights = slope[:, None] + pairs.of_partner(slope[None])[0]
+    p, q = p / r0, 2 * q / r0
+    first = -p * 2 * fade.value * repulsion - q * weights * fade.value * band
+    first += fade.slope * (2 * repulsion + weights * band)
+    second = p**2 * 2 * fade.value * repulsion + q**2 * weights * fade.value * band
+    second -= 2 * fade.slope * (2 * p * repulsion + q * weights * band)
+    second += fade.bend * (2 * repulsion + weights * band)
+    along = np.einsum("xik,yik,ik->xyik", units, units, second - first / apart)
+    across = np.einsum("xy,ik->xyik", np.eye(3), first / apart)
+    blocks = _scattered(pairs, along + across, n)
+    gradients = _scattered(pairs, (fade.slope - fade.value * q) * band * units, n)
     each = np.moveaxis(gradients, 1, 0).reshape(n, 3 * n)
     hessian = np.moveaxis(blocks, 2, 1).reshape(3 * n, 3 * n)
     return hessian + (each.T * (0.25 * moments**-1.5)) @ each
+
+
+def _scattered(pairs: Pairs, terms: np.ndarray, n: int) -> np.ndarray:
+    """Terms of an atom and its neighbours ``(..., n, k)`` as ``(..., n, n)``.
+
+    A neighbour receives the opposite of what the atom receives.
+    """
+    if pairs.partners is None:
+        found = -terms
+    else:
+        found = np.zeros((*terms.shape[:-1], n))
+        where: Any = (..., np.arange(n)[:, None], pairs.partners[0])
+        np.subtract.at(found, where, terms)
+    diagonal = np.arange(n)
+    found[..., diagonal, diagonal] += np.sum(terms, axis=-1)
+    return found

@@ -49,10 +49,13 @@ Make = Callable[[int], np.ndarray]
 PART, DESCENT = "surrogate", "surrogate-descent"
 # Smaller clusters have few minima, which the other parts find at once.
 FEWEST = 6
+# The same beside fixed atoms, where even a few have many places.
+FEWEST_BESIDE = 3
 # The lowest structures that the potential is learned from, and proposals remembered.
 LEARNED_FROM, REMEMBERED = 24, 64
-# Evaluations of the learned potential per proposal round.
-EVALUATIONS = 4000
+# Evaluations of the learned potential per proposal round where all atoms are sought;
+# beside fixed atoms fewer, because each takes longer, and at least so many.
+EVALUATIONS, LEAST_EVALUATIONS = 4000, 500
 # Settings of the method that searches the learned potential.
 SEARCH: dict[str, Any] = {
     "weights": None,
@@ -74,16 +77,16 @@ ALIKE = 2e-3
 
 
 def learnable(problem: Problem) -> bool:
-    """Whether the problem is a free cluster of atoms without a compiled potential.
+    """Whether there are loose atoms whose potential is not compiled.
 
     The learned potential needs a compiler: without machine code a search of it takes
     longer than most calculators.
     """
     if not isinstance(problem.potential, FunctionPotential | type(None)):
         return False
-    loose = problem.molecules is None and problem.n_atoms >= FEWEST
-    free = problem.cell is None and not problem.regional
-    return loose and free and compiler() is not None
+    few = FEWEST if problem.free is None else FEWEST_BESIDE
+    loose = problem.molecules is None and np.count_nonzero(problem.placed) >= few
+    return bool(loose) and compiler() is not None
 
 
 def nothing_known(n_atoms: int) -> State:
@@ -223,7 +226,8 @@ def proposed(
         held = pool.positions[..., rng.integers(len(pool), size=count)]
         return shaken(held, model.problem, rng)
     state = method.init(model.problem, rng.integers(2**31, size=2).tolist())
-    searching = model.evaluator(EVALUATIONS)
+    share = np.count_nonzero(model.problem.placed) / model.problem.n_atoms
+    searching = model.evaluator(max(LEAST_EVALUATIONS, round(EVALUATIONS * share)))
     try:
         while True:
             state = method.advance(state, searching)
@@ -251,7 +255,13 @@ def _neighbours(model: Model, held: np.ndarray, rng: np.random.Generator) -> Rel
     """
     problem = model.problem
     moved = site_moves(
-        held, problem.length, movers=MOVERS, sites=SITES, mobile=problem.placed
+        held,
+        problem.length,
+        movers=MOVERS,
+        sites=SITES,
+        cell=problem.cell,
+        mobile=problem.placed,
+        barred=problem.elsewhere if problem.regional else None,
     ).positions
     if problem.n_species > 1:
         kinds, movable = problem.species, problem.movable

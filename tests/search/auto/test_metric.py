@@ -78,7 +78,7 @@ def test_the_curvature_is_that_of_automatic_differentiation(name):
 
         expected = jax.hessian(energy)(jnp.asarray(places.reshape(-1)))
         expected = np.asarray(expected)
-    found = metric.curvature(problem.potential, problem.species, places)
+    found = metric.curvature(problem, places)
     assert found == pytest.approx(expected, abs=1e-9 * np.abs(expected).max())
 
 

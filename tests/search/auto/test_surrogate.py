@@ -169,12 +169,18 @@ def test_the_lowest_are_remembered():
     assert known["positions"].shape == (3, 13, 24)
 
 
-def test_only_free_clusters_without_machine_code_are_learned(monkeypatch):
+def test_only_loose_atoms_without_machine_code_are_learned(monkeypatch):
     assert surrogate.learnable(called())
     assert not surrogate.learnable(called(4))
     assert not surrogate.learnable(Problem.of("LJ13"))
     cell = dataclasses.replace(Problem.of("Si8"), potential=None, measure=lambda x: x)
-    assert not surrogate.learnable(cell)
+    assert surrogate.learnable(cell)
+    for loose in (2, 3):
+        free = np.zeros((3, 13), bool)
+        free[:, :loose] = True
+        system = dataclasses.replace(called().system, free=free)
+        few = dataclasses.replace(called(), system=system, given=np.ones((3, 13)))
+        assert surrogate.learnable(few) == (loose == 3)
     monkeypatch.setattr(surrogate, "compiler", lambda: None)
     assert not surrogate.learnable(called())
 

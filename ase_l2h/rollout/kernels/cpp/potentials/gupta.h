@@ -83,6 +83,17 @@ FUNCTION void cut_off(const PotentialParameters& p, real r, real* value, real* f
 #endif
 }
 
+// Whether a neighbour counts in no lane: most images in a cell are far away.
+FUNCTION bool too_far(const PotentialParameters& p, real r) {
+#if CUT
+  return !any_lane(r < p.cut);
+#else
+  (void)p;
+  (void)r;
+  return false;
+#endif
+}
+
 #if PAIRS_ONCE
 FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
                        const number* from, const Lattice&, real* scratch,
@@ -179,9 +190,10 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
     real gx = real{}, gy = real{}, gz = real{}, hx = real{}, hy = real{}, hz = real{};
     over_neighbours(
         positions, n, i, one, lattice, [&](int j, const real* d, real squared) {
+          real r = square_root(larger(squared, one * 1e-30f));
+          if (too_far(p, r)) return;
           const PairNumber repel_rate = with_atom(row, kinds, REPULSION_RATE, j);
           const PairNumber hop_rate = with_atom(row, kinds, HOPPING_RATE, j);
-          real r = square_root(larger(squared, one * 1e-30f));
           real inverse = 1.0f / r;
           real repel = exponential(r * -repel_rate) * with_atom(row, kinds, REPULSION, j);
           real hop =
@@ -215,8 +227,9 @@ FUNCTION void evaluate(const real* positions, int n, const Kind* kinds,
     real gx = real{}, gy = real{}, gz = real{};
     over_neighbours(
         positions, n, i, one, lattice, [&](int j, const real* d, real squared) {
-          const PairNumber hop_rate = with_atom(row, kinds, HOPPING_RATE, j);
           real r = square_root(larger(squared, one * 1e-30f));
+          if (too_far(p, r)) return;
+          const PairNumber hop_rate = with_atom(row, kinds, HOPPING_RATE, j);
           real hop =
               exponential(r * -hop_rate) * with_atom(row, kinds, HOPPING_STRENGTH, j);
           real hop_falls = hop_rate * hop;

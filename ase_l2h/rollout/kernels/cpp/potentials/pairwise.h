@@ -46,6 +46,10 @@ FUNCTION void evaluate(const real* positions, int n, const Kind*, const number* 
     real e = real{}, gx = real{}, gy = real{}, gz = real{};
     over_neighbours(positions, n, i, real{} + 1.0f, lattice,
                     [&](int, const real* d, real squared) {
+#if CUT
+                      // Most images in a cell are far away.
+                      if (!any_lane(squared * reduce <= p.cut_squared)) return;
+#endif
                       real u, f;
                       pair(p, squared * reduce, &u, &f);
                       e = e + u;
