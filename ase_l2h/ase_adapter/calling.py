@@ -73,6 +73,11 @@ class Calling:
         seconds = checked_number("call_timeout", self.call_timeout)
         if seconds is not None and not seconds > 0:
             raise InputError(f"call_timeout is {seconds:g}; give seconds above 0")
+        if self.make_calculator is not None and not callable(self.make_calculator):
+            raise InputError(
+                f"make_calculator is {self.make_calculator!r}; give a function that "
+                "makes a calculator"
+            )
         if self.executor is not None and not hasattr(self.executor, "submit"):
             raise InputError(
                 f"executor is a {type(self.executor).__name__}; give a "

@@ -48,7 +48,13 @@ def free_mask(atoms: Atoms) -> np.ndarray | None:
                 f"the constraint {type(constraint).__name__} is not supported; fix "
                 "whole atoms or Cartesian coordinates, or remove it"
             )
-        free[np.ix_(np.flatnonzero(fixed), constraint.index)] = False
+        index = np.atleast_1d(constraint.index)
+        if index.size and not -len(atoms) <= index.min() <= index.max() < len(atoms):
+            raise InputError(
+                f"{type(constraint).__name__} has atom {int(np.max(np.abs(index)))}, "
+                f"and the structure only {len(atoms)}, counted from 0; correct it"
+            )
+        free[np.ix_(np.flatnonzero(fixed), index)] = False
     if free.all():
         return None
     if not free.any():

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase_l2h._internal.workers import names, told
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.remote import WrongForces, evaluated
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, RunError
 from ase_l2h.search.calls import unconverged
 
 __all__ = [
@@ -228,8 +228,8 @@ def first_measured(calculator: CountingCalculator, positions: np.ndarray) -> Mea
             f"the first call of the calculator ended without a result ({error}); check "
             "that it works for the structure, or allow a call more time"
         ) from error
-    except InputError:
-        # Errors of the cache.
+    except (InputError, RunError):
+        # Errors of the cache, and of processes that do not begin.
         raise
     except Exception as error:
         said = told(error)

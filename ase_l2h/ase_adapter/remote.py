@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_l2h._internal.workers import CallFailed
 from ase_l2h.ase_adapter.naming import WRITING
 
 __all__ = ["FirstMade", "RemoteMeasure", "WrongForces", "evaluated"]
@@ -31,6 +32,8 @@ def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
     ------
     WrongForces
         For forces of another shape.
+    CallFailed
+        Where the calculator would end the process.
     """
     sound = False
     try:
@@ -46,6 +49,8 @@ def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
         gradient = -forces
         energy = float(atoms.__ase_optimizable__().get_value())
         sound = bool(np.isfinite(energy) and np.all(np.isfinite(gradient)))
+    except SystemExit as end:
+        raise CallFailed(f"the calculator called sys.exit({end.code})") from end
     finally:
         reset = getattr(atoms.calc, "reset", None)
         if not sound and callable(reset):

@@ -195,7 +195,8 @@ class CalculatorEngine:
     def _begin(self, request: Begin) -> Work:
         # In double precision: a step costs nothing compared with the call.
         positions = np.asarray(request.positions, np.float64)
-        positions = self._guard(request.problem).brought_together(positions)
+        if not request.as_they_are:
+            positions = self._guard(request.problem).brought_together(positions)
         positions = self._apart(request.problem, positions)
         nothing = PointPotential(np.zeros(positions.shape[2]), np.zeros_like(positions))
         system = request.problem.system

@@ -183,10 +183,9 @@ class Evaluator:
 
         ``keys`` ``(2, batch)`` decide what is drawn for each structure.
         """
-        dtype = np.float64 if double else np.float32
-        return self._submit(
-            Begin(self.problem, optimizer, np.asarray(positions, dtype), keys)
-        )
+        places = np.asarray(positions, np.float64 if double else np.float32)
+        known = optimizer is self._tight
+        return self._submit(Begin(self.problem, optimizer, places, keys, known))
 
     def spread(self, positions: np.ndarray) -> np.ndarray:
         """Structures ``(3, n, batch)`` whose atoms no longer overlap; costs nothing."""
@@ -326,8 +325,7 @@ class Evaluator:
         ``rule`` is one, or a tuple which the structures take in turn. From the last and
         the lowest point of each structure, the lower minimum is returned.
         """
-        rules = rule if isinstance(rule, tuple) else (rule,)
-        count = positions.shape[2]
+        rules, count = rule if isinstance(rule, tuple) else (rule,), positions.shape[2]
         last, lowest = np.array(positions), np.array(positions)
         spent = np.zeros(count, int)
         for k, each in enumerate(rules):
@@ -357,12 +355,8 @@ class Evaluator:
 
     def aimed(self, settings: BasinHopping) -> BasinHopping:
         """The settings with this search's target, at which chains stop."""
-        target = self.target_energy
-        return (
-            settings
-            if target is None
-            else settings.towards(target, self.problem.system)
-        )
+        target, system = self.target_energy, self.problem.system
+        return settings if target is None else settings.towards(target, system)
 
     def hopped(self, state: SearchState) -> Relaxed:
         """The lowest points of chains; one near the target is relaxed further."""
@@ -382,18 +376,23 @@ class Evaluator:
         polished = self.polish(ledger.positions[..., None])
         ledger.polished |= bool(polished.converged[0])
 
+    def polish_seen(self) -> Relaxed:
+        """Polish the lowest that is not relaxed, once; cut short, it is seen anew."""
+        ledger, seen = self.ledger, self.ledger.seen_positions
+        ledger.seen_energy, ledger.seen_positions = math.inf, None
+        if seen is None:
+            return Relaxed.none(self.problem.n_atoms)
+        return self.polish(seen[..., None])
+
     def finish(self) -> bool:
         """Polish the best despite interrupts; True if it meets the target."""
         ledger = self.ledger
         self._reserve, self._deadline = 0, math.inf
         self._interrupted = lambda: False
         noise = SINGLE * abs(ledger.energy) + HIT * self.problem.energy_unit
-        seen = ledger.seen_positions
         try:
-            if seen is not None and (
-                not ledger.relaxed or ledger.seen_energy <= ledger.energy - noise
-            ):
-                self.polish(seen[..., None])
+            if not ledger.relaxed or ledger.seen_energy <= ledger.energy - noise:
+                self.polish_seen()
             self.last_digits()
         except Stopped as stop:
             return stop.reason == "target"

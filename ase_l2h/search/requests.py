@@ -26,12 +26,17 @@ __all__ = [
 
 
 class Begin(NamedTuple):
-    """States of an optimizer before its first evaluation; costs nothing."""
+    """States of an optimizer before its first evaluation; costs nothing.
+
+    Separate parts of clusters are brought together, unless ``as_they_are``: what has
+    been evaluated already begins there.
+    """
 
     problem: Problem
     optimizer: Optimizer
     positions: np.ndarray
     keys: np.ndarray
+    as_they_are: bool = False
 
 
 class Advance(NamedTuple):

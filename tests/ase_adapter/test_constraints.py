@@ -112,3 +112,11 @@ def test_free_atoms_have_no_mask():
     atoms.calc = EMT()
     atoms.set_constraint(FixAtoms([]))
     assert free_mask(atoms) is None
+
+
+@pytest.mark.parametrize("constraint", [FixAtoms([0, 4]), FixCartesian(-5)])
+def test_atoms_that_are_not_there_are_told(constraint):
+    atoms = square()
+    atoms.set_constraint(constraint)
+    with pytest.raises(InputError, match="and the structure only 4, counted from 0"):
+        free_mask(atoms)

@@ -30,27 +30,33 @@ SPARED = 50
 
 def at_measured_length(
     evaluator: Evaluator, state: State, rng: np.random.Generator
-) -> tuple[Evaluator, State]:
+) -> tuple[Evaluator, State, float]:
     """The evaluator with the length that the state's attempt has measured.
 
-    It is measured in the first round of the attempt, with a fragment of its own.
+    It is measured in the first round of the attempt, with a fragment of its own, whose
+    energy is returned, too: it may be low. ``inf`` in other rounds.
     """
-    if not evaluator.problem.guessed or evaluator.problem.n_atoms < FEWEST:
-        return evaluator, state
+    energy, problem = np.inf, evaluator.problem
+    if not problem.guessed or problem.n_atoms < FEWEST:
+        return evaluator, state, energy
     if state["round"] == 0:
-        state = state | {"length": measured_length(evaluator, rng)}
-    return evaluator.with_length(state["length"]), state
+        length, energy = measured_length(evaluator, rng)
+        state = state | {"length": length}
+    return evaluator.with_length(state["length"]), state, energy
 
 
-def measured_length(evaluator: Evaluator, rng: np.random.Generator) -> float:
+def measured_length(
+    evaluator: Evaluator, rng: np.random.Generator
+) -> tuple[float, float]:
     """The bond length at which a fragment of a packing has the lowest energy.
 
     Of lengths in steps of 8 %, refined by a parabola through the lowest three; the
-    guess itself where no energy is finite or evaluations are short.
+    guess itself where no energy is finite or evaluations are short. And the lowest of
+    the energies.
     """
     problem = evaluator.problem
     if evaluator.left < SPARED:
-        return problem.length
+        return problem.length, np.inf
     place = fragment_structures(problem, rng, 1)
     tried = np.concatenate([place, STEP * place], axis=-1)
     energies = dict(enumerate(evaluator.energies(tried).tolist()))
@@ -66,9 +72,10 @@ def measured_length(evaluator: Evaluator, rng: np.random.Generator) -> float:
         (energies[power],) = evaluator.energies(STEP**power * place)
     best = min(energies, key=lambda k: energies[k])
     if not np.isfinite(energies[best]):
-        return problem.length
+        return problem.length, np.inf
     evaluator.note(energies[best], STEP**best * place[..., 0], relaxed=False)
     low, high = (energies.get(best + side, np.inf) for side in (-1, 1))
     curvature = low - 2 * energies[best] + high
     shift = (low - high) / (2 * curvature) if 0 < curvature < np.inf else 0.0
-    return problem.length * STEP ** (best + float(np.clip(shift, -0.5, 0.5)))
+    factor = STEP ** (best + float(np.clip(shift, -0.5, 0.5)))
+    return problem.length * factor, float(energies[best])

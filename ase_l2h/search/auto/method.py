@@ -179,7 +179,7 @@ class Auto:
         """One round."""
         before = evaluator.charged
         rng = np.random.default_rng([*state["seed"], state["attempt"], state["round"]])
-        evaluator, state = at_measured_length(evaluator, state, rng)
+        evaluator, state, measured = at_measured_length(evaluator, state, rng)
         problem = evaluator.problem
         pool, parts = self.pool(problem, state), self._parts(problem)
         lowest = pool.energy
@@ -210,6 +210,8 @@ class Auto:
         lowered = self._lowered(evaluator, made, descends, rng, lowest, flips)
         learned = surrogate.remembered(problem, learned, lowered)
         ranks, spent = self._kept(evaluator, pool, lowered)
+        if measured < pool.energy:
+            self._keep(evaluator, pool, evaluator.polish_seen())
         credit = allocation.credited(state["credit"], owners, spent[own], ranks[own])
         charged = state["spent"] + evaluator.charged - before
         same = SAME * problem.energy_unit
