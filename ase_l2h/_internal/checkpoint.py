@@ -24,6 +24,7 @@ from ase_l2h._internal.files import check_name, read_regular, write_atomically
 from ase_l2h.errors import InputError, RunError
 
 __all__ = [
+    "FILES",
     "PROGRESS",
     "RUN",
     "STATE",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 RUN, STATE, PROGRESS = "run.json", "state.safetensors", "progress.jsonl"
+FILES = (RUN, STATE, PROGRESS)
 # What reading bytes that are something else may end in.
 DAMAGE = (SafetensorError, KeyError, TypeError, ValueError, RecursionError)
 FORMAT = {"format": "ase_l2h-run", "version": 1}

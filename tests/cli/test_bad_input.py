@@ -385,6 +385,29 @@ def test_outputs_never_replace_the_input_or_each_other(refused, tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["-o", "--minima", "--plot"])
+def test_outputs_never_replace_the_cache(refused, tmp_path, option):
+    cache, again = tmp_path / "s.xyz", tmp_path / "x" / ".." / "s.xyz"
+    (tmp_path / "x").mkdir()
+    call = ("search", "Cu13", "--calculator", "emt", "--cache", cache, option)
+    assert f"{option} {again} would overwrite --cache" in refused(*call, again)
+    assert not cache.exists()
+    cache.write_text("precious")
+    refused(*call, cache)
+    assert cache.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["", "run.json", "progress.jsonl"])
+def test_a_cache_is_no_file_of_the_folder(refused, tmp_path, name):
+    folder = tmp_path / "kept"
+    if name:
+        folder.mkdir()
+    call = ("search", "Cu13", "--calculator", "emt", "--folder", folder)
+    said = refused(*call, "--cache", folder / name)
+    assert "give the cache another name" in said
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
 def test_an_old_output_survives_bad_input(refused, tmp_path):
     path = tmp_path / "best.xyz"
     path.write_text("precious")
