@@ -33,6 +33,7 @@ __all__ = [
     "arrays_of_tree",
     "fingerprint",
     "load_jointly",
+    "nothing_kept",
     "tree_of_arrays",
 ]
 
@@ -304,6 +305,17 @@ class Checkpoint:
             if synchronise:
                 os.fsync(stream.fileno())
         self._count += len(lines)
+
+
+def nothing_kept(folder: Path) -> bool:
+    """Whether a folder is missing or holds no state yet, and no files of others."""
+    try:
+        names = {p.name for p in folder.iterdir() if not p.name.endswith(".partial")}
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return not names or (RUN in names and names <= {RUN, PROGRESS})
 
 
 def load_jointly(checkpoint: Checkpoint) -> Loaded | None:
