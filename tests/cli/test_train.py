@@ -55,8 +55,8 @@ def test_a_training_continues_to_the_same_weights(run, trained, tmp_path):
     out = ("--out", tmp_path / "run", "--quiet")
     assert run("train", shorter, *out).exit_code == 0
     assert run("train", config, *out, "--resume").exit_code == 0
-    name = "state.safetensors"
-    assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
+    for name in ("state.safetensors", "weights.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_an_existing_run_is_not_touched(refused, trained, tmp_path):
