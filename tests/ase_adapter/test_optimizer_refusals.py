@@ -326,6 +326,16 @@ def test_atoms_where_double_precision_is_coarse(shift, calculator):
         dataclasses.replace(known, given=atoms.positions.T)
 
 
+@pytest.mark.parametrize("calculator", [LennardJones, EMT])
+def test_atoms_too_far_apart_for_double_precision(calculator):
+    atoms = Atoms("Cu3", 1e12 * np.eye(3), calculator=calculator())
+    with pytest.raises(ValueError, match=r"lie up to 1e\+12 apart.*unit of length"):
+        Learn2Hop(atoms, logfile=None)
+    known = Problem.of("LJ3")
+    with pytest.raises(ValueError, match=r"lie up to 1e\+12 apart.*unit of length"):
+        dataclasses.replace(known, given=atoms.positions.T)
+
+
 def test_atoms_a_million_bonds_away_are_searched():
     atoms = argon()
     atoms.positions += 1e6
