@@ -82,7 +82,7 @@ def test_parameters_of_ones_own(tmp_path):
         ({"name": "Ag"}, "not a pair of elements"),
         ({"name": "AgAg"}, "not a pair of elements"),
         ({"name": "agau"}, "not a pair of elements"),
-        ({"name": "AgXe"}, "known pairs are .*AgAu"),
+        ({"name": "AgXe"}, "known pairs are .*AgAu.*CoNi.*FeCo.*FeNi"),
         ({"name": "AgAu", "n_atoms": 2}, "a hull takes 3 to 2000"),
         ({"name": "AgAu", "n_atoms": 2001}, "a hull takes 3 to 2000"),
         ({"name": "AgAu", "parameters": "PdPt"}, "do not know Ag, Au"),
