@@ -137,11 +137,11 @@ class Checkpoint:
                 f"{self.folder} was written by another version of this program; choose "
                 "another folder"
             )
-        wrong = described(differences(known, self.identity))
+        wrong = differences(known, self.identity)
         if wrong:
             raise InputError(
-                f"{self.folder} was made with another {', '.join(wrong)}; use the same "
-                "again, or choose another folder"
+                f"{self.folder} was made with {described(wrong)}; use the same again, "
+                "or choose another folder"
             )
 
     def unpack(self, content: bytes) -> Loaded:

@@ -469,10 +469,10 @@ def test_compositions_that_are_none(refused, tmp_path, text, said):
     ("change", "said"),
     [
         (("--seed", 5), "was made with another seed"),
-        (("--n", 6), "with another compositions, n"),
-        (("--without", PLAIN[1] + ",neighbours"), "with another without"),
-        (("--compositions", 1), "with another compositions"),
-        (("--parameters", "AgAu2"), "with another parameters"),
+        (("--n", 6), "was made with another number of atoms; use"),
+        (("--without", PLAIN[1] + ",neighbours"), "with other parts left out; use"),
+        (("--compositions", 1), "was made with other compositions"),
+        (("--parameters", "AgAu2"), "with other parameters"),
     ],
 )
 def test_a_folder_of_another_search_is_not_touched(
