@@ -15,6 +15,7 @@ __all__ = [
     "checked_count",
     "checked_number",
     "checked_seed",
+    "half_extent",
 ]
 
 # Of a bond: the coarsest spacing of coordinates that forces can still be relaxed with.
@@ -62,12 +63,26 @@ def check_reach(positions: np.ndarray, length: float) -> None:
         Where double precision is coarser there than 1e-7 of a bond's ``length``.
     """
     reach = float(np.max(np.abs(positions), initial=0.0))
+    half = half_extent(positions)
+    if np.spacing(half) > SPACING * length:
+        raise InputError(
+            f"atoms lie up to {2 * half:.3g} apart, too far for double precision to "
+            "resolve their distances; check the unit of length"
+        )
     if np.spacing(reach) > SPACING * length:
         raise InputError(
             f"the atoms lie up to {reach:.3g} from the origin, where double "
             "precision cannot resolve their distances; move the structure to the "
             "origin first"
         )
+
+
+def half_extent(positions: np.ndarray) -> float:
+    """How far from the origin atoms lie that are centred there; ``(3, n, ...)``."""
+    if positions.size == 0:
+        return 0.0
+    half = positions.max(axis=1) / 2 - positions.min(axis=1) / 2
+    return float(np.max(half))
 
 
 def check_fixed(given: np.ndarray, free: np.ndarray) -> None:

@@ -24,6 +24,7 @@ from ase_l2h._internal.files import check_name, read_regular, write_atomically
 from ase_l2h.errors import InputError, RunError
 
 __all__ = [
+    "FILES",
     "PROGRESS",
     "RUN",
     "STATE",
@@ -32,10 +33,12 @@ __all__ = [
     "arrays_of_tree",
     "fingerprint",
     "load_jointly",
+    "nothing_kept",
     "tree_of_arrays",
 ]
 
 RUN, STATE, PROGRESS = "run.json", "state.safetensors", "progress.jsonl"
+FILES = (RUN, STATE, PROGRESS)
 # What reading bytes that are something else may end in.
 DAMAGE = (SafetensorError, KeyError, TypeError, ValueError, RecursionError)
 FORMAT = {"format": "ase_l2h-run", "version": 1}
@@ -134,11 +137,11 @@ class Checkpoint:
                 f"{self.folder} was written by another version of this program; choose "
                 "another folder"
             )
-        wrong = described(differences(known, self.identity))
+        wrong = differences(known, self.identity)
         if wrong:
             raise InputError(
-                f"{self.folder} was made with another {', '.join(wrong)}; use the same "
-                "again, or choose another folder"
+                f"{self.folder} was made with {described(wrong)}; use the same again, "
+                "or choose another folder"
             )
 
     def unpack(self, content: bytes) -> Loaded:
@@ -302,6 +305,17 @@ class Checkpoint:
             if synchronise:
                 os.fsync(stream.fileno())
         self._count += len(lines)
+
+
+def nothing_kept(folder: Path) -> bool:
+    """Whether a folder is missing or holds no state yet, and no files of others."""
+    try:
+        names = {p.name for p in folder.iterdir() if not p.name.endswith(".partial")}
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return not names or (RUN in names and names <= {RUN, PROGRESS})
 
 
 def load_jointly(checkpoint: Checkpoint) -> Loaded | None:

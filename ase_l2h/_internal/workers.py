@@ -33,6 +33,8 @@ __all__ = [
 MOST_WORKERS = 4096
 # Workers in a row that end before they are ready: something is wrong with all of them.
 MOST_STILLBORN = 5
+# Given to a process that is ending, which what it registered at exit may hold up.
+SECONDS_TO_END = 5.0
 # Exceptions that other processes fail with go as the names of their type and of those
 # that it derives from, and their text.
 Failure = tuple[tuple[str, ...], str]
@@ -132,6 +134,12 @@ class _Worker:
         self.token, self.argument, self.busy = token, argument, True
         self.deadline = time.monotonic() + timeout
         self.pipe.send(argument)
+
+    def code(self) -> int | None:
+        """The exit code of a process that has closed its pipe."""
+        # It may take a moment to end.
+        self.process.join(SECONDS_TO_END)
+        return self.process.exitcode
 
     def kill(self) -> None:
         """End it, whatever it does."""
@@ -235,9 +243,8 @@ class Workers:
         try:
             good, value = worker.pipe.recv()
         except (EOFError, OSError):
-            code = worker.process.exitcode
             if worker.busy:
-                said = f"the process of this call ended (exit code {code})"
+                said = f"the process of this call ended (exit code {worker.code()})"
                 self._ended.append((worker.token, CallFailed(said)))
             else:
                 self._stillborn += 1

@@ -226,6 +226,12 @@ def _scales(
         ("energy_scale", energy, own_energy),
     ):
         value = checked_number(name, own if given is None else given)
+        if given is None and value == 0 and np.isfinite(potential.cutoff):
+            # Atoms that do not see each other are not bound.
+            raise InputError(
+                f"the cut-off of {float(potential.cutoff):g} is shorter than a bond of "
+                f"{float(own_length):.3g}; give a longer one"
+            )
         if value is None or not (np.isfinite(value) and value > 0):
             raise InputError(f"{name} is {value}; it must be a positive number")
         chosen.append(value)

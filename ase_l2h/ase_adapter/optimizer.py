@@ -51,12 +51,12 @@ class Learn2Hop(Optimizer):
       :func:`~ase_l2h.ase_adapter.calculators.potential_of` recognises, everything runs
       in a compiled kernel. Between rounds ``atoms`` hold the best structure so far.
     * Any other calculator is called once for every evaluation, and relaxations go on to
-      ``fmax``. A failed call costs its structure; 20 in a row end the search.
+      ``fmax``. A failed call costs its structure. The search ends after 20 in a row,
+      and one more for every 4 calls that succeeded, at most 100.
 
-    Whatever ends a run, ``atoms`` then hold the best structure found, never a worse one
-    than at the beginning. It is relaxed unless something was interrupted. Another run
-    continues a search that was cut short. After a finished search it returns at once,
-    or begins a new search if the atoms have been moved since.
+    Whatever ends a run, ``atoms`` then hold the best structure found or given, relaxed
+    unless something was interrupted. Another run continues a search that was cut short.
+    After a finished one it returns at once, or begins anew if the atoms have moved.
 
     Parameters
     ----------

@@ -44,7 +44,8 @@ def checked_path(name: str, path: Any) -> None:
     InputTypeError
         For anything but a name or an open file.
     InputError
-        For a folder, and for names that no file can have.
+        For a folder, a file in a folder that is missing, and names that no file can
+        have.
     """
     if path is None or hasattr(path, "write") or path == "-":
         return
@@ -55,6 +56,11 @@ def checked_path(name: str, path: Any) -> None:
     check_name(name, path)
     if Path(path).is_dir():
         raise InputError(f"{name} is '{path}', which is a folder; give a file name")
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise InputError(
+            f"the {name} {path} cannot be made: there is no {folder}; create that first"
+        )
 
 
 class SearchFolder:

@@ -132,15 +132,17 @@ def hull(
     join(distributed, coordinator)
     first = is_first(distributed)
 
-    from ase_l2h._internal.checkpoint import CheckpointError
+    from ase_l2h._internal import checkpoint
     from ase_l2h._internal.processes import joint
     from ase_l2h._internal.progress import progress_bar
     from ase_l2h._internal.stopping import stop_on_signals
-    from ase_l2h.report.hull_report import table, write_hull
+    from ase_l2h.cli.outputs import check_cache
+    from ase_l2h.report.hull_report import FILES, table, write_hull
     from ase_l2h.search.hull.search import find_hull
     from ase_l2h.search.hull.team import usual_workers
 
     folder = Path(f"{system}{n_atoms}") if out is None else out
+    check_cache(brought.cache, {}, ("--out", folder, checkpoint.FILES + FILES))
     calculator = brought.made()
     cache, calls = click.get_current_context().with_resource(brought.opened(calculator))
     searched, _ = joint(
@@ -176,7 +178,7 @@ def hull(
                 progress=show,
                 **options,
             )
-        except CheckpointError as error:
+        except checkpoint.CheckpointError as error:
             raise RunFailure(str(error)) from error
     if not result.structures:
         if result.ended == "interrupted":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Output",
     "Writer",
+    "check_cache",
     "check_outputs",
     "structures_output",
     "write_outputs",
@@ -90,6 +91,52 @@ def _replace(path: Path, writer: Writer) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def check_cache(
+    cache: str | Path | None,
+    files: Mapping[str, Path | None],
+    folder: tuple[str, Path | None, Sequence[str]],
+) -> None:
+    """Refuse outputs that would overwrite the cache of calls, before it is opened.
+
+    Parameters
+    ----------
+    cache
+        Of ``--cache``; without one there is nothing to refuse.
+    files
+        Paths of output files by the options that name them.
+    folder
+        The option that names the folder of the run, the folder, and the names of what
+        is written there.
+
+    Raises
+    ------
+    InputError
+        When a file is the cache, or the folder is or would write it.
+    """
+    if cache is None:
+        return
+    for option, path in {"--cache": Path(cache), **files}.items():
+        if path is not None:
+            check_name(option, path)
+    place = Path(cache).resolve()
+    for option, path in files.items():
+        if path is not None and path.resolve() == place:
+            raise InputError(
+                f"{option} {path} would overwrite --cache, which keeps the calls; "
+                "choose another name"
+            )
+    option, root, names = folder
+    if root is None:
+        return
+    check_name(option, root)
+    inside = place.parent == root.resolve() and place.name in names
+    if inside or place == root.resolve():
+        raise InputError(
+            f"--cache {cache} is also a name that {option} {root} needs for the run; "
+            "give the cache another name"
+        )
 
 
 def check_outputs(outputs: list[Output], source: Path | None) -> None:

@@ -5,14 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ase_l2h.cli.outputs import Output, Writer, structures_output, write_structures
+from ase_l2h._internal.checkpoint import FILES
+from ase_l2h.cli.outputs import (
+    Output,
+    Writer,
+    check_cache,
+    structures_output,
+    write_structures,
+)
 from ase_l2h.cli.target import SearchTarget
 from ase_l2h.search.result import SearchResult
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["outputs_of", "writer_of"]
+__all__ = ["check_apart", "outputs_of", "writer_of"]
+
+
+def check_apart(options: dict[str, Any]) -> None:
+    """Refuse files of results that are the cache of calls; nothing is opened."""
+    named = {"-o": "output", "--minima": "minima", "--plot": "plot"}
+    files = {option: options[name] for option, name in named.items()}
+    check_cache(options["cache"], files, ("--folder", options["folder"], FILES))
 
 
 def outputs_of(target: SearchTarget, options: dict[str, Any]) -> list[Output]:

@@ -215,7 +215,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
     from ase_l2h.cli.info import versions
     from ase_l2h.cli.outputs import check_outputs, write_outputs
     from ase_l2h.cli.report import record, table
-    from ase_l2h.cli.results import outputs_of, writer_of
+    from ase_l2h.cli.results import check_apart, outputs_of, writer_of
     from ase_l2h.cli.structure_files import find_file
     from ase_l2h.cli.target import Reading, parse_region
     from ase_l2h.search.multistart import start_table
@@ -232,6 +232,7 @@ def search(ctx: click.Context, target: str, as_json: bool, **options: Any) -> No
         keep_molecules=options["keep_molecules"],
     )
     brought = own.Brought.among(options)
+    check_apart(options)
     calculator = brought.made()
     opened = ctx.with_resource(brought.opened(calculator))
     calls = opened[1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ase_l2h._internal.arguments import half_extent
 from ase_l2h.errors import InputError
 
 if TYPE_CHECKING:
@@ -284,6 +285,11 @@ def check_atoms(atoms: Atoms, max_atoms: int) -> None:
             "so choose a smaller structure"
         )
     # NaN compares false; its own sentence comes later.
+    if half_extent(atoms.positions.T) > FARTHEST:
+        raise InputError(
+            "its atoms are so far apart that few digits remain for distances; check "
+            "the unit of length"
+        )
     if np.any(np.abs(atoms.positions) > FARTHEST):
         raise InputError(
             "its coordinates are so large that few digits remain for distances; move "

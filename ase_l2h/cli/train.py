@@ -8,6 +8,7 @@ import click
 
 from ase_l2h.cli.common import Interrupted, Verb
 from ase_l2h.cli.distributed import distributed_options, is_first, join
+from ase_l2h.errors import InputError
 
 __all__ = ["train"]
 
@@ -73,12 +74,17 @@ def train(
     if config is None or out is None:
         raise click.UsageError("give a configuration and --out DIR")
 
+    from ase_l2h._internal.checkpoint import nothing_kept
     from ase_l2h._internal.stopping import stop_on_signals
     from ase_l2h.targets import named_target
     from ase_l2h.training.config import read_config
     from ase_l2h.training.train import train as run
     from ase_l2h.training.trainer import initial_rule
 
+    if resume and nothing_kept(out):
+        raise InputError(
+            f"{out} holds no training run; leave out --resume to begin one"
+        )
     settings = read_config(config)
     join(distributed, coordinator)
     # Before the folder is made: training finds the same mistakes, but later.
@@ -89,6 +95,8 @@ def train(
         with stop_on_signals(NOTE) as stop:
             weights = run(settings, out, resume=resume, quiet=quiet, stop=stop)
     except KeyboardInterrupt:
+        if nothing_kept(out):
+            raise Interrupted("interrupted before anything was kept") from None
         raise Interrupted(
             f"interrupted; 'ase-l2h train {config} --out {out} --resume' continues"
         ) from None

@@ -20,9 +20,14 @@ from ase_l2h.analysis.symmetry import point_group
 from ase_l2h.report.pages import csv_text, markdown_table
 from ase_l2h.search.hull.settings import HullResult
 
-__all__ = ["COLUMNS", "hull_rows", "write_hull"]
+__all__ = ["COLUMNS", "FILES", "hull_rows", "write_hull"]
 
 FORMAT = "ase_l2h-hull-1"
+# What is written into the folder of a hull.
+FILES = (
+    *("structures.extxyz", "hull.csv", "report.md", "hull.json"),
+    *("hull.png", "hull.pdf"),
+)
 COLUMNS = (
     "n_A",
     "n_B",

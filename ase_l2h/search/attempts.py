@@ -56,10 +56,15 @@ class Confidence(NamedTuple):
         if self.attempts == 0:
             return "not known: no independent attempt has ended"
         each = f"{round(self.evaluations):,} evaluations"
-        noun = "attempt" if self.attempts == 1 else "independent attempts"
+        alone = self.attempts == 1
+        noun = "attempt" if alone else "independent attempts"
         counted = f"met by {self.met} of {self.attempts} {noun} of {each}"
         if self.met == 0:
-            counted += "; it was given, or one that had not ended met it"
+            none = "the one attempt" if alone else f"none of the {self.attempts} {noun}"
+            counted = (
+                f"{none} of {each} {'did not end' if alone else 'ended'} in this "
+                "minimum. It was given, or an attempt that has not ended yet found it"
+            )
         # With `wanted` 0 there is nothing to settle.
         unsettled = self.wanted > 0 and not self.settled
         return f"not settled: {counted}" if unsettled else counted

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ __all__ = [
     "search_problem",
     "start_run",
 ]
+
+logger = logging.getLogger(__name__)
 
 # Default limits of a search: evaluations, and calls of a calculator.
 DEFAULT_EVALUATIONS = 2_000_000
@@ -145,7 +148,8 @@ def search_problem(
         What carries out the calls of a calculator; one after the other when None.
     folder
         Everything is kept there every few seconds; what is there is continued, to the
-        same end as without the break.
+        same end as without the break. Where more evaluations have been charged there
+        than the limits allow, a warning is logged, and what was found is returned.
     stop_together
         Whether all searches end when one has met the target energy.
     interrupted
@@ -205,17 +209,47 @@ def search_problem(
         kept = Checkpoint(Path(folder), _identity(progress, seed))
         stored = kept.load()
         if stored is not None:
-            progress.restore(from_arrays(*stored))
+            _restore(progress, from_arrays(*stored), kept.folder)
         kept.claim()
 
         def keep(current: SearchRun) -> None:
-            kept.save(*to_arrays(current.stored()))
+            state = {**current.stored(), "backend": engine.backend}
+            kept.save(*to_arrays(state))
 
         save = keep
 
     run(progress, save=save, on_round=on_round)
     polish_lowest(progress)
     return _checked(progress, progress.result(seed=seed))
+
+
+def _restore(progress: SearchRun, stored: Mapping[str, Any], folder: Path) -> None:
+    """Go on from a folder, whose searches may have had more than is asked for now.
+
+    Searches that have all ended are given as they ended, with the check that follows.
+    """
+    if isinstance(progress.engine, KernelEngine):
+        progress.engine.former = stored.get("backend")
+    limits = progress.limits
+    most = math.inf if limits.evaluations is None else limits.evaluations
+    ledgers = [kept["tail"] or kept["ledger"] for kept in stored["searches"]]
+    charged = max(ledger["charged"] for ledger in ledgers)
+    if charged <= most:
+        progress.restore(stored)
+        return
+    logger.warning(
+        "the folder %s holds a longer search than the %s evaluations asked for, and "
+        "its results are given; choose another folder for a shorter one",
+        *(folder, f"{most:,}"),
+    )
+    progress.limits = dataclasses.replace(limits, evaluations=stored["evaluations"])
+    progress.restore(stored)
+    if progress.stopped is not None:
+        return
+    progress.limits = limits
+    for search in progress.searches:
+        if search.stopped is None and search.present.charged > most:
+            search.stopped = "evaluations"
 
 
 def _checked(progress: SearchRun, result: SearchResult) -> SearchResult:

@@ -88,8 +88,9 @@ class KernelEngine:
         self.potential = potential
         self.asked = resolve_backend(backend)
         self.device = resolve_device(device)
-        # Evaluations by the backend that ran them.
+        # Evaluations by the backend that ran them, and what ran those before these.
         self._ran: Counter[str] = Counter()
+        self.former: str | None = None
         self._chosen: dict[Any, str] = {}
         self._keys: dict[int, tuple[Any, Any]] = {}
         self._systems: dict[Any, System] = {}
@@ -102,7 +103,9 @@ class KernelEngine:
     @property
     def backend(self) -> str:
         """What ran most evaluations."""
-        return self._ran.most_common(1)[0][0] if self._ran else self.asked
+        if self._ran:
+            return self._ran.most_common(1)[0][0]
+        return self.former or self.asked
 
     def execute(self, requests: Sequence[Request]) -> list[Any]:
         """The answers, in order."""

@@ -90,7 +90,7 @@ class Weights(NamedTuple):
 
 
 def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
-    """Write a learned rule, atomically.
+    """Write a learned rule, atomically; the same rule and metadata give the same bytes.
 
     ``metadata`` must hold ``horizon`` and ``tasks``; architecture and features are
     added here.
@@ -118,7 +118,18 @@ def save_weights(path: Path, rule: Any, metadata: dict[str, Any]) -> None:
     arrays = {k: np.asarray(v, np.float32, order="C") for k, v in rule.theta.items()}
     if not all(np.all(np.isfinite(array)) for array in arrays.values()):
         raise InputError("the weights hold numbers that are not finite; train anew")
-    write_atomically(Path(path), save(arrays, text))
+    write_atomically(Path(path), _in_order(save(arrays, text)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file, its text sorted by name: safetensors writes it in any order."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    # The arrays begin at a multiple of eight bytes.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def load_weights(name: str | Path | None = None) -> Weights:

@@ -97,15 +97,15 @@ def test_numpy_numbers_and_paths_are_written_as_json(folder):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"seed": 5}, "seed"),
-        ({"settings": {"rate": 0.2, "names": ["a"]}}, "names, rate"),
-        ({"weights": "lj"}, "weights"),
-        ({"settings": None, "run": "other"}, "run, settings"),
+        ({"seed": 5}, "another seed"),
+        ({"settings": {"rate": 0.2, "names": ["a"]}}, "other names and another rate"),
+        ({"weights": "lj"}, "other weights"),
+        ({"settings": None, "run": "other"}, "another kind of run"),
     ],
 )
 def test_another_run_is_refused_and_what_differs_is_named(kept, change, named):
     before = contents(kept)
-    with pytest.raises(InputError, match=f"made with another {named}; use the same"):
+    with pytest.raises(InputError, match=f"made with {named}; use the same"):
         Checkpoint(kept, {**IDENTITY, **change}).load()
     assert contents(kept) == before
 

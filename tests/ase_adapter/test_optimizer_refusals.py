@@ -23,6 +23,7 @@ from ase_l2h._internal.arguments import checked_count, checked_number, checked_s
 from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.records import checked_path
+from ase_l2h.search.calls import ENDURED, MORE_FAILURES, MOST_FAILURES
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.problem import Problem
 from ase_l2h.weights.load import load_weights
@@ -199,6 +200,16 @@ ARGUMENTS = {
     "two seeds": ({"seed": 1, "rng": 1}, ValueError, "give one of them"),
     "log in a folder": ({"logfile": "/"}, ValueError, "which is a folder"),
     "trajectory in a folder": ({"trajectory": "/"}, ValueError, "which is a folder"),
+    "log nowhere": (
+        {"logfile": "no/such/x.log"},
+        ValueError,
+        "the logfile no/such/x.log cannot be made: there is no no/such; create",
+    ),
+    "trajectory nowhere": (
+        {"trajectory": Path("no/such/x.traj")},
+        ValueError,
+        "the trajectory no/such/x.traj cannot be made: there is no no/such; create",
+    ),
     "long name": ({"trajectory": "t" * 300}, ValueError, "give another name"),
     "null byte": ({"trajectory": "t\0.traj"}, ValueError, "give another name"),
     "number": ({"trajectory": 3}, TypeError, "trajectory is a int; give a file name"),
@@ -301,6 +312,14 @@ def test_negative_steps():
         Learn2Hop(argon(), logfile=None).run(steps=-1)
 
 
+def test_how_many_calls_may_fail_is_documented():
+    """As the engine has it."""
+    text = " ".join((Learn2Hop.__doc__ or "").split())
+    more = round(1 / MORE_FAILURES)
+    said = f"after {MOST_FAILURES} in a row, and one more for every {more} calls"
+    assert f"{said} that succeeded, at most {ENDURED}." in text
+
+
 @pytest.mark.parametrize("fmax", [0.0, -1.0, float("nan"), True])
 def test_forces_that_nothing_meets(fmax):
     with pytest.raises(ValueError, match=r"fmax is .*; give a"):
@@ -323,6 +342,16 @@ def test_atoms_where_double_precision_is_coarse(shift, calculator):
         Learn2Hop(atoms, logfile=None)
     known = Problem.of("LJ4")
     with pytest.raises(ValueError, match=r"from the origin.*move the structure"):
+        dataclasses.replace(known, given=atoms.positions.T)
+
+
+@pytest.mark.parametrize("calculator", [LennardJones, EMT])
+def test_atoms_too_far_apart_for_double_precision(calculator):
+    atoms = Atoms("Cu3", 1e12 * np.eye(3), calculator=calculator())
+    with pytest.raises(ValueError, match=r"lie up to 1e\+12 apart.*unit of length"):
+        Learn2Hop(atoms, logfile=None)
+    known = Problem.of("LJ3")
+    with pytest.raises(ValueError, match=r"lie up to 1e\+12 apart.*unit of length"):
         dataclasses.replace(known, given=atoms.positions.T)
 
 

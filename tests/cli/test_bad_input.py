@@ -131,6 +131,7 @@ def bad_structures() -> dict[str, tuple[Atoms, str]]:
     overlapping.positions[5] = overlapping.positions[2] + 0.01
     overlapping.set_constraint(ase.constraints.FixAtoms([2, 5]))
     far = Atoms("Au8", GOLD + 1e15)
+    apart = Atoms("Au3", [[2.55e8 * k, 0, 0] for k in range(3)])
     small, flat, plane = (bulk("Si", cubic=True) for _ in range(3))
     small.set_cell(np.eye(3), scale_atoms=False)
     flat.set_cell(np.diag([5.4, 5.4, 0.2]), scale_atoms=False)
@@ -150,6 +151,7 @@ def bad_structures() -> dict[str, tuple[Atoms, str]]:
         "slab": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=[1, 1, 0]), "give a --cutoff"),
         "box": (Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=True), "--no-pbc to search"),
         "far": (far, "move the structure to the origin"),
+        "apart": (apart, "its atoms are so far apart"),
         "all fixed": (nothing, "every atom is fixed"),
         "mixed": (mixed, "would treat Ar and Kr alike"),
         "nameless": (Atoms("X8", GOLD), "--potential lj treats them as identical"),
@@ -383,6 +385,36 @@ def test_outputs_never_replace_the_input_or_each_other(refused, tmp_path):
     both = ("-o", tmp_path / "b.xyz", "--minima", tmp_path / "b.xyz")
     assert "would overwrite -o" in refused("search", path, *both)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["-o", "--minima", "--plot"])
+def test_outputs_never_replace_the_cache(refused, tmp_path, option):
+    cache, again = tmp_path / "s.xyz", tmp_path / "x" / ".." / "s.xyz"
+    (tmp_path / "x").mkdir()
+    call = ("search", "Cu13", "--calculator", "emt", "--cache", cache, option)
+    assert f"{option} {again} would overwrite --cache" in refused(*call, again)
+    assert not cache.exists()
+    cache.write_text("precious")
+    refused(*call, cache)
+    assert cache.read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["", "run.json", "progress.jsonl"])
+def test_a_cache_is_no_file_of_the_folder(refused, tmp_path, name):
+    folder = tmp_path / "kept"
+    if name:
+        folder.mkdir()
+    call = ("search", "Cu13", "--calculator", "emt", "--folder", folder)
+    said = refused(*call, "--cache", folder / name)
+    assert "give the cache another name" in said
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_cut_off_within_which_no_atoms_lie(refused, tmp_path):
+    path = tmp_path / "slab.traj"
+    ase.io.write(path, Atoms("Au8", GOLD, cell=[9, 9, 9], pbc=[1, 1, 0]))
+    said = refused("search", path, "--cutoff", 0.5)
+    assert "the cut-off of 0.5 is shorter than a bond of 2.96; give a longer" in said
 
 
 def test_an_old_output_survives_bad_input(refused, tmp_path):

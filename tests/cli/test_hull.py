@@ -272,6 +272,17 @@ def test_equal_elements_have_no_excess(run, tmp_path):
     assert on_hull == [True, False, True]
 
 
+@pytest.mark.parametrize("name", ["", *sorted(FILES)])
+def test_results_never_replace_the_cache(refused, tmp_path, name):
+    folder = tmp_path / "hull"
+    if name:
+        folder.mkdir()
+    call = ("hull", "CuAu", "--n", 3, "--calculator", "emt", "--out", folder)
+    said = refused(*call, "--cache", folder / name)
+    assert "give the cache another name" in said
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+
+
 def test_learned_optimizers_are_named_in_the_record(run, tmp_path):
     few = ("--n", 5, "--budget", 900, "--compositions", 2, "--weights", "universal")
     result = run("hull", "AgAu", *few, "--out", tmp_path / "hull", "--json")
@@ -458,10 +469,10 @@ def test_compositions_that_are_none(refused, tmp_path, text, said):
     ("change", "said"),
     [
         (("--seed", 5), "was made with another seed"),
-        (("--n", 6), "with another compositions, n"),
-        (("--without", PLAIN[1] + ",neighbours"), "with another without"),
-        (("--compositions", 1), "with another compositions"),
-        (("--parameters", "AgAu2"), "with another parameters"),
+        (("--n", 6), "was made with another number of atoms; use"),
+        (("--without", PLAIN[1] + ",neighbours"), "with other parts left out; use"),
+        (("--compositions", 1), "was made with other compositions"),
+        (("--parameters", "AgAu2"), "with other parameters"),
     ],
 )
 def test_a_folder_of_another_search_is_not_touched(

@@ -55,8 +55,8 @@ def test_a_training_continues_to_the_same_weights(run, trained, tmp_path):
     out = ("--out", tmp_path / "run", "--quiet")
     assert run("train", shorter, *out).exit_code == 0
     assert run("train", config, *out, "--resume").exit_code == 0
-    name = "state.safetensors"
-    assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
+    for name in ("state.safetensors", "weights.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_an_existing_run_is_not_touched(refused, trained, tmp_path):
@@ -78,6 +78,25 @@ def test_the_record_is_drawn(run, trained):
     assert result.stdout.strip() == str(picture)
     assert picture.read_bytes().startswith(b"\x89PNG")
     picture.unlink()
+
+
+def test_only_a_run_is_resumed(run, refused, trained, tmp_path):
+    """A folder in which nothing was kept begins anew without --resume."""
+    folder, config = trained
+    out = tmp_path / "new"
+    call = ("train", config, "--out", out, "--quiet")
+    said = f"{out} holds no training run; leave out --resume to begin one"
+    assert refused(*call, "--resume") == said
+    assert not out.exists()
+    out.mkdir()
+    assert refused(*call, "--resume") == said
+    (out / "run.json").write_bytes((folder / "run.json").read_bytes())
+    assert refused(*call, "--resume") == said
+    assert run(*call).exit_code == 0
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "thesis.tex").touch()
+    said = refused("train", config, "--out", tmp_path / "others", "--resume")
+    assert "choose another folder" in said
 
 
 @pytest.mark.parametrize(
@@ -124,6 +143,12 @@ def test_an_interrupted_training_says_how_to_go_on(run, tmp_path, monkeypatch):
     config.write_text(CONFIG.format(updates=1))
     monkeypatch.setattr("ase_l2h.training.train.train", terminated)
     before = signal.getsignal(signal.SIGTERM)
+    result = run("train", config, "--out", out)
+    assert result.exit_code == 130
+    assert "interrupted before anything was kept" in result.stderr
+    out.mkdir()
+    for name in ("run.json", "state.safetensors"):
+        (out / name).touch()
     result = run("train", config, "--out", out)
     assert result.exit_code == 130
     assert f"ase-l2h train {config} --out {out} --resume" in result.stderr

@@ -63,8 +63,14 @@ def test_attempts_that_found_nothing_meet_nothing():
         (
             (-7.0,),
             1,
-            "not settled: met by 0 of 1 attempt of 1,000 evaluations; it was given, or "
-            "one that had not ended met it",
+            "not settled: the one attempt of 1,000 evaluations did not end in this "
+            "minimum. It was given, or an attempt that has not ended yet found it",
+        ),
+        (
+            (-7.0, -7.0),
+            0,
+            "none of the 2 independent attempts of 1,000 evaluations ended in this "
+            "minimum. It was given, or an attempt that has not ended yet found it",
         ),
     ],
 )

@@ -393,6 +393,22 @@ def test_saving_replaces_a_file_whole_or_not_at_all(rule, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_same_weights_are_the_same_bytes(content, rule, tmp_path):
+    path = tmp_path / "w.safetensors"
+    for _ in range(8):
+        save_weights(path, rule, METADATA)
+        assert path.read_bytes() == content
+    length = int.from_bytes(content[:8], "little")
+    assert length % 8 == 0
+    text = json.loads(content[8 : 8 + length])["__metadata__"]
+    assert list(text) == sorted(text)
+    # Files in another order are as good.
+    loaded = load_weights(path).rule.theta
+    path.write_bytes(save(load(content), dict(reversed(text.items()))))
+    for name, values in load_weights(path).rule.theta.items():
+        assert np.array_equal(values, loaded[name])
+
+
 def test_both_architectures_survive_the_journey(tmp_path):
     features = EquivariantFeatures(progress=False)
     rule = EquivariantRule.create(jax.random.key(1), features)

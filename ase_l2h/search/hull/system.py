@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +197,12 @@ def _set_of(symbols: tuple[str, str]) -> str:
     default = DEFAULT_SETS.get(frozenset(symbols))
     covering = gupta_sets_covering(symbols)
     if default is None and not covering:
-        pairs = sorted("".join(s.symbols) for s in GUPTA_SETS.values())
-        pairs = sorted({p for p in pairs if len(re.findall("[A-Z]", p)) == 2})
+        sets = [s.symbols for s in GUPTA_SETS.values()]
+        pairs = {frozenset(p): p for s in sets for p in combinations(s, 2)}
+        known = ", ".join(sorted("".join(pair) for pair in pairs.values()))
         raise InputError(
             f"no Gupta parameters for {symbols[0]}-{symbols[1]}; known pairs are "
-            f"{', '.join(pairs)}, or give your own with --parameters FILE"
+            f"{known}, or give your own with --parameters FILE"
         )
     return default if default is not None else covering[0]
 
