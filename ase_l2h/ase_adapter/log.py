@@ -71,7 +71,8 @@ class SearchLog:
         count = len(found.minima)
         self.say(
             f"{count} {'minimum' if count == 1 else 'minima'}, lowest "
-            f"{found.best.energy:.6f}, {self.session.charged_evaluations:,} "
+            f"{found.best.energy:.6f}{'' if found.best.relaxed else ' (not relaxed)'}, "
+            f"{self.session.charged_evaluations:,} "
             f"evaluations, method {method}, backend {backend}, ended by {ended}"
         )
         run = self.session.run

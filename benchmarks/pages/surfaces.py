@@ -10,7 +10,7 @@ from ase_l2h._internal.records import Lines, read_lines
 from ase_l2h.report.pages import markdown_table, replace_block
 from ase_l2h.report.statistics import wilson_interval
 from benchmarks import paths
-from benchmarks.hits.surfaces import RECORDS, SURFACES
+from benchmarks.hits.surfaces import METHODS, RECORDS, SYSTEMS
 
 __all__ = ["table", "write"]
 
@@ -31,29 +31,43 @@ def write() -> None:
 def table(lines: Lines) -> str:
     """Seeds that met the lowest energy of all, and the calls that took."""
     rows = []
-    for surface in SURFACES:
-        own = [line for line in lines if line["surface"] == surface]
-        lowest = min(line["energy"] for line in own)
-        for method, calls in sorted({(line["method"], line["calls"]) for line in own}):
-            kind = {"method": method, "calls": calls}
-            found = [line for line in own if kind.items() <= line.items()]
+    for system in SYSTEMS:
+        own = [line for line in lines if line["system"] == system]
+        lowest = min((line["energy"] for line in own), default=np.inf)
+        for method in METHODS:
+            found = [line for line in own if line["method"] == method]
+            if not found:
+                continue
             first = [_first(line, lowest) for line in found]
             met = [count for count in first if count is not None]
             low, high = wilson_interval(len(met), len(found))
+            seconds = np.median([line["seconds"] for line in found])
             rows.append(
                 [
-                    surface,
+                    system,
                     f"`{method}`",
                     f"{lowest:.4f}",
                     f"{len(met)}/{len(found)} ({low:.2f}-{high:.2f})",
-                    f"{np.median(met):,.0f} ({min(met)}-{max(met)})" if met else "-",
+                    _median(first),
                     f"{np.mean([line['calls_spent'] for line in found]):,.0f}",
-                    f"{calls:,}",
+                    f"{seconds:.1f}",
                 ]
             )
-    header = ["surface", "method", "lowest (eV)", "met (95 %)"]
-    calls = ("calls to it: median (range)", "calls in all: mean", "calls at most")
+    header = ["system", "method", "lowest (eV)", "met (95 %)"]
+    calls = ("calls to it: median (range)", "calls in all: mean", "seconds: median")
     return markdown_table([*header, *calls], rows)
+
+
+def _median(first: list[int | None]) -> str:
+    """Median and range of calls; those that never met it count as more than all."""
+    counts = sorted(np.inf if count is None else count for count in first)
+    middle = float(np.median(counts))
+    if np.isinf(counts[0]):
+        return "-"
+    most = f"{met[-1]:,.0f}" if len(met) == len(counts) else "-"
+    return (
+        f"{'-' if np.isinf(middle) else format(middle, ',.0f')} ({met[0]:,.0f}-{most})"
+    )
 
 
 def _first(line: dict[str, Any], lowest: float) -> int | None:
