@@ -68,10 +68,11 @@ class SearchLog:
     def summary(self, method: str, backend: str, ended: str | None) -> None:
         """A summary: what was found, the cost, and why the search ended."""
         found = self.session.found
-        count = len(found.minima)
+        count, best, relaxed = len(found.minima), found.best, found.lowest_relaxed()
+        near = relaxed is not None and relaxed.energy <= best.energy + found.significant
         self.say(
             f"{count} {'minimum' if count == 1 else 'minima'}, lowest "
-            f"{found.best.energy:.6f}{'' if found.best.relaxed else ' (not relaxed)'}, "
+            f"{best.energy:.6f}{'' if near else ' (not relaxed)'}, "
             f"{self.session.charged_evaluations:,} "
             f"evaluations, method {method}, backend {backend}, ended by {ended}"
         )

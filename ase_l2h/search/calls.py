@@ -22,6 +22,7 @@ from ase_l2h.errors import RunError
 from ase_l2h.optimizers import BasinHopping
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.rollout.calculator import PointPotential
+from ase_l2h.search.agreement import Agreement
 from ase_l2h.search.callers import Calls, SerialCalls
 from ase_l2h.search.guard import Guard
 from ase_l2h.search.ledger import Stopped
@@ -125,6 +126,7 @@ class CalculatorEngine:
         self.complaint: str | None = None
         self._in_a_row = 0
         self._jobs: dict[Hashable, _Job] = {}
+        self._agreement = Agreement()
         self._guards: Remembered[Guard] = Remembered(1000)
 
     @property
@@ -225,6 +227,8 @@ class CalculatorEngine:
                 problem, np.asarray(state.positions), active, spare
             )
             spare -= int(np.sum(repeated))
+            before = np.asarray(state.positions)
+            self._agreement.measured(problem, before, energies, gradients)
             failed = np.isinf(np.asarray(state.energy)) & np.isinf(energies)
             with jax.enable_x64(True):
                 state = jax.tree.map(
@@ -237,6 +241,7 @@ class CalculatorEngine:
                     ),
                 )
             apart = self._apart(problem, np.asarray(state.positions), state.active)
+            self._agreement.stepped(before, energies, gradients, apart)
             state = state._replace(positions=apart)
             if not isinstance(request.optimizer, BasinHopping):
                 # A rule cannot go on from a point without a gradient; a chain hops
