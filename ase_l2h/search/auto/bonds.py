@@ -19,6 +19,8 @@ __all__ = ["ONSET", "RANGE", "Fade", "Pairs", "faded", "pairs_of", "range_of"]
 # the smooth cut-off begins: second neighbours of a close packing, at 1.41, count in
 # full.
 RANGE, ONSET = 2.0, 0.8
+# Images of atoms that are looked at together, which bounds the memory.
+MOST_PAIRS = 1_000_000
 
 
 class Pairs(NamedTuple):
@@ -137,13 +139,20 @@ def _within(
     points: np.ndarray, cell: np.ndarray, images: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Neighbours of each atom, how many; and of each pair both atoms and the vector."""
-    ways = points.T[:, None] - points.T[None]
-    ways -= np.round(ways @ np.linalg.inv(cell)) @ cell
-    shifted = ways[:, :, None] + images
-    near = np.sum(shifted**2, axis=-1) < reach * reach
-    itself = np.arange(points.shape[1])
-    # The first image is the unshifted one.
-    near[itself, itself, 0] = False
-    owners, others, image = np.nonzero(near)
-    counts = np.bincount(owners, minlength=points.shape[1])
-    return counts, owners, others, shifted[owners, others, image]
+    n, inverse = points.shape[1], np.linalg.inv(cell)
+    together = max(1, MOST_PAIRS // (n * len(images)))
+    parts = []
+    for first in range(0, n, together):
+        ways = points.T[first : first + together, None] - points.T[None]
+        ways -= np.round(ways @ inverse) @ cell
+        shifted = ways[:, :, None] + images
+        near = np.sum(shifted**2, axis=-1) < reach * reach
+        itself = np.arange(len(near))
+        # The first image is the unshifted one.
+        near[itself, first + itself, 0] = False
+        owners, others, image = np.nonzero(near)
+        parts.append((first + owners, others, shifted[owners, others, image]))
+    owners, others, vectors = (
+        np.concatenate(each) for each in zip(*parts, strict=True)
+    )
+    return np.bincount(owners, minlength=n), owners, others, vectors

@@ -15,7 +15,7 @@ from ase.neighborlist import neighbor_list
 
 from ase_l2h.potentials.cutoff import smoothly_cut
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION
-from ase_l2h.search.auto import learned_potential, metric, surrogate
+from ase_l2h.search.auto import bonds, learned_potential, metric, surrogate
 from ase_l2h.search.auto.bonds import ONSET, RANGE, faded, pairs_of
 from ase_l2h.search.auto.learned_potential import fitted, modelled, prior, usable
 from ase_l2h.search.auto.pool import Pool
@@ -86,7 +86,9 @@ def evaluator_of(problem: Problem) -> Evaluator:
 
 
 @pytest.mark.parametrize("periodic", [(True, True, True), (True, True, False)])
-def test_neighbours_in_a_cell_are_those_of_ase(periodic):
+@pytest.mark.parametrize("most", [1, bonds.MOST_PAIRS])
+def test_neighbours_in_a_cell_are_those_of_ase(periodic, most, monkeypatch):
+    monkeypatch.setattr(bonds, "MOST_PAIRS", most)
     atoms = bulk("Cu", a=FCC) * (2, 2, 1)
     atoms.positions += 0.1 * np.random.default_rng(1).normal(size=(4, 3))
     atoms.pbc = periodic
