@@ -397,11 +397,10 @@ def test_workers_have_something_to_do(workers, least):
     calls = VirtualCalls(workers)
     search_problem(
         problem_of(copper(EMT(), 8)),
-        limits=Limits(evaluations=450, settled=0),
+        limits=Limits(evaluations=250, settled=0),
         searches=max(4, 2 * workers),
         seed=1,
         calls=calls,
-        without=("surrogate", *PLAIN),
     )
     assert calls.made / calls.clock >= least
 
