@@ -56,6 +56,9 @@ LEARNED_FROM, REMEMBERED = 24, 64
 # Evaluations of the learned potential per proposal round where all atoms are sought;
 # beside fixed atoms fewer, because each takes longer, and at least so many.
 EVALUATIONS, LEAST_EVALUATIONS = 4000, 500
+# Of the neighbours of a structure in a cell, where evaluations take long, so many of the
+# lowest are relaxed.
+SCREENED = 24
 # Settings of the method that searches the learned potential.
 SEARCH: dict[str, Any] = {
     "weights": None,
@@ -267,5 +270,9 @@ def _neighbours(model: Model, held: np.ndarray, rng: np.random.Generator) -> Rel
         kinds, movable = problem.species, problem.movable
         pairs = some_exchanges(kinds, 1, EXCHANGES, rng, movable)
         moved = np.concatenate([moved, exchanged(held, pairs)], axis=-1)
+    if problem.cell is not None:
+        energies = model.evaluator().energies(moved)
+        lowest = np.argsort(energies, kind="stable")[:SCREENED]
+        moved = moved[..., lowest]
     low = model.evaluator().relax(moved)
     return low.take(usable(problem, low.positions))
