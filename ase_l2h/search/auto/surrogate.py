@@ -56,8 +56,8 @@ LEARNED_FROM, REMEMBERED = 24, 64
 # Evaluations of the learned potential per proposal round where all atoms are sought;
 # beside fixed atoms fewer, because each takes longer, and at least so many.
 EVALUATIONS, LEAST_EVALUATIONS = 4000, 500
-# Of the neighbours of a structure in a cell, where evaluations take long, so many of the
-# lowest are relaxed.
+# In cells evaluations take long, so only these lowest neighbours of a structure are
+# relaxed.
 SCREENED = 24
 # Settings of the method that searches the learned potential.
 SEARCH: dict[str, Any] = {
