@@ -134,7 +134,9 @@ def result_of(
     if not minima:
         minima = sorted(unrelaxed, key=lambda minimum: minimum.energy)[:1]
     charged = sum(trace.charged for trace in traces)
-    if not minima and charged and facts.get("trouble") is None:
+    # What was cut short may just not have relaxed anything.
+    ended = facts.get("stopped") not in ("interrupted", "time", "running")
+    if not minima and charged and ended and facts.get("trouble") is None:
         facts["trouble"] = (
             f"none of {charged:,} evaluations gave a finite energy; check the energy "
             "and its derivative"

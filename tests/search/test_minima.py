@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
+from ase import Atoms
+from ase.calculators.emt import EMT
 from reference_data import structures
 
+from ase_l2h import search
 from ase_l2h.search.driver import search_problem
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.minima import distinct_minima
@@ -90,3 +93,13 @@ def test_where_no_energy_is_finite_the_result_says_so(caplog):
     assert result.best is None
     assert "gave a finite energy" in str(result.trouble)
     assert f"none of {result.charged_evaluations:,}" in caplog.text
+
+
+def test_what_is_cut_short_is_not_blamed_on_the_energies(caplog):
+    block = 2.3 * np.argwhere(np.ones((3, 3, 2)))[:13]
+    copper = Atoms("Cu13", block, calculator=EMT())
+    result = search(copper, limits=Limits(seconds=1e-3), seed=0)
+    assert result.stopped == "time"
+    assert result.charged_evaluations > 0
+    assert result.trouble is None
+    assert not caplog.records
