@@ -18,7 +18,7 @@ import numpy as np
 
 from ase_l2h.search.engine import Engine
 from ase_l2h.search.ledger import Stopped
-from ase_l2h.search.requests import Advance, Request, Submit
+from ase_l2h.search.requests import Advance, Request, Spread, Submit
 
 __all__ = ["side_by_side"]
 
@@ -27,6 +27,8 @@ Task = Callable[[Submit], Any]
 StopReason = Callable[[], str | None]
 # Work between two checks of the stop reason, in launches of the engine.
 LAUNCHES = 4
+# Moving the atoms of a structure apart takes as long as this many steps.
+SPREADING = 400
 # Seconds for relaxing what has been found, after a stop was requested.
 GRACE = 5.0
 
@@ -71,6 +73,7 @@ def _work(request: Request) -> float:
         count = int(np.count_nonzero(request.state.active)) * request.n_steps
     else:
         count = request.positions.shape[2]
+        count *= SPREADING if isinstance(request, Spread) else 1
     return float(count) * request.problem.n_atoms**2
 
 

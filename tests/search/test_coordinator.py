@@ -11,7 +11,7 @@ from ase_l2h.search import coordinator
 from ase_l2h.search.coordinator import side_by_side
 from ase_l2h.search.ledger import Stopped
 from ase_l2h.search.problem import Problem
-from ase_l2h.search.requests import Points
+from ase_l2h.search.requests import Points, Spread
 
 PROBLEM = Problem.of("LJ3")
 WORK = PROBLEM.n_atoms**2
@@ -48,6 +48,14 @@ def test_much_work_is_done_in_parts_and_in_order():
     outcomes = side_by_side(engine, [asking(2)] * 5)
     assert outcomes == [[1, 4], [1, 4], [2, 5], [2, 5], [3, 6]]
     assert engine.sizes == [2, 2, 1] * 2
+
+
+def test_moving_atoms_apart_is_much_work():
+    """It takes hundreds of steps, so many searches would keep an interrupt waiting."""
+    engine = Counting(launch=100 * WORK)
+    spread = Spread(PROBLEM, np.zeros((3, 3, 1)))
+    side_by_side(engine, [lambda submit: submit(spread)] * 5)
+    assert engine.sizes == [1] * 5
 
 
 def test_an_interrupt_is_noticed_between_two_parts():
