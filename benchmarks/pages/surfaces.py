@@ -115,8 +115,9 @@ def _median(first: np.ndarray) -> str:
     if not np.isfinite(first).any():
         return "-"
     values = float(np.median(first)), float(first.min()), float(first.max())
-    middle, least, most = (f"{x:,.0f}" if np.isfinite(x) else "-" for x in values)
-    return f"{middle} ({least}-{most})"
+    told = (f"{x:,.0f}" if np.isfinite(x) else "not met" for x in values)
+    middle, least, most = told
+    return f"{middle} ({least} to {most})"
 
 
 def _first(line: dict[str, Any], lowest: float) -> int | None:
