@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array
 from scipy.spatial.transform import Rotation
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h.optimizers.rule_steps import (
     RuleOptimizer,
     charged_evaluation,
@@ -220,7 +221,7 @@ def _frozen(
         )
         return state, jnp.sqrt(jnp.max(jnp.sum(displacement**2, axis=0)))
 
-    @jax.jit
+    @compiled
     def run(state: Any) -> Array:
         return jax.lax.scan(step, state, jnp.arange(steps))[1]
 
