@@ -19,7 +19,9 @@ __all__ = ["compiled", "double_precision", "promoting"]
 
 def promoting() -> contextlib.AbstractContextManager[Any]:
     """Arrays of fewer axes are broadcast within, in this thread."""
-    if jax.config.jax_numpy_rank_promotion == "allow":
+    # Its attributes are made where JAX is loaded, so no checker knows them.
+    config: Any = jax.config
+    if config.jax_numpy_rank_promotion == "allow":
         return contextlib.nullcontext()
     return jax.numpy_rank_promotion("allow")
 
