@@ -19,6 +19,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from ase_l2h._internal.promotion import compiled, double_precision
 from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter import convert
 from ase_l2h.ase_adapter.matscipy import matscipy_stillinger_weber
@@ -101,7 +102,7 @@ class PotentialCalculator(Calculator):
         potential, system, positions = convert.system_of(
             self.atoms, self.potential, check=False
         )
-        with jax.enable_x64(True):
+        with double_precision():
             if system.cell is None or not all(system.periodic):
                 value = _evaluate(potential, positions, system)
                 strain_gradient = None
@@ -122,10 +123,10 @@ class PotentialCalculator(Calculator):
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
 
-_evaluate = jax.jit(energy_and_gradient)
+_evaluate = compiled(energy_and_gradient)
 
 
-@jax.jit
+@compiled
 def _evaluate_strained(
     potential: Potential, positions: jax.Array, system: System
 ) -> tuple[Any, jax.Array]:

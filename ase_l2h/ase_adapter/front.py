@@ -88,6 +88,8 @@ def search(
         raise InputTypeError(
             f"search has no argument {name}; give limits=ase_l2h.Limits({name}=...)"
         )
+    if limits is not None and not isinstance(limits, Limits):
+        raise InputTypeError(f"limits is {limits!r}; give ase_l2h.Limits(...)")
     calling = Calling.taken_from(options)
     if isinstance(problem, Problem | str | Target):
         if region is not None or keep_molecules is not None:

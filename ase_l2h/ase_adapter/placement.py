@@ -7,13 +7,13 @@ import dataclasses
 import logging
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.optimize.optimize import OptimizableAtoms
 from jaxtyping import Array
 
+from ase_l2h._internal.promotion import compiled, double_precision
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calling import Calling, RemoteCalls
 from ase_l2h.ase_adapter.measured import first_measured
@@ -170,7 +170,7 @@ class PlacedAtoms:
     def kernel_energy(self, positions: np.ndarray) -> float:
         """The kernel's energy of ``(n, 3)`` in double precision."""
         problem = self.posed.problem
-        with jax.enable_x64(True):
+        with double_precision():
             inside = jnp.asarray(self.posed.coordinates.inside(positions))
             return float(_kernel_energy(problem.potential, problem.system, inside))
 
@@ -223,6 +223,6 @@ class ViewedAtoms(OptimizableAtoms):
         return calculator.at(self.atoms.get_positions()).energy
 
 
-@jax.jit
+@compiled
 def _kernel_energy(potential: Any, system: System, positions: Array) -> Array:
     return potential.energy(positions, system)

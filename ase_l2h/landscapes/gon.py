@@ -23,6 +23,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from ase_l2h._internal.promotion import compiled, promoting
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.errors import InputError
 from ase_l2h.landscapes.bilipschitz import cayley
@@ -276,7 +277,7 @@ class _Fit:
         return state, losses, point, self.landscape.energy(point)
 
 
-_advance = jax.jit(_Fit.advance)
+_advance = compiled(_Fit.advance)
 
 
 def fit_gon(
@@ -302,7 +303,8 @@ def fit_gon(
     # A new seed must not compile the updates again.
     fit = _Fit(landscape, pairs, dataclasses.replace(settings, seed=0))
     key, first = jax.random.split(jax.random.key(settings.seed))
-    state = fit.initial(first)
+    with promoting():
+        state = fit.initial(first)
     records: list[dict[str, Any]] = []
     best, lowest = np.zeros(landscape.dimension, np.float32), np.inf
     ends = np.linspace(0, fit.updates, settings.looks + 1).astype(np.int32)

@@ -27,6 +27,7 @@ from ase_l2h._internal.checkpoint import (
     tree_of_arrays,
 )
 from ase_l2h._internal.progress import progress_bar
+from ase_l2h._internal.promotion import compiled
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h._internal.stopping import Stop
 from ase_l2h.landscapes.bilipschitz import SingleMinimum
@@ -230,9 +231,9 @@ class _Run:
         }
 
 
-_initial = jax.jit(_Run.initial)
-_minimum = jax.jit(_Run.minimum)
-_updates = jax.jit(_Run.updates, static_argnames="warm")
+_initial = compiled(_Run.initial)
+_minimum = compiled(_Run.minimum)
+_updates = compiled(_Run.updates, static_argnames="warm")
 
 
 def minimise(

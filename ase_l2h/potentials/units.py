@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.errors import InputTypeError
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.lennard_jones import LennardJones
@@ -135,6 +135,12 @@ def _(potential: Gupta) -> tuple[np.ndarray, np.ndarray]:
         axis=1,
     )
     bulk = [fcc_cohesive_energy(*row.tolist(), rc=potential.rc)[0] for row in likes]
+    for symbol, row, energy in zip(potential.symbols, likes, bulk, strict=True):
+        if not energy > 0:
+            raise InputError(
+                f"the Gupta pair {symbol}-{symbol} with {tuple(row.tolist())} binds no "
+                "crystal; check that the order is p, q, r0, xi, A"
+            )
     return likes[:, 2], np.array(bulk) / LJ_CRYSTAL_COHESION
 
 
@@ -162,6 +168,8 @@ def reduced_units(potential: Any, species: Any) -> tuple[Any, Any]:
     ------
     InputTypeError
         When the potential has no natural units.
+    InputError
+        When Gupta parameters bind no crystal.
     """
     species = np.asarray(species)
     length, energy = (

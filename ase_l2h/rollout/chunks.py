@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
+from ase_l2h._internal.promotion import double_precision, promoting
 from ase_l2h.errors import InputError
 from ase_l2h.system import MAX_ATOMS, System
 
@@ -89,8 +89,5 @@ def _check_batch(system: System, count: int) -> None:
 @contextlib.contextmanager
 def precision(double: bool) -> Iterator[None]:
     """64-bit numbers for this thread only: JAX's global flag stays as it is."""
-    if double:
-        with jax.enable_x64(True):
-            yield
-    else:
+    with double_precision() if double else promoting():
         yield

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.optimizers.rule_steps import charged_evaluation
 from ase_l2h.potentials.base import Potential
@@ -87,6 +88,6 @@ def evaluate(potential: Potential, system: System, state: SearchState) -> Search
 
 
 # Compiled once for all callers.
-compiled_initialise = jax.jit(initialise_state)
-compiled_advance = jax.jit(advance, compiler_options=COMPILER_OPTIONS)
-compiled_evaluate = jax.jit(evaluate, compiler_options=COMPILER_OPTIONS)
+compiled_initialise = compiled(initialise_state)
+compiled_advance = compiled(advance, compiler_options=COMPILER_OPTIONS)
+compiled_evaluate = compiled(evaluate, compiler_options=COMPILER_OPTIONS)

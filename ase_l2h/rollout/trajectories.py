@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h.optimizers.base import Optimizer, SearchState
 from ase_l2h.optimizers.basin_hopping.optimizer import BasinHopping
 from ase_l2h.potentials.base import Potential
@@ -36,7 +37,7 @@ __all__ = ["CHUNK", "advance", "begin", "energies", "evaluate"]
 CHUNK = 16
 
 
-@jax.jit
+@compiled
 def _initialise_chains(
     optimizer: Any, potential: Any, system: Any, positions: Any, keys: Any
 ) -> SearchState:

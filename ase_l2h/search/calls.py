@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ase_l2h._internal.promotion import compiled, double_precision
 from ase_l2h._internal.remembered import Remembered
 from ase_l2h._internal.workers import names, told
 from ase_l2h.errors import RunError
@@ -50,7 +51,7 @@ TOLD = 20
 Work = Generator[list[np.ndarray], list[Any], Any]
 
 
-@jax.jit
+@compiled
 def _begin(
     optimizer: Any, potential: Any, system: Any, positions: Any, keys: Any
 ) -> SearchState:
@@ -59,7 +60,7 @@ def _begin(
     return optimizer.init(jax.random.key(0), positions, system, potential)
 
 
-@jax.jit
+@compiled
 def _step(
     optimizer: Any, measured: Any, system: Any, state: SearchState
 ) -> SearchState:
@@ -202,7 +203,7 @@ class CalculatorEngine:
         positions = self._apart(request.problem, positions)
         nothing = PointPotential(np.zeros(positions.shape[2]), np.zeros_like(positions))
         system = request.problem.system
-        with jax.enable_x64(True):
+        with double_precision():
             state = _begin(
                 request.optimizer, nothing, system, positions, jnp.asarray(request.keys)
             )
@@ -230,7 +231,7 @@ class CalculatorEngine:
             before = np.asarray(state.positions)
             self._agreement.measured(problem, before, energies, gradients)
             failed = np.isinf(np.asarray(state.energy)) & np.isinf(energies)
-            with jax.enable_x64(True):
+            with double_precision():
                 state = jax.tree.map(
                     np.asarray,
                     _step(

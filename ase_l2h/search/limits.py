@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
+from ase_l2h._internal.arguments import checked_number
 from ase_l2h.errors import InputError
 
 __all__ = ["Limits", "checked_seed"]
@@ -40,6 +40,8 @@ class Limits:
     settled: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("evaluations", "seconds", "settled"):
+            checked_number(name, getattr(self, name))
         count = self.evaluations
         if count is not None and not (
             count == int(count) and 1 <= count <= MOST_EVALUATIONS
@@ -50,8 +52,7 @@ class Limits:
         known = self.settled
         if known is not None and not (0 <= known <= 1000 and known == int(known)):
             raise InputError(f"settled is {known}; give a number from 0 to 1000")
-        if self.target_energy is not None and math.isnan(self.target_energy):
-            raise InputError("target_energy is not a number; give an energy")
+        checked_number("target_energy", self.target_energy)
 
 
 def checked_seed(seed: int) -> int:
@@ -62,6 +63,7 @@ def checked_seed(seed: int) -> int:
     InputError
         For anything but 0 to 2^32 - 1.
     """
-    if seed != int(seed) or not 0 <= seed < 2**32:
+    number = checked_number("seed", seed)
+    if number is None or seed != int(seed) or not 0 <= seed < 2**32:
         raise InputError(f"the seed is {seed}; give a number from 0 to 2^32 - 1")
     return int(seed)

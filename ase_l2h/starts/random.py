@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
@@ -179,7 +180,7 @@ def spread(system: System, positions: np.ndarray) -> np.ndarray:
     return np.asarray(state.positions, np.float32) * length.astype(np.float32)
 
 
-_jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
+_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 def make_starts(

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ase_l2h._internal.promotion import compiled, promoting
 from ase_l2h._internal.pytree import replace
 from ase_l2h.optimizers.base import SearchState
 from ase_l2h.optimizers.rule_steps import RuleOptimizer
@@ -76,9 +76,9 @@ UNROLL_OPTIONS = COMPILER_OPTIONS
 LOOPS = {
     "scan": Loop(initialise_state, advance, evaluate),
     "native": Loop(
-        jax.jit(initialise_state),
+        compiled(initialise_state),
         _native_steps,
-        jax.jit(evaluate, compiler_options=UNROLL_OPTIONS),
+        compiled(evaluate, compiler_options=UNROLL_OPTIONS),
     ),
 }
 
@@ -127,8 +127,9 @@ def followed(
 ) -> SearchState:
     """Take ``n_steps`` of a rule; the other arguments are those of :func:`unroll`."""
     optimizer = RuleOptimizer(rule)
-    state = loop.initialise(optimizer, potential, system, positions, key)
-    return loop.advance(optimizer, potential, system, state, key, 0, n_steps)
+    with promoting():
+        state = loop.initialise(optimizer, potential, system, positions, key)
+        return loop.advance(optimizer, potential, system, state, key, 0, n_steps)
 
 
 def capped_energy(energy: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -157,9 +158,9 @@ def with_horizon(rule: Any, horizon: int | Int[Array, ""]) -> Any:
     return replace(rule, time_scale=jnp.float32(rule.reference_horizon / horizon))
 
 
-jit_unroll = jax.jit(
+jit_unroll = compiled(
     unroll, static_argnames=("from_best", "loop"), compiler_options=UNROLL_OPTIONS
 )
-jit_adam_reference = jax.jit(
+jit_adam_reference = compiled(
     adam_reference, static_argnames="horizon", compiler_options=COMPILER_OPTIONS
 )

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h.starts.random import random_starts
 from ase_l2h.system import System
 from ase_l2h.targets import Target
@@ -30,7 +31,7 @@ LEARNED_STEPS, HOP_STEPS, QUENCH_STEPS = 600, 40, 500
 # Most hops of a structure.
 ROUNDS = 30
 PADDED = 32
-_jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
+_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 class MinimaPool(NamedTuple):

@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h._internal.pytree import replace
 from ase_l2h.errors import InputError
 from ase_l2h.training.objective import (
@@ -128,7 +129,7 @@ class Population:
         )
         options = UNROLL_OPTIONS if on_cpu else None
         if backend == "scan":
-            self._alone = jax.jit(call, compiler_options=options)
+            self._alone = compiled(call, compiler_options=options)
         elif on_cpu and self.together == 1:
             self._alone = partial(call, backend=backend)
         else:
@@ -137,7 +138,7 @@ class Population:
                 "set together = 0 and run it there, or choose 'scan'"
             )
         axes = (0, 0, 0, 0, None, None, None, None)
-        self._stacked = jax.jit(jax.vmap(call, in_axes=axes), compiler_options=options)
+        self._stacked = compiled(jax.vmap(call, in_axes=axes), compiler_options=options)
         mesh = Mesh(np.array(self.devices), ("members",))
         self._spread = NamedSharding(mesh, PartitionSpec("members"))
         self._copied = NamedSharding(mesh, PartitionSpec())

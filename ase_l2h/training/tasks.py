@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h._internal.promotion import compiled
 from ase_l2h.errors import InputError
 from ase_l2h.starts.random import random_starts
 from ase_l2h.targets import Target
@@ -21,7 +22,7 @@ REFERENCE_STARTS = 150
 REFERENCE_HORIZON = 2000
 # One seed for all runs: the unit of a task's loss is then always the same.
 REFERENCE_SEED = 0
-_jit_starts = jax.jit(random_starts, static_argnames=("count", "rotate"))
+_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from ase_l2h.errors import InputError
 from ase_l2h.potentials.binary_lennard_jones import BinaryLennardJones
+from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.jax_md import FunctionPotential
 from ase_l2h.potentials.lennard_jones import LennardJones
 from ase_l2h.potentials.parameters import gupta_set
@@ -65,3 +67,10 @@ def test_silicon():
 def test_functions_have_no_units_of_their_own():
     with pytest.raises(TypeError, match="set length_scale and energy_scale yourself"):
         reduced_units(FunctionPotential(lambda positions: 0.0), [0])
+
+
+def test_gupta_columns_in_another_order_are_named():
+    p, q, r0, xi, A = like_row("Au", "Au")
+    swapped = Gupta.from_pairs({"Au-Au": (A, p, q, r0, xi)})
+    with pytest.raises(InputError, match=r"pair Au-Au .* the order is p, q, r0, xi, A"):
+        reduced_units(swapped, [0, 0])

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ase_l2h._internal.promotion import double_precision
 from ase_l2h._internal.pytree import replace
 from ase_l2h.landscapes.boxes import minimise_in_boxes
 from ase_l2h.landscapes.gon import GonSettings, fit_gon
@@ -278,7 +279,7 @@ def function_line(
 
 def _double(function: Any, point: np.ndarray) -> float:
     """U of a point in double precision, whatever found it."""
-    with jax.enable_x64(True):
+    with double_precision():
         exact = dataclasses.replace(function, shift=np.asarray(function.shift, float))
         return float(exact.energy(jnp.asarray(point, jnp.float64)))
 

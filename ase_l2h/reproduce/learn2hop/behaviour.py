@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array
 from scipy.spatial.transform import Rotation
 
+from ase_l2h._internal.promotion import compiled, promoting
 from ase_l2h.optimizers.rule_steps import (
     RuleOptimizer,
     charged_evaluation,
@@ -209,9 +210,10 @@ def frozen_updates(
 def _frozen(
     rule: Any, potential: Any, system: Any, positions: Array, steps: int, seed: int
 ) -> Array:
-    value = charged_evaluation(potential, positions, system)
-    still = value._replace(gradient=jnp.zeros_like(value.gradient))
-    observation = observe(still, positions, system)
+    with promoting():
+        value = charged_evaluation(potential, positions, system)
+        still = value._replace(gradient=jnp.zeros_like(value.gradient))
+        observation = observe(still, positions, system)
     key = jax.random.key(seed)
 
     def step(state: Any, number: Array) -> tuple[Any, Array]:
@@ -220,7 +222,7 @@ def _frozen(
         )
         return state, jnp.sqrt(jnp.max(jnp.sum(displacement**2, axis=0)))
 
-    @jax.jit
+    @compiled
     def run(state: Any) -> Array:
         return jax.lax.scan(step, state, jnp.arange(steps))[1]
 

@@ -8,10 +8,10 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ase_l2h._internal.promotion import double_precision
 from ase_l2h.potentials.units import reduced_units
 from ase_l2h.system import make_system
 from ase_l2h.targets import Target, named_target
@@ -53,7 +53,7 @@ def paper_target(name: str) -> Target:
         length_scale=length,
         energy_scale=energy,
     )
-    with jax.enable_x64(True):
+    with double_precision():
         diamond = jnp.asarray(_diamond(2) * SILICON_LATTICE)
         reference = float(usual.potential.energy(diamond, system))
     return Target("Si64", usual.symbols, usual.potential, system, reference)
