@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,8 +20,10 @@ __all__ = [
     "Stretched",
     "Unconverged",
     "Water",
+    "leaving",
     "number",
     "scaled",
+    "unmade",
 ]
 
 
@@ -155,3 +159,20 @@ class Water(Calculator):
         np.add.at(forces, i, -pull)
         np.add.at(forces, j, pull)
         self.results = {"energy": float(energy.sum()), "forces": forces}
+
+
+def leaving(number: int) -> Callable[[int], None]:
+    """What a worker calls with an exit code: it ends its process."""
+    return leave
+
+
+def leave(code: int) -> None:
+    """End the process, at once where the code is negative."""
+    if code < 0:
+        os._exit(-code)
+    sys.exit(code)
+
+
+def unmade() -> None:
+    """Makes no calculator, and ends the worker."""
+    raise SystemExit(1)

@@ -136,7 +136,8 @@ def _(potential: Gupta) -> tuple[np.ndarray, np.ndarray]:
     )
     bulk = [fcc_cohesive_energy(*row.tolist(), rc=potential.rc)[0] for row in likes]
     for symbol, row, energy in zip(potential.symbols, likes, bulk, strict=True):
-        if not energy > 0:
+        # Zero where a cut-off leaves no bond, which is told elsewhere.
+        if energy < 0:
             raise InputError(
                 f"the Gupta pair {symbol}-{symbol} with {tuple(row.tolist())} binds no "
                 "crystal; check that the order is p, q, r0, xi, A"

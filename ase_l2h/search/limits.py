@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from ase_l2h._internal.arguments import checked_number
 from ase_l2h.errors import InputError
@@ -40,8 +41,10 @@ class Limits:
     settled: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "seconds", "settled"):
+        for name in ("evaluations", "settled"):
             checked_number(name, getattr(self, name))
+        if not (isinstance(self.seconds, float) and math.isnan(self.seconds)):
+            checked_number("seconds", self.seconds)
         count = self.evaluations
         if count is not None and not (
             count == int(count) and 1 <= count <= MOST_EVALUATIONS

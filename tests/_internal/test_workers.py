@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
-
 import pytest
+from own_calculators import leaving
 
 from ase_l2h._internal.workers import CallFailed, Workers
-
-
-def leaving(number: int) -> Callable[[int], None]:
-    """What a worker calls: it ends its process."""
-    return leave
-
-
-def leave(code: int) -> None:
-    if code < 0:
-        os._exit(-code)
-    sys.exit(code)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
-from own_calculators import Counting, Moody, Slow, Unconverged
+from own_calculators import Counting, Moody, Slow, Unconverged, unmade
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
@@ -105,14 +105,9 @@ def test_a_calculator_that_would_end_the_process_does_not(undisturbed, caplog):
     assert "the calculator called sys.exit(0)" in caplog.text
 
 
-def broken():
-    """Makes no calculator, and ends the worker."""
-    raise SystemExit(1)
-
-
 def test_workers_that_do_not_begin_are_not_blamed_on_the_structure():
     with pytest.raises(RunError, match="end before they are ready"):
-        searched(EMT(), workers=1, make_calculator=broken)
+        searched(EMT(), workers=1, make_calculator=unmade)
 
 
 def test_what_makes_calculators_is_a_function():
