@@ -41,7 +41,7 @@ from ase_l2h.potentials.pair_loops import (
 )
 from ase_l2h.system import System
 
-__all__ = ["Gupta"]
+__all__ = ["ONSET", "Gupta"]
 
 Table = Float[Array | np.ndarray, "s s"]
 # Of the cut-off, where a smooth one begins: at usual distances second neighbours count

@@ -23,6 +23,7 @@ from ase_l2h.rules.gradient_descent import GradientDescent
 from ase_l2h.system import System
 
 __all__ = [
+    "compiled_starts",
     "make_starts",
     "random_rotations",
     "random_starts",
@@ -180,7 +181,7 @@ def spread(system: System, positions: np.ndarray) -> np.ndarray:
     return np.asarray(state.positions, np.float32) * length.astype(np.float32)
 
 
-_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
+compiled_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 def make_starts(
@@ -206,11 +207,10 @@ def make_starts(
         return given[..., first : first + count]
     key = jax.random.key(seed)
     groups = range(first // GROUP, -(-(first + count) // GROUP))
+    keys = [jax.random.fold_in(key, g) for g in groups]
     drawn = [
-        np.asarray(
-            _jit_starts(jax.random.fold_in(key, g), system, count=GROUP, rotate=rotate)
-        )
-        for g in groups
+        np.asarray(compiled_starts(own, system, count=GROUP, rotate=rotate))
+        for own in keys
     ]
     offset = first - groups[0] * GROUP
     positions = np.concatenate(drawn, axis=-1)[..., offset : offset + count]

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h._internal.promotion import compiled
-from ase_l2h.starts.random import random_starts
+from ase_l2h.starts.random import compiled_starts
 from ase_l2h.system import System
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import QUENCHES, Loop, followed, with_horizon
@@ -31,7 +30,6 @@ LEARNED_STEPS, HOP_STEPS, QUENCH_STEPS = 600, 40, 500
 # Most hops of a structure.
 ROUNDS = 30
 PADDED = 32
-_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 class MinimaPool(NamedTuple):
@@ -61,7 +59,7 @@ def make_pool(
     """
     potential, system = target.potential, target.system
     start_key, shake_key, rule_key = jax.random.split(key, 3)
-    starts = _jit_starts(start_key, system, count=size, rotate=system.cell is None)
+    starts = compiled_starts(start_key, system, count=size, rotate=system.cell is None)
 
     def relaxed(positions: Any) -> tuple[np.ndarray, np.ndarray]:
         given = jnp.asarray(positions, jnp.float32)

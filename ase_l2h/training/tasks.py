@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ase_l2h._internal.promotion import compiled
 from ase_l2h.errors import InputError
-from ase_l2h.starts.random import random_starts
+from ase_l2h.starts.random import compiled_starts
 from ase_l2h.targets import Target
 from ase_l2h.training.objective import jit_adam_reference
 from ase_l2h.training.pools import MinimaPool, rattled
@@ -22,7 +21,6 @@ REFERENCE_STARTS = 150
 REFERENCE_HORIZON = 2000
 # One seed for all runs: the unit of a task's loss is then always the same.
 REFERENCE_SEED = 0
-_jit_starts = compiled(random_starts, static_argnames=("count", "rotate"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Task:
 
     def starts(self, key: Array, count: int, rotate: bool) -> Float[Array, "3 n b"]:
         """Fresh random starts."""
-        return _jit_starts(key, self.target.system, count=count, rotate=rotate)
+        return compiled_starts(key, self.target.system, count=count, rotate=rotate)
 
     @property
     def energy_scale(self) -> float:
@@ -75,7 +73,7 @@ def adam_best(target: Target) -> float:
         When it finds nothing bound: the energies could not be compared.
     """
     key = jax.random.key(REFERENCE_SEED)
-    starts = _jit_starts(
+    starts = compiled_starts(
         key, target.system, count=REFERENCE_STARTS, rotate=target.system.cell is None
     )
     reference = float(

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ase_l2h.potentials.gupta import ONSET
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import periodic_images
 
-__all__ = ["ONSET", "RANGE", "Fade", "Pairs", "faded", "pairs_of", "range_of"]
+__all__ = ["RANGE", "Fade", "Pairs", "faded", "pairs_of", "range_of"]
 
-# Cut-off of the learned potential in a cell, in bond lengths, and the part of it where
-# the smooth cut-off begins: second neighbours of a close packing, at 1.41, count in
-# full.
-RANGE, ONSET = 2.0, 0.8
+# Cut-off of the learned potential in a cell, in bond lengths: second neighbours of a
+# close packing, at 1.41, count in full.
+RANGE = 2.0
 # Images of atoms that are looked at together, which bounds the memory.
 MOST_PAIRS = 1_000_000
 
@@ -87,7 +87,7 @@ def range_of(problem: Problem) -> float | None:
 
 
 def faded(distances: np.ndarray, reach: float | None) -> Fade:
-    """The cut-off of :mod:`ase_l2h.potentials.cutoff`; None has none."""
+    """The smooth cut-off of :class:`~ase_l2h.potentials.gupta.Gupta`; None has none."""
     if reach is None:
         return Fade(1.0, 0.0, 0.0)
     end, begins = reach**2, (ONSET * reach) ** 2

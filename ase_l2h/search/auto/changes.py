@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from ase_l2h.search.auto.exchange import random_exchanges
 from ase_l2h.search.auto.fingerprint import BOND, nearest_images
-from ase_l2h.search.auto.sites import vacant_sites
+from ase_l2h.search.auto.sites import barred_in, vacant_sites
 from ase_l2h.search.problem import Problem
 
 __all__ = [
@@ -157,8 +157,7 @@ def shuffled(
     loose = _looseness(positions, problem, rng.uniform(0, CHANCE, size=(n, count)))
     free = int(problem.placed.sum())
     most = min(1 + free // SHUFFLED, free)
-    barred = problem.elsewhere if problem.regional else None
-    sites = vacant_sites(positions, problem.length, problem.cell, barred)
+    sites = vacant_sites(positions, problem.length, problem.cell, barred_in(problem))
     changed = np.array(positions)
     for k in range(count):
         own = np.flatnonzero(sites.owners == k)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ase_l2h.search.auto.exchange import Costs, exchange_proposals
-from ase_l2h.search.auto.sites import gathered, site_moves
+from ase_l2h.search.auto.sites import barred_in, gathered, moves_in
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.requests import Relaxed, joined
 
@@ -170,7 +170,7 @@ def site_descent(
     25, 1693 (2004): the sites follow from the structure itself, whatever its packing.
     """
     problem = evaluator.problem
-    barred = problem.elsewhere if problem.regional else None
+    barred = barred_in(problem)
 
     def gather(positions: np.ndarray, _: np.ndarray) -> Proposals:
         changed = gathered(positions, problem.length, problem.placed, barred)
@@ -178,15 +178,7 @@ def site_descent(
         return Proposals(changed[..., index], index)
 
     def propose(positions: np.ndarray, _: np.ndarray) -> Proposals:
-        moves = site_moves(
-            positions,
-            problem.length,
-            movers=MOVERS,
-            sites=SITES,
-            cell=problem.cell,
-            mobile=problem.placed,
-            barred=barred,
-        )
+        moves = moves_in(problem, positions, movers=MOVERS, sites=SITES)
         return Proposals(moves.positions, moves.owners)
 
     if problem.cell is None:

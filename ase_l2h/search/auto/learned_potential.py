@@ -20,7 +20,7 @@ from ase_l2h._internal.pytree import replace
 from ase_l2h.potentials.gupta import Gupta
 from ase_l2h.potentials.parameters import GUPTA_SETS
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION, fcc_cohesive_energy
-from ase_l2h.search.auto.bonds import ONSET, RANGE, Pairs, faded, pairs_of, range_of
+from ase_l2h.search.auto.bonds import RANGE, Pairs, faded, pairs_of, range_of
 from ase_l2h.search.problem import Problem
 from ase_l2h.system import periodic_images
 
@@ -94,6 +94,12 @@ def _pairs(problem: Problem, positions: np.ndarray, reach: float) -> Pairs:
     return pairs_of(points, cell, reach)
 
 
+def _free(problem: Problem) -> np.ndarray:
+    """Mask ``(3, n)`` of the coordinates that may move."""
+    every = np.ones((3, problem.n_atoms), bool)
+    return every if problem.free is None else problem.free
+
+
 def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
     """Which of ``(3, n, m)`` are informative about bonds, mask ``(m,)``.
 
@@ -101,10 +107,8 @@ def usable(problem: Problem, positions: np.ndarray) -> np.ndarray:
     what they are.
     """
     apart = _pairs(problem, positions, ALONE).distances
-    free = np.ones(problem.n_atoms, bool)
-    if problem.free is not None:
-        free = np.any(problem.free, axis=0)
-    nearest = np.min(apart[:, free], axis=2, initial=np.inf)
+    moving = np.any(_free(problem), axis=0)
+    nearest = np.min(apart[:, moving], axis=2, initial=np.inf)
     alone = np.max(nearest, axis=1, initial=0) >= ALONE
     return ~alone & (np.min(nearest, axis=1, initial=np.inf) > NEAREST)
 
@@ -137,7 +141,7 @@ def fitted(problem: Problem, energies: np.ndarray, positions: np.ndarray) -> Fit
         return Fit(np.tile(mean, (count * (count + 1) // 2, 1)), 0.0)
     whitened = np.linalg.inv(np.linalg.cholesky(covariance))
     pairs = _pairs(problem, positions, RANGE)
-    free = np.ones((3, len(kinds)), bool) if problem.free is None else problem.free
+    free = _free(problem)
     moving = np.any(free, axis=0)
     free = free[:, moving]
     per_force = FORCE * (np.count_nonzero(free) / 3) ** 0.5
@@ -188,6 +192,7 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
     count = _elements(problem)
     p, q, xi, a = _tables(logs, count)
     unit, reach = problem.energy_unit, range_of(problem)
+    end = None if reach is None else reach * problem.length
     potential = Gupta(
         p=p,
         q=q,
@@ -196,15 +201,14 @@ def modelled(problem: Problem, logs: np.ndarray) -> Problem:
         A=unit * a,
         # It refers to elements by index only.
         symbols=tuple(f"X{k}" for k in range(count)),
-        rc=None if reach is None else reach * problem.length,
-        ro=None if reach is None else ONSET * reach * problem.length,
-        smooth=reach is not None,
+        rc=end,
+        smooth=end is not None,
     )
     if not problem.regional and problem.cell is None:
         return Problem(potential, problem.system, name=problem.name)
     system = problem.system
-    if reach is not None:
-        images = periodic_images(np.asarray(system.cell), reach * problem.length)
+    if end is not None:
+        images = periodic_images(np.asarray(system.cell), end)
         system = replace(system, images=images)
     return Problem(
         potential,

@@ -17,11 +17,14 @@ import numpy as np
 
 from ase_l2h.search.auto import compiled, triples
 from ase_l2h.search.auto.fingerprint import BOND, squared_distances
+from ase_l2h.search.problem import Problem
 
 __all__ = [
     "SiteMoves",
     "VacantSites",
+    "barred_in",
     "gathered",
+    "moves_in",
     "neighbours",
     "site_moves",
     "vacant_sites",
@@ -137,6 +140,26 @@ def site_moves(
     changed = np.take(positions, owners, axis=2)
     changed[:, moved, np.arange(len(moved))] = length * site
     return SiteMoves(changed, owners, moved)
+
+
+def barred_in(problem: Problem) -> triples.Barred | None:
+    """Where a problem allows no atom; None where it allows all places."""
+    return problem.elsewhere if problem.regional else None
+
+
+def moves_in(
+    problem: Problem, positions: np.ndarray, *, movers: int, sites: int
+) -> SiteMoves:
+    """:func:`site_moves` of what a problem places, to where it allows that."""
+    return site_moves(
+        positions,
+        problem.length,
+        movers=movers,
+        sites=sites,
+        cell=problem.cell,
+        mobile=problem.placed,
+        barred=barred_in(problem),
+    )
 
 
 def _in_bond_lengths(

@@ -22,7 +22,7 @@ from ase_l2h.search.auto.exchange import exchanged, some_exchanges
 from ase_l2h.search.auto.learned_potential import fitted, modelled, usable
 from ase_l2h.search.auto.metric import inverse_curvature
 from ase_l2h.search.auto.pool import Pool
-from ase_l2h.search.auto.sites import site_moves
+from ase_l2h.search.auto.sites import moves_in
 from ase_l2h.search.engine import KernelEngine
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.ledger import State, Stopped
@@ -257,15 +257,7 @@ def _neighbours(model: Model, held: np.ndarray, rng: np.random.Generator) -> Rel
     One loose atom is moved to a vacant site, or two unlike atoms are exchanged.
     """
     problem = model.problem
-    moved = site_moves(
-        held,
-        problem.length,
-        movers=MOVERS,
-        sites=SITES,
-        cell=problem.cell,
-        mobile=problem.placed,
-        barred=problem.elsewhere if problem.regional else None,
-    ).positions
+    moved = moves_in(problem, held, movers=MOVERS, sites=SITES).positions
     if problem.n_species > 1:
         kinds, movable = problem.species, problem.movable
         pairs = some_exchanges(kinds, 1, EXCHANGES, rng, movable)

@@ -14,9 +14,10 @@ from ase.build import bulk, fcc100
 from ase.neighborlist import neighbor_list
 
 from ase_l2h.potentials.cutoff import smoothly_cut
+from ase_l2h.potentials.gupta import ONSET
 from ase_l2h.potentials.units import LJ_CRYSTAL_COHESION
 from ase_l2h.search.auto import bonds, learned_potential, metric, surrogate
-from ase_l2h.search.auto.bonds import ONSET, RANGE, faded, pairs_of
+from ase_l2h.search.auto.bonds import RANGE, faded, pairs_of
 from ase_l2h.search.auto.learned_potential import fitted, modelled, prior, usable
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.driver import engine_for
