@@ -8,7 +8,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, InputTypeError
 
 __all__ = ["check_name", "read_regular", "write_atomically"]
 
@@ -19,8 +19,10 @@ def check_name(what: str, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     InputError
-        With ``what`` it was meant for.
+        With ``what`` it was meant for; InputTypeError where it is no name at all.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputTypeError(f"{what} is a {type(path).__name__}; give a name")
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):

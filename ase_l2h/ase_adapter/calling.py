@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_l2h._internal.arguments import checked_count, checked_number
+from ase_l2h._internal.files import check_name
 from ase_l2h._internal.workers import (
     MOST_WORKERS,
     ExecutorWorkers,
@@ -73,6 +74,8 @@ class Calling:
         seconds = checked_number("call_timeout", self.call_timeout)
         if seconds is not None and not seconds > 0:
             raise InputError(f"call_timeout is {seconds:g}; give seconds above 0")
+        if self.cache is not None:
+            check_name("cache", self.cache)
         if self.make_calculator is not None and not callable(self.make_calculator):
             raise InputError(
                 f"make_calculator is {self.make_calculator!r}; give a function that "

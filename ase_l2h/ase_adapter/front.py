@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from typing import Any
 
 from ase_l2h.ase_adapter.calling import Calling
@@ -27,6 +28,11 @@ __all__ = ["search"]
 
 # What belongs into `limits`.
 LIMITS = frozenset(field.name for field in dataclasses.fields(Limits))
+# What may be said besides: of calls of a calculator, and of the search.
+KNOWN = frozenset(
+    {field.name for field in dataclasses.fields(Calling)}
+    | inspect.signature(search_problem).parameters.keys()
+)
 
 
 def search(
@@ -87,6 +93,10 @@ def search(
     for name in LIMITS & options.keys():
         raise InputTypeError(
             f"search has no argument {name}; give limits=ase_l2h.Limits({name}=...)"
+        )
+    if unknown := options.keys() - KNOWN:
+        raise InputTypeError(
+            f"search has no argument {min(unknown)}; see help(ase_l2h.search)"
         )
     if limits is not None and not isinstance(limits, Limits):
         raise InputTypeError(f"limits is {limits!r}; give ase_l2h.Limits(...)")

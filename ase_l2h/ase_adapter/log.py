@@ -6,6 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 
+import numpy as np
+
+from ase_l2h.analysis.gaps import widest_gap
 from ase_l2h.ase_adapter.session import SearchSession
 
 __all__ = ["SearchLog"]
@@ -76,9 +79,21 @@ class SearchLog:
             f"{self.session.charged_evaluations:,} "
             f"evaluations, method {method}, backend {backend}, ended by {ended}"
         )
+        gap = self._gap(best.positions)
+        if gap is not None:
+            self.say(
+                f"the lowest structure has separate parts, {gap:.4g} apart: a longer "
+                "search may join them"
+            )
         run = self.session.run
         if run is not None and run.confidence.attempts:
             self.say(f"how sure: {run.confidence}")
+
+    def _gap(self, positions: np.ndarray) -> float | None:
+        """Between separate parts of ``(n, 3)``, where they are free atoms."""
+        problem = self.session.placed.posed.problem
+        loose = problem.system.recentred and problem.molecules is None
+        return widest_gap(positions) if loose else None
 
     def say(self, text: str) -> None:
         """Write a line."""

@@ -116,6 +116,10 @@ def pose(
             "the structure carries stored results instead of a calculator, as "
             "files do; set atoms.calc to one that can compute"
         )
+    if keep_molecules not in (None, True, False):
+        raise InputTypeError(
+            f"keep_molecules is {keep_molecules!r}; give True, False or None"
+        )
     acting = potential_of(atoms.calc)
     if acting is not None and keep_molecules:
         raise InputError(

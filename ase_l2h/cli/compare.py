@@ -16,6 +16,7 @@ from ase_l2h.errors import InputError
 from ase_l2h.search.names import METHODS
 
 if TYPE_CHECKING:
+    from ase_l2h.cli.target import SearchTarget
     from ase_l2h.comparison.outcome import Comparison
     from ase_l2h.search.problem import Problem
 
@@ -122,7 +123,8 @@ def compare(targets: Sequence[str], as_json: bool, **options: Any) -> None:
     names += [f"learned:{name}" for name in options["weights"]]
     given = [_energy(text, targets) for text in options["energies"]]
     brought = Brought.among(options)
-    problems = [_problem(name, options["potential"], brought) for name in targets]
+    resolved = [_resolved(name, options["potential"], brought) for name in targets]
+    problems = [one.problem for one in resolved]
     energies = {
         problem.name: energy
         for target, energy in given
@@ -130,6 +132,9 @@ def compare(targets: Sequence[str], as_json: bool, **options: Any) -> None:
         if name == target
     }
     found = _run(problems, names, energies, options)
+    if not options["quiet"]:
+        for note in dict.fromkeys(note for one in resolved for note in one.notes):
+            click.echo(f"Note: {note}", err=True)
     if as_json:
         click.echo(json.dumps(found.rows(), allow_nan=False))
         return
@@ -153,11 +158,11 @@ def _energy(text: str, targets: Sequence[str]) -> tuple[str, float]:
         ) from None
 
 
-def _problem(name: str, potential: str | None, brought: Brought) -> Problem:
+def _resolved(name: str, potential: str | None, brought: Brought) -> SearchTarget:
     """What a TARGET stands for; without the structure that a file holds."""
     from ase_l2h.cli.target import Reading
 
-    return resolve_with(name, potential, Reading(), brought).problem
+    return resolve_with(name, potential, Reading(), brought)
 
 
 def _run(

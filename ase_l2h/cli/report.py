@@ -115,6 +115,7 @@ def _outcome(result: SearchResult, target_energy: float | None) -> dict[str, Any
         ],
         "stopped": result.stopped,
         "best_energy": _number(result.best_energy),
+        "gap": _number(result.gap),
         "reference_energy": _number(reference),
         "hits": _count_below(result, reference, lowest),
         "met": result.confidence.met,
@@ -220,6 +221,12 @@ def _ended(found: dict[str, Any]) -> str:
 def _energies(found: dict[str, Any]) -> list[tuple[str, str]]:
     unit, best, count = found["energy_unit"], found["best_energy"], found["searches"]
     rows = [("best energy", "none" if best is None else f"{best:.6f} {unit}")]
+    if found["gap"] is not None:
+        said = (
+            f"{found['gap']:.4g} between the nearest atoms of two; a longer search "
+            "may join them"
+        )
+        rows.append(("separate parts", said))
     reference = found["reference_energy"]
     if reference is not None:
         gap = _gap(best, reference, found["hit_tolerance"])

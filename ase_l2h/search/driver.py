@@ -206,7 +206,7 @@ def search_problem(
     )
     save: Callable[[SearchRun], None] | None = None
     if folder is not None:
-        kept = Checkpoint(Path(folder), _identity(progress, seed))
+        kept = Checkpoint(folder, _identity(progress, seed))
         stored = kept.load()
         if stored is not None:
             _restore(progress, from_arrays(*stored), kept.folder)

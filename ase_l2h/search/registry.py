@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h._internal.arguments import checked_count
 from ase_l2h.errors import InputError
 from ase_l2h.optimizers import (
     BasinHopping,
@@ -41,6 +42,8 @@ CLASSICAL: dict[str, Any] = {
     "gd": GradientDescent(rate=0.002),
 }
 CLASSICAL_STEPS = 1000
+# Most steps, starts, structures side by side.
+MOST = 10_000_000
 # Share of the hops in the method `hops`, against 1 of the starts.
 HOPS = 9.0
 # Structures of one search side by side: two cores with vectors of sixteen.
@@ -148,8 +151,8 @@ def make_method(
         For what the method does not take; the sentence says what to do.
     """
     for label, count in (("steps", steps), ("starts", starts), ("width", width)):
-        if count is not None and not 1 <= count <= 10_000_000:
-            raise InputError(f"{label} is {count}; give 1 to 10000000")
+        if count is not None:
+            checked_count(label, count, MOST)
     if isinstance(weights, Weights) and name in WITH_WEIGHTS:
         loaded: Weights | None = weights
     else:

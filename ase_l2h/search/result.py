@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ase_l2h.analysis.gaps import widest_gap
 from ase_l2h.search.attempts import Confidence
 from ase_l2h.search.ledger import Ledger
 from ase_l2h.search.minima import Minimum, distinct_minima
@@ -88,6 +89,16 @@ class SearchResult:
     def best_energy(self) -> float:
         """Energy of the lowest minimum; ``inf`` where there is none."""
         return self.minima[0].energy if self.minima else math.inf
+
+    @property
+    def gap(self) -> float | None:
+        """Distance between separate parts of the best structure; None without any.
+
+        Only for free clusters of atoms, not of molecules: see
+        :func:`~ase_l2h.analysis.gaps.widest_gap`.
+        """
+        loose = self.problem.system.recentred and self.problem.molecules is None
+        return widest_gap(self.best.positions) if self.best and loose else None
 
     @property
     def charged_evaluations(self) -> int:

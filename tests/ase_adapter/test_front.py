@@ -148,3 +148,72 @@ def test_the_package_is_callable_without_importing_anything():
 def test_a_limit_outside_of_limits_says_where_it_belongs():
     with pytest.raises(TypeError, match=r"limits=ase_l2h.Limits\(evaluations=...\)"):
         ase_l2h.search("LJ7", evaluations=100)
+
+
+def stray() -> Atoms:
+    """Seven atoms in two rows, and one far away."""
+    atoms = cluster()
+    atoms += Atoms("Ar", [[40, 9, 9]])
+    return atoms
+
+
+def test_separate_parts_that_a_short_search_leaves_are_told(capsys):
+    """The atom that is 29 lengths away feels no force."""
+    result = search(stray(), method="fire", starts=1)
+    assert result.gap == pytest.approx(29, abs=2)
+    atoms = stray()
+    ase_l2h.Learn2Hop(atoms, method="fire", n_starts=1).run(0.01)
+    gap = atoms.get_all_distances()[7, :7].min()
+    told = f"Learn2Hop: the lowest structure has separate parts, {gap:.4g} apart"
+    assert told in capsys.readouterr().out
+    joined = search(stray(), limits=Limits(evaluations=3000))
+    assert joined.gap is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folder": 3}, "the folder is a int; give a name"),
+        ({"folder": "a\0b"}, "the folder cannot be"),
+        ({"colour": 1}, "search has no argument colour"),
+        ({"method": "fire", "steps": "5"}, "steps is '5'; give a whole number"),
+        ({"method": "fire", "starts": 2.5}, "starts is 2.5; give a whole number"),
+        ({"width": True}, "width is True; give a whole number"),
+    ],
+)
+def test_arguments_of_other_kinds_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        search("LJ7", limits=SHORT, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cache": 3}, "cache is a int; give a name"),
+        ({"cache": b"calls"}, "cache is a bytes; give a name"),
+        ({"cache": "a\0b"}, "cache cannot be"),
+        ({"keep_molecules": 3}, "keep_molecules is 3; give True, False or None"),
+    ],
+)
+def test_arguments_of_other_kinds_are_named_for_calculators(options, message):
+    atoms = cluster()
+    atoms.calc = EMT()
+    with pytest.raises(InputError, match=message):
+        search(atoms, limits=SHORT, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, 5), "'3' is not a pair of elements"),
+        (("AgAu", "5"), "the clusters have '5' atoms"),
+        (("AgAu", 5.5), "the clusters have 5.5 atoms"),
+        (("AgAu", 5, [2.5]), "2.5 atoms of Ag in a cluster of 5 are impossible"),
+        (("AgAu", 5, 3), "compositions is 3; give a list"),
+    ],
+)
+def test_hulls_of_no_system_are_refused(arguments, message):
+    system, n_atoms, *compositions = arguments
+    chosen = compositions[0] if compositions else None
+    with pytest.raises(InputError, match=message):
+        ase_l2h.find_hull(system, n_atoms, compositions=chosen)

@@ -74,6 +74,24 @@ def test_a_second_run_reads_the_record_only(run, compared, folder):
     assert (folder / "results.csv").read_bytes() == table
 
 
+def test_it_says_which_parameters_and_which_frame_are_taken(run, tmp_path, lj7):
+    """As ``search`` does."""
+    file = tmp_path / "two.xyz"
+    ase.io.write(file, [lj7, lj7])
+    budget = ("--methods", "fire@5", "--runs", 1, "--budget", 50)
+    options = ("--out", tmp_path / "out", *budget)
+    copper = run("compare", "Cu4", "--energy", "Cu4=-99", *options)
+    assert copper.exit_code == 0, copper.output
+    assert "Note: Gupta set CuAu" in copper.stderr
+    frames = run(
+        *("compare", file, "--potential", "lj", "--energy", f"{file}=-16.5", *options)
+    )
+    assert frames.exit_code == 0, frames.output
+    assert "holds several structures, and the last" in frames.stderr
+    quiet = run("compare", "Cu4", "--energy", "Cu4=-99", *options, "--quiet")
+    assert "Note: " not in quiet.stderr
+
+
 def test_a_structure_file_tells_which_atoms(run, tmp_path, lj7, monkeypatch):
     """Where they lie is nothing that a run begins with: it would have found them."""
     monkeypatch.chdir(tmp_path)

@@ -42,7 +42,10 @@ class HullFolder:
     """
 
     def __init__(
-        self, folder: Path | None, identity: Mapping[str, Any], arguments: Sequence[Any]
+        self,
+        folder: str | Path | None,
+        identity: Mapping[str, Any],
+        arguments: Sequence[Any],
     ) -> None:
         wanted = json.dumps([identity, arguments, str(folder)])
         digest = hashlib.sha256(wanted.encode()).digest()

@@ -76,7 +76,7 @@ class HullSearch:
         system: HullSystem,
         settings: HullSettings,
         weights: Weights | None,
-        folder: Path | None = None,
+        folder: str | Path | None = None,
         *,
         update: bool = False,
         backend: str = "auto",

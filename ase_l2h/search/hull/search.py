@@ -19,7 +19,7 @@ from typing import Any
 from ase_l2h._internal.arguments import checked_count
 from ase_l2h._internal.processes import joint
 from ase_l2h._internal.workers import MOST_WORKERS
-from ase_l2h.errors import InputError
+from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.auto.method import SEVERAL_ELEMENTS
 from ase_l2h.search.auto.parts import uses_weights
 from ase_l2h.search.callers import Calls
@@ -117,6 +117,10 @@ def find_hull(
     CheckpointError
         When the folder cannot be written any more.
     """
+    if not isinstance(compositions, Iterable | None):
+        raise InputTypeError(
+            f"compositions is {compositions!r}; give a list of numbers of atoms"
+        )
     listed = None if compositions is None else list(compositions)
     Limits(seconds=max_seconds)
     prepared = joint(
@@ -134,7 +138,7 @@ def find_hull(
     )[0]
     search = HullSearch(
         *prepared,
-        None if folder is None else Path(folder),
+        folder,
         update=update,
         backend=backend,
         calls=calls,
@@ -171,7 +175,7 @@ def _prepared(
     budget: int | None,
     seed: int,
 ) -> tuple[HullSystem, HullSettings, Weights | None]:
-    if isinstance(system, str):
+    if not isinstance(system, HullSystem):
         if n_atoms is None:
             raise InputError("the number of atoms is missing; give n_atoms")
         system = hull_system(

@@ -110,7 +110,7 @@ class HullSystem:
         n = self.n_atoms
         chosen = range(n + 1) if compositions is None else compositions
         for count in chosen:
-            if not 0 <= count <= n:
+            if count not in range(n + 1):
                 raise InputError(
                     f"{count} atoms of {self.symbols[0]} in a cluster of {n} are "
                     f"impossible; give 0 to {n}"
@@ -181,14 +181,15 @@ def pair_of(name: str, n_atoms: int) -> tuple[str, str]:
     InputError
         For anything that is no such system.
     """
-    match = _PAIR.fullmatch(name)
+    match = _PAIR.fullmatch(name) if isinstance(name, str) else None
     if match is None or match.group(1) == match.group(2):
         raise InputError(
             f"'{name}' is not a pair of elements; write two symbols, for example AgAu"
         )
-    if not 3 <= n_atoms <= MAX_ATOMS:
+    whole = isinstance(n_atoms, int | np.integer) and not isinstance(n_atoms, bool)
+    if not whole or not 3 <= n_atoms <= MAX_ATOMS:
         raise InputError(
-            f"the clusters have {n_atoms} atoms; a hull takes 3 to {MAX_ATOMS}"
+            f"the clusters have {n_atoms!r} atoms; a hull takes 3 to {MAX_ATOMS}"
         )
     return match.group(1), match.group(2)
 
