@@ -24,7 +24,7 @@ from ase_l2h.ase_adapter.choice import checked_time, choose_limits, choose_metho
 from ase_l2h.ase_adapter.log import SearchLog
 from ase_l2h.ase_adapter.placement import PlacedAtoms
 from ase_l2h.ase_adapter.problem import structure_of
-from ase_l2h.ase_adapter.records import SearchFolder, as_minimum, checked_path
+from ase_l2h.ase_adapter.records import SearchFolder, as_minimum, check_files
 from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.batch import Device, resolve_device
@@ -148,6 +148,7 @@ class Learn2Hop(Optimizer):
         self._cell = CellStage.of(atoms)
         where = length_scale, energy_scale, region, keep_molecules
         atoms = structure_of(atoms, filters=True)
+        check_files(logfile, trajectory, restart=restart, cache=kwargs.get("cache"))
         placed = PlacedAtoms(atoms, *where, Calling.taken_from(kwargs))
         self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
@@ -185,8 +186,6 @@ class Learn2Hop(Optimizer):
         # Why the search has ended, and whether its best has been relaxed.
         self._ended: str | None = None
         self._settled, self._deadline = False, math.inf
-        for name, path in (("logfile", logfile), ("trajectory", trajectory)):
-            checked_path(name, path)
         stored = None
         self._folder: SearchFolder | None = None
         if restart is not None:

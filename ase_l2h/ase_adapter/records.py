@@ -20,7 +20,7 @@ from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError, InputTypeError
 from ase_l2h.search.stored import from_arrays, to_arrays
 
-__all__ = ["SearchFolder", "as_minimum", "checked_path"]
+__all__ = ["SearchFolder", "as_minimum", "check_files"]
 
 # Seconds between two stored states of a running search.
 SAVE_SECONDS = 1.0
@@ -36,17 +36,34 @@ def as_minimum(template: Atoms, energy: float, positions: np.ndarray) -> Atoms:
     return atoms
 
 
-def checked_path(name: str, path: Any) -> None:
-    """Refuse anything that cannot be the name of a file to write.
+def check_files(logfile: Any, trajectory: Any, **others: Any) -> None:
+    """Refuse what cannot be files to write, and files that would overwrite each other.
 
     Raises
     ------
     InputTypeError
         For anything but a name or an open file.
     InputError
-        For a folder, a file in a folder that is missing, and names that no file can
-        have.
+        For a folder, a file in a folder that is missing, names that no file can have,
+        and one name for two.
     """
+    files = {"logfile": logfile, "trajectory": trajectory}
+    for name, path in files.items():
+        _check_path(name, path)
+    taken: dict[str, str] = {}
+    for name, path in (files | others).items():
+        if not isinstance(path, str | os.PathLike) or path in ("", "-"):
+            continue
+        place = os.path.realpath(path) if "\0" not in str(path) else str(path)
+        if place in taken:
+            raise InputError(
+                f"{name} and {taken[place]} are both '{path}'; give them two names"
+            )
+        taken[place] = name
+
+
+def _check_path(name: str, path: Any) -> None:
+    """Refuse anything that cannot be the name of a file to write."""
     if path is None or hasattr(path, "write") or path == "-":
         return
     if not isinstance(path, str | os.PathLike):

@@ -22,7 +22,7 @@ from ase.parallel import world
 from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
 from ase_l2h.ase_adapter.calculators import Gupta, LennardJones, StillingerWeber
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
-from ase_l2h.ase_adapter.records import checked_path
+from ase_l2h.ase_adapter.records import check_files
 from ase_l2h.search.calls import ENDURED, MORE_FAILURES, MOST_FAILURES
 from ase_l2h.search.hopping import Hopping
 from ase_l2h.search.problem import Problem
@@ -213,6 +213,21 @@ ARGUMENTS = {
     "long name": ({"trajectory": "t" * 300}, ValueError, "give another name"),
     "null byte": ({"trajectory": "t\0.traj"}, ValueError, "give another name"),
     "number": ({"trajectory": 3}, TypeError, "trajectory is a int; give a file name"),
+    "log and trajectory": (
+        {"logfile": "one", "trajectory": Path("./one")},
+        ValueError,
+        "trajectory and logfile are both 'one'; give them two names",
+    ),
+    "log and restart": (
+        {"logfile": "one", "restart": "one"},
+        ValueError,
+        "restart and logfile are both 'one'",
+    ),
+    "log and cache": (
+        {"logfile": "one", "cache": "one"},
+        ValueError,
+        "cache and logfile are both 'one'",
+    ),
     "unknown weights": ({"weights": "lj-v9"}, ValueError, "no weights named 'lj-v9'"),
     "missing weights": (
         {"weights": "no/such.safetensors"},
@@ -259,7 +274,7 @@ def test_arguments_that_make_no_sense(name: str):
         (lambda: checked_count("n_starts", True, 9), ValueError, "is True; give"),
         (lambda: checked_number("target_energy", "low"), ValueError, "is 'low'; give"),
         (lambda: checked_seed("dice", world), TypeError, "rng is a str; give a seed"),
-        (lambda: checked_path("logfile", 1.5), TypeError, "logfile is a float; give a"),
+        (lambda: check_files(1.5, None), TypeError, "logfile is a float; give a"),
     ],
 )
 def test_arguments_of_another_type(check, kind, message):
