@@ -30,6 +30,8 @@ LONGEST_TIMEOUT = 86_400.0
 CONNECT_TIMEOUT = 10.0
 ATTEMPTS = 3
 PAUSE = 1.0
+# What requests unpacks without other packages.
+UNPACKED = ("identity", "gzip", "x-gzip", "deflate")
 # Seconds between two looks for Ctrl-C.
 LOOK = 0.2
 
@@ -292,6 +294,9 @@ def _check_head(status: int, headers: Any, size: int) -> None:
         phrase = HTTPStatus(status).phrase if known else "unknown status"
         kind = _Cut if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _Fault
         raise kind(f"it answered {status} ({phrase})")
+    packed = headers.get("Content-Encoding", "identity").lower()
+    if packed not in UNPACKED:
+        raise _Fault(f"it sends the file packed as {packed!r}, which was not asked for")
     length = headers.get("Content-Length", str(size))
     if "Content-Encoding" not in headers and length != str(size):
         raise _Fault(f"it announced {length!r} bytes instead of {size}")

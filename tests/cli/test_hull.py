@@ -301,6 +301,17 @@ def test_no_time_still_gives_what_was_found(run, tmp_path):
     assert len(found["rows"]) >= 1
 
 
+@pytest.mark.slow  # a minute: one evaluation of 1,000 atoms takes milliseconds
+def test_a_limit_of_time_holds_for_a_thousand_atoms(run, tmp_path):
+    """Only what is under way is finished, and the structure looked at."""
+    begun = time.monotonic()
+    large = ("--n", 1000, "--compositions", 500, "--time", 5, "--json")
+    result = run("hull", "AgAu", *large, "--out", tmp_path / "hull")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["ended"] == "time"
+    assert time.monotonic() - begun < 90
+
+
 def test_ctrl_c_keeps_everything_and_the_same_command_goes_on(
     run, outcome, tmp_path, compiled
 ):

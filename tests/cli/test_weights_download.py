@@ -142,6 +142,17 @@ BAD_ANSWERS: dict[str, tuple[Answer, int, str]] = {
         1,
         "cannot be decoded",
     ),
+    # Bytes of a form that is read with another package only, few and many of them.
+    "packed otherwise": (
+        whole(HALF, Content_Encoding="br"),
+        1,
+        "packed as 'br', which was not asked for",
+    ),
+    "packed otherwise, more": (
+        unannounced(2 * CONTENT, Content_Encoding="zstd"),
+        1,
+        "packed as 'zstd'",
+    ),
     "cut": (raw(HEAD + HALF), 3, "it was cut after"),
     "cut, no length": (unannounced(HALF), 3, f"cut after {len(HALF)} of"),
     "cut chunk": (
