@@ -34,7 +34,7 @@ from ase_l2h.search.limits import Limits
 from ase_l2h.search.method import Method, SearchRun
 from ase_l2h.search.problem import Problem
 from benchmarks import paths
-from benchmarks.peers.metals import random_metal
+from benchmarks.peers.clusters import random_metal
 
 __all__ = ["KEY", "RECORDS", "measured"]
 

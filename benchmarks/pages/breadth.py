@@ -14,8 +14,8 @@ from ase_l2h.comparison.report import significant
 from ase_l2h.report.figures import save_figure
 from ase_l2h.report.pages import markdown_table, write_page
 from benchmarks import paths
-from benchmarks.hits import breadth, comparison, settled, sizes
-from benchmarks.pages import breadth_pictures
+from benchmarks.hits import breadth, comparison, sizes
+from benchmarks.pages import breadth_pictures, sure
 from benchmarks.pages.encounters import encounters, interval
 from benchmarks.pages.hard import hard_section
 from benchmarks.pages.learned import learned_section
@@ -73,7 +73,7 @@ def write() -> None:
         *_sizes(),
         *hard_section(),
         *learned_section(),
-        *_settled(),
+        *sure.section(),
     ]
     write_page(paths.DOCS / "auto.md", lines)
 
@@ -298,67 +298,3 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def _machine(lines: Any) -> str:
     return ", ".join(sorted({line["machine"] for line in lines if line.get("machine")}))
-
-
-def _settled() -> list[str]:
-    """How often `settled` was right."""
-    lines = read_lines(settled.RECORDS) if settled.RECORDS.exists() else []
-    if not lines:
-        return []
-    usual = [line for line in lines if line["target"] not in settled.MISLEADING]
-    misleading = [line for line in lines if line["target"] in settled.MISLEADING]
-    right, total = (sum(part) for part in zip(*map(_right, usual), strict=True))
-    every, all_in_all = (sum(part) for part in zip(*map(_right, lines), strict=True))
-    done = {line["target"] for line in lines}
-    left = [target for target in settled.TARGETS if target not in done]
-    missing = f" Not run to the end: {', '.join(left)}." if left else ""
-    misled = [
-        "{} ({} of {} were right)".format(line["target"], *_right(line))
-        for line in misleading
-    ]
-    warning = (
-        " A settled search is not a proof: if one minimum is easy to find and the "
-        "lowest is not, all attempts may end in the easy one. The last rows were "
-        f"chosen because that happens there: {', '.join(misled)}. With them, {every} "
-        f"of {all_in_all} were right ({100 * every / all_in_all:.1f} %)."
-    )
-    header = [
-        *("target", "settled", "right", "mean evaluations"),
-        "divided by evaluations to the lowest",
-    ]
-    return [
-        "## Settled is a statement that can be checked",
-        "",
-        "A search is settled, and ends, when three independent attempts have met its "
-        f"lowest minimum. Of {total} settled searches of {len(usual)} targets, {right} "
-        f"({100 * right / total:.1f} %) had the lowest minimum known "
-        f"(`python -m benchmarks.hits.settled`, seeds from {breadth.SEED} on)."
-        f"{missing}{warning if misled else ''}",
-        "",
-        markdown_table(header, [_settled_row(line) for line in (*usual, *misleading)]),
-        "",
-    ]
-
-
-def _ended(line: Any) -> list[int]:
-    """Which of a target's searches ended because they were settled."""
-    return [k for k, reason in enumerate(line["stopped"]) if reason == "settled"]
-
-
-def _right(line: Any) -> tuple[int, int]:
-    """How many of a target's settled searches were right, and how many there were."""
-    ended = _ended(line)
-    return sum(line["right"][k] for k in ended), len(ended)
-
-
-def _settled_row(line: Any) -> list[str]:
-    ended = _ended(line)
-    mean = float(np.mean([line["evaluations"][k] for k in ended] or [math.nan]))
-    first = float(np.mean([line["first"][k] for k in ended] or [math.nan]))
-    return [
-        line["target"],
-        f"{len(ended)}/{len(line['stopped'])}",
-        "{}/{}".format(*_right(line)),
-        significant(mean),
-        f"{mean / first:.1f}",
-    ]

@@ -26,9 +26,10 @@ import numpy as np
 
 from ase_l2h._internal.machine import provenance
 from ase_l2h._internal.records import Records
+from benchmarks.peers.clusters import random_metal
 from benchmarks.peers.emt import compiled_emt
 from benchmarks.peers.ledger import Ledger, LedgerCalculator, searched
-from benchmarks.peers.metals import SEARCHERS, random_metal
+from benchmarks.peers.metals import SEARCHERS
 from benchmarks.peers.reading import is_done, thinned
 from benchmarks.peers.settings import (
     CALLS,

@@ -33,7 +33,7 @@ def spring(positions):
 @pytest.mark.parametrize("symbols", ["Cu7", "Ni3Cu4", "Cu2Ag3Au2"])
 def test_the_compiled_potential_is_that_of_ase(peers, symbols):
     compiled = peers("emt").compiled_emt(symbols)
-    atoms = peers("metals").random_metal(symbols, np.random.default_rng(3))
+    atoms = peers("clusters").random_metal(symbols, np.random.default_rng(3))
     # Far from the others an atom feels a part of the cutoff only.
     atoms.positions[0] += 4.0
     energy, gradient = compiled(atoms.positions)
@@ -53,7 +53,7 @@ def test_an_atom_alone_has_no_energy_but_its_own(peers):
 
 def test_a_quench_asks_for_the_points_of_ase(peers):
     ledger, quench = peers("ledger"), peers("quench")
-    atoms = peers("metals").random_metal("Cu6", np.random.default_rng(1))
+    atoms = peers("clusters").random_metal("Cu6", np.random.default_rng(1))
     seen = []
     for optimizer in (quench.Quench, LBFGS):
         known = ledger.Ledger(-np.inf, 10**6, peers("emt").compiled_emt("Cu6"))
@@ -128,13 +128,13 @@ def test_a_near_miss_is_told_apart_from_a_hit(peers):
 
 
 def test_random_clusters_have_room_and_follow_from_the_seed(peers):
-    metals = peers("metals")
-    atoms = metals.random_metal("Ni10Cu10", np.random.default_rng(5))
-    again = metals.random_metal("Ni10Cu10", np.random.default_rng(5))
+    clusters = peers("clusters")
+    atoms = clusters.random_metal("Ni10Cu10", np.random.default_rng(5))
+    again = clusters.random_metal("Ni10Cu10", np.random.default_rng(5))
     np.testing.assert_array_equal(atoms.positions, again.positions)
     distances = atoms.get_all_distances()[np.triu_indices(20, 1)]
-    assert distances.min() > metals.CLOSEST * metals.bond("Ni10Cu10")
-    assert metals.bond("Cu") < metals.bond("CuAg") < metals.bond("Ag")
+    assert distances.min() > clusters.CLOSEST * clusters.bond("Ni10Cu10")
+    assert clusters.bond("Cu") < clusters.bond("CuAg") < clusters.bond("Ag")
 
 
 def line_of(course, *, budget=100, found=False, target_energy=1.0, seed=1):

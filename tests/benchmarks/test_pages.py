@@ -102,14 +102,18 @@ def test_a_loss_is_named_and_a_tie_said_to_be_one(pages):
         ("scipy", "LJ13"): estimates(100.0, 80.0, 130.0),
         ("anneal", "LJ13"): estimates(180.0, 150.0, 220.0),
         ("ase_l2h bh", "LJ13"): estimates(200.0, 160.0, 260.0),
-        ("ase_l2h learned", "LJ13"): estimates(90.0, 70.0, 110.0),
+        ("ase_l2h learned", "LJ13"): estimates(60.0, 40.0, 70.0),
+        # The verdict is on the default, not on the best of ours.
+        ("ase_l2h auto", "LJ13"): estimates(90.0, 70.0, 110.0),
     }
     means |= {(m, "LJ13"): None for m in peers.NAMES if (m, "LJ13") not in means}
     (line,) = peers._losses(["LJ13"], means)
     assert line.startswith("* LJ13, **ours**, `bh`: SciPy")
     assert "(2.00 times fewer)" in line
     assert "(1.11 times fewer, intervals overlap)" in line
-    assert peers._verdict("LJ13", means).endswith("as many; the intervals overlap.")
+    verdict = peers._verdict("LJ13", means)
+    assert "the default (`auto`) needs 90.0 (70.0-110)" in verdict
+    assert verdict.endswith("1.11 times as many; the intervals overlap.")
 
 
 def test_the_training_page_has_every_estimator(pages):

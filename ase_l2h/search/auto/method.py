@@ -225,13 +225,20 @@ class Auto:
             "learned": learned,
             "flips": flips.to_arrays(),
         }
-        known = np.min(state["ended_energies"], initial=np.inf)
-        atoms, again = int(problem.placed.sum()), bool(pool.energy <= known + same)
-        patience, fall = self.patience, state["fall"]
-        over = bool(patience and patience.over(charged, fall, atoms, again=again))
+        over = self._over(state, int(problem.placed.sum()), pool.energy - same)
         if due(state["waiting"], problem, pool.energy, charged, over):
             return with_waiting(state, pool, evaluator, self._keep)
         return self._begun_anew(state, problem) if over else state
+
+    def _over(self, state: State, atoms: int, energy: float) -> bool:
+        """Whether an attempt with this lowest ``energy`` has tried for long enough."""
+        if self.patience is None:
+            return False
+        ended = state["ended_energies"]
+        first = not len(ended)
+        again = not first and bool(energy <= np.min(ended))
+        spent, fall = state["spent"], state["fall"]
+        return self.patience.over(spent, fall, atoms, first=first, again=again)
 
     def _visitors(
         self, evaluator: Evaluator, state: State, rng: np.random.Generator

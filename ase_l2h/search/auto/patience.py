@@ -16,19 +16,33 @@ class Patience:
     factor
         An attempt ends after this many times the evaluations that it had used when its
         lowest energy last fell.
-    again
-        The same where its lowest minimum is that of an earlier attempt: meeting it
-        again was the aim, and the earlier attempt has already searched for lower ones.
+    first
+        The same of the first attempt: those that follow go on for longer until they
+        have met its lowest minimum, or a lower one.
     least, most
         Bounds of this number, in evaluations per atom.
+    again, least_again
+        Factor and least number where its lowest minimum is that of an earlier attempt:
+        meeting it again was the aim, and the earlier attempt has already searched for
+        lower ones.
     """
 
     factor: float = 4.0
+    first: float = 1.0
     again: float = 1.0
     least: int = 100
+    least_again: int = 100
     most: int | None = None
 
-    def over(self, spent: int, fall: int, atoms: int, *, again: bool) -> bool:
+    def over(
+        self,
+        spent: int,
+        fall: int,
+        atoms: int,
+        *,
+        first: bool = False,
+        again: bool = False,
+    ) -> bool:
         """Whether an attempt ends.
 
         Parameters
@@ -37,16 +51,21 @@ class Patience:
             Its evaluations, and how many it had when its lowest energy last fell.
         atoms
             How many there are to be placed.
+        first
+            Whether no attempt has ended before.
         again
             Whether its lowest minimum is the lowest of an earlier attempt.
         """
-        factor = min(self.factor, self.again) if again else self.factor
-        quiet = max(self.least * atoms, factor * fall)
+        factor = self.first if first else self.factor
+        factor = min(factor, self.again) if again else factor
+        least = min(self.least, self.least_again) if again else self.least
+        quiet = max(least * atoms, factor * fall)
         if self.most is not None:
             quiet = min(quiet, self.most * atoms)
         return spent - fall >= quiet
 
 
 EVALUATIONS = Patience()
-# Calls are expensive: attempts are shorter, so more is asked before they agree.
-CALLS = Patience(again=4.0, least=30, most=100)
+# Calls are expensive: attempts are shorter, so more is asked of the first. That others
+# meet its minimum is soon seen.
+CALLS = Patience(first=4.0, least=30, least_again=10, most=100)
