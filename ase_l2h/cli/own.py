@@ -300,18 +300,13 @@ def _images(target: str, reading: Reading) -> tuple[list[Atoms] | None, str | No
         read_frames,
         searchable,
     )
-    from ase_l2h.cli.target import Reading
     from ase_l2h.targets import MAX_ATOMS
 
     file = find_file(target)
     if file is None:
         if "/" in target or Path(target).suffix:
             raise InputError(f"there is no structure file '{target}'; check the path")
-        if reading != Reading():
-            raise InputError(
-                "--region, --keep-molecules, --no-pbc, --index, --types and --format "
-                f"are for structure files; '{target}' is a formula"
-            )
+        reading.check_unused(target)
         return None, None
     path, own = file
     if own is not None and reading.index is not None:

@@ -119,6 +119,21 @@ class Reading:
     types: str | None = None
     keep_molecules: bool | None = None
 
+    def check_unused(self, target: str) -> None:
+        """Refuse what was given although the target is no file."""
+        usual, named = Reading(), {"periodic": "no-pbc", "form": "format"}
+        given = [
+            "--" + named.get(field.name, field.name.replace("_", "-"))
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(usual, field.name)
+        ]
+        if given:
+            many = " and ".join(filter(None, (", ".join(given[:-1]), given[-1])))
+            raise InputError(
+                f"{many} {'is' if len(given) == 1 else 'are'} for structure files; "
+                f"'{target}' is a formula with units and cell of its own"
+            )
+
 
 def parse_region(text: str | None) -> tuple[float, float] | None:
     """The two heights of ``LOW:HIGH``.
@@ -164,12 +179,7 @@ def resolve(
     if file is None:
         if "/" in target or Path(target).suffix:
             raise InputError(f"there is no structure file '{target}'; check the path")
-        if reading != Reading():
-            raise InputError(
-                "--sigma, --epsilon, --cutoff, --region, --no-pbc, --index, --types "
-                f"and --format are for structure files; '{target}' is a formula with "
-                "units and cell of its own"
-            )
+        reading.check_unused(target)
         return _from_formula(target, family, parameters)
     path, own = file
     if own is not None:

@@ -29,7 +29,7 @@ __all__ = ["RECORDS", "TARGETS"]
 
 RECORDS = paths.RECORDS / "settled-calls.jsonl"
 SEARCHES = 12
-TARGETS = ("Cu13", "Pt13", "Al13", "Cu20", "Cu30", "Cu33", "Cu38")
+TARGETS = ("Cu13", "Pt13", "Al13", "Cu20", "Cu30", "Cu33", "Cu38", "Ni10Cu10")
 
 
 def measured(target: str, seed: int) -> dict[str, Any]:

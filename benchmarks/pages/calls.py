@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from ase_l2h.report.figures import (
 )
 from ase_l2h.report.pages import markdown_table
 from benchmarks import paths
+from benchmarks.hits import settled_calls
 from benchmarks.peers.reading import first_within
 from benchmarks.peers.settings import (
     CALLS,
@@ -72,6 +74,8 @@ CURVES = {
     "minima-hopping": ("ASE MinimaHopping", "#009E73", ":"),
 }
 RESAMPLED = 10_000
+# Fewer settled searches than this have no median in README.
+FEWEST_SETTLED = 10
 # Labels stand so far apart (eV).
 LABEL = 0.1
 
@@ -139,6 +143,8 @@ def readme_table() -> str:
             median_of(_of(lines, method, name), METALS[name]) for name in README_METALS
         ]
         rows.append([label, *("-" if m is None else m.brief() for m in found)])
+        if method == OURS:
+            rows.append(["the same, until it is sure and stops", *_settled()])
     table = markdown_table(["searcher", *README_METALS], rows)
     searches = len(_of(lines, OURS, PICTURED))
     return (
@@ -147,6 +153,21 @@ def readme_table() -> str:
         "charged: what the package knows of ordered packings and of published metal "
         "potentials."
     )
+
+
+def _settled() -> list[str]:
+    """Median calls of ours until it is settled."""
+    known = settled_calls.RECORDS
+    lines = read_lines(known) if known.exists() else []
+    cells = []
+    for name in README_METALS:
+        runs = [line for line in lines if line["target"] == name]
+        calls = [
+            line["calls"] if line["stopped"] == "settled" else math.inf for line in runs
+        ]
+        median = statistics.median(calls) if len(calls) >= FEWEST_SETTLED else math.nan
+        cells.append(significant(median) if math.isfinite(median) else "-")
+    return cells
 
 
 def section() -> list[str]:

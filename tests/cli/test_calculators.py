@@ -113,7 +113,10 @@ def test_a_folder_knows_its_calculator(run, refused, tmp_path):
         (["--calculator-args", "{}"], "name it with --calculator"),
         (["--calculator", "emt", "--potential", "lj"], "leave one out"),
         (["--calculator", "emt", "--parameters", "AgAu"], "leave one out"),
-        (["--calculator", "emt", "--index", "0"], "are for structure files"),
+        (
+            ["--calculator", "emt", "--index", "0", "--no-pbc"],
+            "--no-pbc and --index are for structure files",
+        ),
         (["--calculator", "emt", "--backend", "native"], "cannot run it"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
