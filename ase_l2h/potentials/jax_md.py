@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ase_l2h._internal.promotion import own_constants
 from ase_l2h._internal.pytree import pytree_dataclass, static_field
 from ase_l2h.errors import InputError
 from ase_l2h.system import System
@@ -35,7 +36,9 @@ def checked_function(
     positions = jax.ShapeDtypeStruct((n, 3), jnp.float32)
     try:
         # Not every function of NumPy or JAX can be traced by itself.
-        told = jax.eval_shape(lambda p: function(p, **(parameters or {})), positions)
+        with own_constants():
+            energy = lambda p: function(p, **(parameters or {}))
+            told = jax.eval_shape(energy, positions)
     except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
         raise InputError(
             "energy is not made of JAX operations alone; use jax.numpy instead of "
@@ -109,7 +112,8 @@ class FunctionPotential:
         for _ in range(positions.ndim - 2):
             batched = jax.vmap(batched)
         batch_first = jnp.moveaxis(positions, (1, 0), (-2, -1))
-        return jnp.asarray(batched(batch_first))
+        with own_constants():
+            return jnp.asarray(batched(batch_first))
 
 
 def _as_dtype(leaf: Any, dtype: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase import Atoms
@@ -217,3 +219,26 @@ def test_hulls_of_no_system_are_refused(arguments, message):
     chosen = compositions[0] if compositions else None
     with pytest.raises(InputError, match=message):
         ase_l2h.find_hull(system, n_atoms, compositions=chosen)
+
+
+def test_a_function_may_hold_arrays_of_numpy():
+    """Indices and numbers of 64 bits, evaluated in both precisions."""
+    i, j = np.triu_indices(7, 1)
+    strength = np.full(len(i), 4.0)
+
+    def energy(positions):
+        inverse = jnp.sum((positions[i] - positions[j]) ** 2, axis=1) ** -3
+        per_atom = jnp.zeros(7).at[i].add(strength * (inverse**2 - inverse))
+        return jnp.sum(per_atom)
+
+    # What a user has tried before, and keeps.
+    used = jax.jit(energy)
+    assert used(jnp.asarray(np.random.default_rng(0).normal(size=(7, 3)))).shape == ()
+    problem = ase_l2h.Problem.from_function(
+        energy, [18] * 7, length_scale=1.1, energy_scale=1.0
+    )
+    limits = ase_l2h.Limits(evaluations=1500)
+    result = ase_l2h.search(problem, limits=limits, seed=0)
+    assert result.best_energy == pytest.approx(-16.505384, abs=1e-6)
+    # JAX is as it was.
+    assert used(jnp.ones((7, 3)).at[:, 0].set(jnp.arange(7.0))).dtype == jnp.float32
