@@ -31,7 +31,7 @@ PRINTED = {
     "surfaces": [(9.1778, 1e-3)],
     "calculators": [(9.3614, 1e-3), (9.3614, 1e-3)],
     "crystals": [(-4.3366, 1e-4)],
-    "own-function": [(-42.439863, 1e-5)],
+    "own-function": [(-42.439863, 1e-5), (-32.0700, 1e-3)],
     "extending": [LJ13],
     "all-minima": [LJ13],
     "restart": [(-72.659782, 1e-5)],
@@ -60,7 +60,8 @@ EXAMPLES = {
 CONTINUED = "ThreadPoolExecutor"
 # What other tests of the suite do as well, and takes five seconds or more.
 SLOW = {
-    *("calculators-1", "crystals-0", "own-function-0", "search-0", "search-1"),
+    *("calculators-1", "crystals-0", "own-function-0", "own-function-1"),
+    *("search-0", "search-1"),
     *("start-0", "start-1", "surfaces-0"),
 }
 # One process for the examples: each begins with no names, and in a folder of its own.

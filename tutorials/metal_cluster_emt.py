@@ -1,10 +1,8 @@
 # %% [markdown]
 # # A copper cluster with any ASE calculator
 #
-# The learned rule moves atoms step by step. It never sees a potential, only gradients
-# and neighbours in reduced units. It therefore works with any ASE calculator, one call
-# per step. Here the calculator is ASE's effective medium theory; an ML potential or DFT
-# works the same way.
+# A search needs energies and forces, so it works with any ASE calculator. Here that is
+# ASE's effective medium theory; a machine-learned potential or DFT works the same way.
 
 # %%
 import matplotlib.pyplot as plt
@@ -27,23 +25,29 @@ LBFGS(local, logfile=None).run(fmax=0.01, steps=500)
 print(f"L-BFGS:    {local.get_potential_energy():.4f} eV")
 
 # %% [markdown]
-# The search takes three hundred steps of one call each, then a relaxation. An observer
-# watches it, as with every ASE optimizer. With `method="auto"` or `"bh"`, other methods
-# would call the same calculator.
+# The search has three hundred calls. An observer watches it, as with every ASE
+# optimizer.
 
 # %%
 trace = []
-search = Learn2Hop(atoms, horizon=300, seed=1, logfile=None)
-search.attach(lambda: trace.append(search.get_minimum()[0]))
+search = Learn2Hop(atoms, evaluations=300, seed=1, logfile=None)
+search.attach(
+    lambda: trace.append((search.charged_evaluations, search.get_minimum()[0]))
+)
 search.run(fmax=0.01)
 print(f"Learn2Hop: {atoms.get_potential_energy():.4f} eV")
 print(f"calculator calls: {search.charged_evaluations}")
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-left.plot(trace, color="#0072B2", label="Learn2Hop, best so far")
+left.step(
+    *zip(*trace, strict=True),
+    where="post",
+    color="#0072B2",
+    label="Learn2Hop, best so far",
+)
 left.axhline(local.get_potential_energy(), color="#E69F00", ls="--", label="L-BFGS")
-left.set_xlabel("ASE step", fontsize=13)
+left.set_xlabel("calls of the calculator", fontsize=13)
 left.set_ylabel("energy (eV)", fontsize=13)
 left.legend(frameon=False, fontsize=12)
 draw_structure(right, atoms)

@@ -27,7 +27,7 @@ def test_the_comparison_page_has_the_record_of_peers(pages):
 def test_the_table_of_the_readme_is_that_of_the_records(pages):
     table = pages("calls").readme_table()
     assert table in (ROOT / "README.md").read_text()
-    assert table.count("\n|") == 6
+    assert table.count("\n|") == 7
 
 
 @pytest.mark.parametrize("section", ["aims", "native", "waiting", "gpu"])
