@@ -36,6 +36,8 @@ Scale = Any
 MAX_ATOMS = 2000
 # Beyond it, a cell is a mistake: one silicon atom in its primitive cell has 125.
 MAX_IMAGES = 5000
+# In bond lengths; some hundred atoms fill a cell of ten.
+WIDEST = 1000
 # Length of a lattice vector that leads nowhere: no two atoms are half as far apart, so
 # that their nearest image along it is the atom itself.
 ENDLESS = 1e9
@@ -179,6 +181,16 @@ def with_open_directions(cell: np.ndarray, periodic: Sequence[bool]) -> np.ndarr
     return rows
 
 
+def _check_width(cell: np.ndarray, length: float) -> None:
+    """Refuse cells so wide that nothing in them can be found."""
+    longest = float(np.max(np.abs(cell), initial=0.0))
+    if np.isfinite(longest) and longest > WIDEST * length:
+        raise InputError(
+            f"a lattice vector is {longest:.3g} long, more than {WIDEST:,} bonds; give "
+            "a smaller cell, or switch off periodicity"
+        )
+
+
 def make_system(
     species: Sequence[int] | np.ndarray | Array,
     *,
@@ -248,6 +260,7 @@ def make_system(
                 "potential a cutoff or use a free cluster"
             )
         cell = np.asarray(cell, dtype=float)
+        _check_width(cell, float(np.min(np.asarray(length_scale))))
         if not all(along):
             cell = with_open_directions(cell, along)
         images = periodic_images(cell, float(cutoff))

@@ -74,6 +74,7 @@ def test_a_wide_cell_needs_no_images():
         (np.diag([3.0, 3.0, 0.0]), "lie in a plane"),
         (np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 1e-12]]), "lie in a plane"),
         (np.zeros((3, 3)), "lie in a plane"),
+        (np.diag([30.0, 30.0, 1e200]), "1e[+]200 long, more than 1,000 bonds"),
         (np.diag([30.0, 30.0, 1e-4]), "too small or too flat.*repeat it"),
         (0.1 * np.eye(3), "too small or too flat.*repeat it"),
     ],

@@ -65,6 +65,8 @@ class SearchLog:
             f"is one call{steps}; length scale {problem.length:.4g}, energy scale "
             f"{problem.energy_unit:.4g}"
         )
+        if problem.periods is not None:
+            note += "; a cluster in a periodic cell"
         logger.info("%s", note)
         self.say(note)
 

@@ -70,6 +70,7 @@ class PlacedAtoms:
         self.take_over()
 
     def _pose(self) -> PosedProblem:
+        before = getattr(self, "posed", None)
         return pose(
             self.atoms,
             self.length_scale,
@@ -78,6 +79,7 @@ class PlacedAtoms:
             cache=self._cache,
             keep_molecules=self.keep_molecules,
             evaluate=None if self.calls is None else self.calls.evaluate,
+            cluster=before is not None and before.problem.periods is not None,
         )
 
     def _take_calculator(self) -> None:

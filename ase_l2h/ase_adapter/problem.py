@@ -18,6 +18,7 @@ from ase_l2h._internal.pytree import replace
 from ase_l2h.ase_adapter.cache import CallCache
 from ase_l2h.ase_adapter.calculators import potential_of
 from ase_l2h.ase_adapter.convert import system_of
+from ase_l2h.ase_adapter.isolated import isolated
 from ase_l2h.ase_adapter.measured import (
     CentredCoordinates,
     CountingCalculator,
@@ -103,8 +104,12 @@ def pose(
     cache: CallCache | None = None,
     evaluate: Evaluate | None = None,
     keep_molecules: bool | None = None,
+    cluster: bool = False,
 ) -> PosedProblem:
-    """The problem that atoms pose, see :func:`problem_of`; calls no calculator."""
+    """The problem that atoms pose, see :func:`problem_of`; calls no calculator.
+
+    With ``cluster`` they have been searched as one in their cell.
+    """
     atoms = structure_of(atoms)
     if atoms.calc is None:
         raise InputError(
@@ -126,8 +131,12 @@ def pose(
             f"{type(atoms.calc).__name__} runs in a kernel, which keeps no molecules; "
             "leave keep_molecules out"
         )
+    alone = None
+    if acting is None and region is None:
+        alone = isolated(atoms, length_scale, before=cluster)
+    shape = atoms if alone is None else alone
     potential, system, positions = system_of(
-        atoms,
+        shape,
         acting,
         length_scale=length_scale,
         energy_scale=energy_scale,
@@ -141,7 +150,7 @@ def pose(
     radii = radii * (float(np.asarray(system.length_scale)) / (2 * np.mean(radii)))
     molecules = None
     if calculator is not None:
-        molecules = molecules_of(atoms, radii, keep_molecules)
+        molecules = molecules_of(shape, radii, keep_molecules)
     if molecules is not None and energy_scale is None:
         unit = np.asarray(system.energy_scale)
         system = replace(system, energy_scale=np.full_like(unit, BETWEEN_MOLECULES))
@@ -159,6 +168,7 @@ def pose(
         region=region_of(region, atoms, coordinates.centre),
         identity=_identity(atoms, potential, system),
         guessed=length_scale is None and calculator is not None and compact,
+        periods=None if alone is None else atoms.cell.array[atoms.pbc],
     )
     return PosedProblem(problem, coordinates, calculator)
 
@@ -184,8 +194,11 @@ def problem_of(
     ----------
     atoms
         Structure with a calculator, which becomes the given structure of the problem.
-        It may be periodic in any directions. ``FixAtoms`` and ``FixCartesian`` are
-        obeyed, and ``FixScaled``, ``FixedPlane`` and ``FixedLine`` along the axes.
+        It may be periodic in any directions; what has a vacuum around it in its cell
+        is searched as a cluster by an unknown calculator, see
+        :func:`~ase_l2h.ase_adapter.isolated.isolated`. ``FixAtoms`` and
+        ``FixCartesian`` are obeyed, and ``FixScaled``, ``FixedPlane`` and ``FixedLine``
+        along the axes.
     length_scale, energy_scale
         Reduced units. By default those of the potential; for an unknown calculator
         twice the mean covalent radius, which ``auto`` in clusters replaces by what it

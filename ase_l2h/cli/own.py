@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
     from ase_l2h.cli.target import Reading, SearchTarget
+    from ase_l2h.search.problem import Problem
 
 __all__ = ["Brought", "calculator_options", "calling_options", "resolve_with"]
 
@@ -194,6 +195,7 @@ def _with_calculator(
     calls: Any,
 ) -> SearchTarget:
     from ase_l2h.ase_adapter.composition import composition_problem
+    from ase_l2h.ase_adapter.isolated import all_isolated
     from ase_l2h.ase_adapter.molecules import check_kept
     from ase_l2h.ase_adapter.naming import named_calculator
     from ase_l2h.ase_adapter.problem import problem_of
@@ -210,6 +212,7 @@ def _with_calculator(
         symbols = atoms.get_chemical_symbols()
         problem = composition_problem(symbols, calculator, **options)
     else:
+        images = all_isolated(images)
         atoms = images[0]
         posed = atoms.copy()
         posed.calc = calculator
@@ -228,9 +231,16 @@ def _with_calculator(
         template=atoms,
         origin=atoms.positions.mean(axis=0),
         unit="eV",
-        notes=() if note is None else (note,),
+        notes=tuple(text for text in (note, _cluster(problem)) if text is not None),
         calculator=named,
     )
+
+
+def _cluster(problem: Problem) -> str | None:
+    """What is said of a cluster that a file has in a periodic cell."""
+    if problem.periods is None:
+        return None
+    return "its atoms have a vacuum around them, so they are searched as a cluster"
 
 
 def _with_parameters(

@@ -17,12 +17,13 @@ from ase_l2h.errors import InputError
 from ase_l2h.potentials.base import Potential
 from ase_l2h.potentials.jax_md import checked_function
 from ase_l2h.search.first_call import FirstCall
+from ase_l2h.search.images import CONTACT, images_apart
 from ase_l2h.search.molecules import Molecules
 from ase_l2h.starts.region import Box, Region, derived_region, room
 from ase_l2h.system import System, make_system
 from ase_l2h.targets import Target, named_target
 
-__all__ = ["HIT", "Measure", "Problem", "hit_tolerance"]
+__all__ = ["HIT", "Measure", "Problem"]
 
 # A target counts as reached within this many energy scales.
 HIT = 1e-4
@@ -32,11 +33,6 @@ BEYOND, LAYERS = 10.0, 3.0
 
 # Positions (3, n) to energy and gradient (3, n), in double precision.
 Measure = Callable[[np.ndarray], tuple[float, np.ndarray]]
-
-
-def hit_tolerance(system: System) -> float:
-    """How far above a minimum a relaxed energy still counts as it."""
-    return HIT * float(np.mean(np.asarray(system.energy_scale)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,6 +74,9 @@ class Problem:
         What tells two problems apart that are not known to ``potential``; JSON-able.
     guessed
         Whether nobody knows the length of a bond.
+    periods
+        Lattice vectors ``(k, 3)`` of the cell that a cluster was given in; no result
+        touches its images. None without a cell.
 
     Raises
     ------
@@ -102,16 +101,14 @@ class Problem:
     molecules: Molecules | None = None
     identity: Any = None
     guessed: bool = False
+    periods: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if (self.potential is None) == (self.measure is None):
             raise InputError("a problem takes one of potential and calculator")
-        given = self.given
-        if given is None:
-            given = np.zeros((3, self.n_atoms, 0))
-        given = np.array(given, dtype=np.float64)
-        if given.ndim == 2:
-            given = given[..., None]
+        nothing = np.zeros((3, self.n_atoms, 0))
+        given = np.array(nothing if self.given is None else self.given, np.float64)
+        given = given[..., None] if given.ndim == 2 else given
         if given.ndim != 3 or given.shape[:2] != (3, self.n_atoms):
             raise InputError(
                 f"structures of shape {given.shape} are given; give (3, "
@@ -202,7 +199,7 @@ class Problem:
             For numbers that are no atoms, and scales that are not positive.
         """
         kinds = np.asarray(numbers)
-        if kinds.ndim != 1 or kinds.size == 0 or not np.all(np.mod(kinds, 1) == 0):
+        if kinds.ndim != 1 or kinds.size == 0 or np.any(np.mod(kinds, 1)):
             raise InputError("numbers must be one atomic number for each atom")
         _, species = np.unique(kinds.astype(int), return_inverse=True)
         for label, scale in (("length", length_scale), ("energy", energy_scale)):
@@ -329,9 +326,9 @@ class Problem:
         return self._derived()
 
     def _derived(self) -> Region:
-        given = self.given[..., 0] if self.given.shape[2] else None
+        known = self.given.shape[2] > 0
         return derived_region(
-            np.zeros((3, self.n_atoms)) if given is None else given,
+            self.given[..., 0] if known else np.zeros((3, self.n_atoms)),
             self.placed,
             length=self.length,
             cell=self.cell,
@@ -375,10 +372,13 @@ class Problem:
         return np.where(free[..., None], positions, self.given[..., :1])
 
     def kept(self, positions: np.ndarray) -> np.ndarray:
-        """Mask of the structures ``(3, n, batch)`` whose ``molecules`` are whole."""
-        if self.molecules is None:
-            return np.ones(positions.shape[2], bool)
-        return self.molecules.whole(positions)
+        """Mask of the structures ``(3, n, batch)`` that may be results."""
+        kept = np.ones(positions.shape[2], bool)
+        if self.molecules is not None:
+            kept &= self.molecules.whole(positions)
+        if self.periods is not None:
+            kept &= images_apart(positions, self.periods, CONTACT * self.length)
+        return kept
 
     def fingerprint(self) -> dict[str, Any]:
         """What results depend on, JSON-able; it tells two searches apart."""

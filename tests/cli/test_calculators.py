@@ -225,3 +225,23 @@ def test_pair_parameters_of_ones_own(run, refused, tmp_path):
     )
     gold = run("search", "Au4", "--parameters", "Au55", *few)
     assert json.loads(gold.stdout)["parameters"] == "Au55"
+
+
+def test_a_file_with_a_cluster_in_a_periodic_cell(run, tmp_path):
+    atoms = Atoms("Cu5", [[0, 0, 0], [2.5, 0, 0], [0, 2.5, 0], [0, 0, 2.5], [2, 2, 2]])
+    atoms.set_cell(14 * np.eye(3))
+    atoms.pbc = True
+    atoms.positions -= 1.0
+    atoms.wrap()
+    file, best = tmp_path / "cu5.extxyz", tmp_path / "best.extxyz"
+    ase.io.write(file, atoms)
+    result = run("search", file, "--calculator", "emt", *FEW, "-o", best)
+    assert result.exit_code == 0, result.stderr
+    assert "so they are searched as a cluster" in result.stdout + result.stderr
+    found = ase.io.read(best)
+    assert found.pbc.all()
+    assert found.cell[0, 0] == 14
+    found.calc = EMT()
+    # The trigonal bipyramid, whole.
+    assert found.get_potential_energy() == pytest.approx(5.394595, abs=1e-4)
+    assert np.max(found.get_all_distances()) < 5

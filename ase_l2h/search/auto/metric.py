@@ -77,6 +77,9 @@ def curvature(problem: Problem, positions: np.ndarray) -> np.ndarray:
     points = np.asarray(positions, float)[None]
     cell = None if reach is None else np.asarray(problem.system.cell, float)
     pairs = pairs_of(points, cell, problem.length * RANGE)
+    if pairs.distances.size == 0:
+        # No atom is in the range of another.
+        return np.zeros((3 * n, 3 * n))
     kinds = pairs.kinds(problem.species, np.ones(n, bool))
     p, q, r0, xi, a = (
         np.asarray(getattr(potential, name), float)[kinds].reshape(n, -1)

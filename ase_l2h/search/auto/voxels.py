@@ -17,6 +17,7 @@ __all__ = ["taken_voxels"]
 # along an axis.
 VOXEL = 0.2
 MOST_VOXELS = 64
+MOST_MARKS = 2**26
 
 
 def taken_voxels(
@@ -61,7 +62,9 @@ def taken_voxels(
         inside &= (x < nx - margin) & (y < ny - margin) & (z < nz - margin)
         return np.where(inside, ((owner * nx + x) * ny + y) * nz + z, outside)
 
-    marked = np.zeros(outside + 1, bool)
+    # In a wide cell almost all voxels are free, and a table of them would fill memory.
+    wide = outside > MOST_MARKS
+    marked = np.zeros(0 if wide else outside + 1, bool)
     steps = _steps(tuple(edges.ravel().tolist()), radius)
     owner, atom = np.nonzero(blocks)
     if cell is None:
@@ -70,7 +73,11 @@ def taken_voxels(
         marked[centre[:, None] + (steps[0] * ny + steps[1]) * nz + steps[2]] = True
     else:
         places = points[:, owner, atom][:, :, None] + (edges.T @ steps)[:, None]
-        marked[voxel(np.repeat(owner, steps.shape[1]), places)] = True
+        numbers = voxel(np.repeat(owner, steps.shape[1]), places)
+        if wide:
+            taken = np.unique(numbers)
+            return lambda owner, places: np.isin(voxel(owner, places), taken)
+        marked[numbers] = True
     return lambda owner, places: marked[voxel(owner, places)]
 
 

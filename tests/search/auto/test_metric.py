@@ -17,6 +17,7 @@ from ase_l2h.search.driver import engine_for
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.problem import Problem
 from ase_l2h.starts.fragments import fragments
+from ase_l2h.system import make_system
 
 
 def evaluator_of(problem: Problem) -> Evaluator:
@@ -158,3 +159,19 @@ def test_machine_code_does_not_ignore_a_guess(gold):
     guessing = evaluator.with_metric(lambda x: inverse_curvature(problem, x))
     with pytest.raises(RunError, match="machine code takes no guess"):
         guessing.relax(places)
+
+
+def test_atoms_in_nobody_s_range_have_no_curvature():
+    calls = Problem.of("Cu2")
+    cell = 40 * calls.length * np.eye(3)
+    system = make_system(
+        [0, 0], cell=cell, cutoff=calls.length,
+        length_scale=calls.length, energy_scale=calls.energy_unit,
+    )  # fmt: skip
+    apart = np.zeros((3, 2, 1))
+    apart[0, 1] = 20 * calls.length
+    problem = dataclasses.replace(calls, system=system)
+    assert not np.any(metric.curvature(problem, apart[..., 0]))
+    assert np.allclose(
+        inverse_curvature(problem, apart)[..., 0], np.eye(6) / metric.LEAST
+    )

@@ -281,3 +281,19 @@ def test_atoms_that_stay_and_places_that_are_barred_take_no_part(rng):
     assert np.array_equal(gathered(pieces, 1.0, stay), pieces)
     nowhere = lambda sites: np.ones(sites.shape[1], bool)
     assert np.array_equal(gathered(pieces, 1.0, None, nowhere), pieces)
+
+
+def test_in_a_wide_cell_the_sites_are_those_of_a_narrower_one(rng):
+    """A table of all its voxels would take gigabytes."""
+    points = Icosahedron("Cu", 2).positions[:12].T[..., None] / 2.55 + 5
+    found = [
+        np.sort(vacant_sites(points, 1.0, edge * np.eye(3)).positions, axis=1)
+        for edge in (20.0, 400.0)
+    ]
+    assert found[0].shape[1] > 10
+    np.testing.assert_allclose(*found, atol=1e-4)
+    moves = [
+        site_moves(points, 1.0, cell=edge * np.eye(3)).positions
+        for edge in (20.0, 400.0)
+    ]
+    np.testing.assert_allclose(*moves, atol=1e-4)
