@@ -123,8 +123,8 @@ def checked_seed(rng: Any, comm: Any) -> int:
         return int(rng)
     if rng is not None and not isinstance(rng, np.random.Generator):
         raise InputTypeError(
-            f"rng is a {type(rng).__name__}; give a seed, a numpy.random.Generator or "
-            "None"
+            f"rng is of type {type(rng).__name__}; give a seed, a "
+            "numpy.random.Generator or None"
         )
     generator = np.random.default_rng() if rng is None else rng
     drawn = generator.integers(2**32, size=1)

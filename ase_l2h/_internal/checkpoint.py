@@ -20,7 +20,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ase_l2h._internal.differences import described, differences, text_of
-from ase_l2h._internal.files import check_name, read_regular, write_atomically
+from ase_l2h._internal.files import (
+    check_name,
+    not_written,
+    read_regular,
+    write_atomically,
+)
 from ase_l2h.errors import InputError, RunError
 
 __all__ = [
@@ -258,9 +263,7 @@ class Checkpoint:
             yield
         except OSError as error:
             raise CheckpointError(
-                f"cannot write in the folder {self.folder} "
-                f"({error.strerror or error}); free some space and run the same "
-                "again; it continues from the last state kept there"
+                not_written(self.folder, error, "from the last state kept there")
             ) from error
 
     def lines(self) -> list[dict[str, Any]]:

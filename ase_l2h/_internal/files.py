@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ase_l2h.errors import InputError, InputTypeError
 
-__all__ = ["check_name", "read_regular", "write_atomically"]
+__all__ = ["check_name", "not_written", "read_regular", "write_atomically"]
 
 
 def check_name(what: str, path: str | os.PathLike[str]) -> None:
@@ -22,7 +22,7 @@ def check_name(what: str, path: str | os.PathLike[str]) -> None:
         With ``what`` it was meant for; InputTypeError where it is no name at all.
     """
     if not isinstance(path, str | os.PathLike):
-        raise InputTypeError(f"{what} is a {type(path).__name__}; give a name")
+        raise InputTypeError(f"{what} is of type {type(path).__name__}; give a name")
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -32,6 +32,29 @@ def check_name(what: str, path: str | os.PathLike[str]) -> None:
         raise InputError(
             f"{what} cannot be {os.fspath(path)[:40]!r} ({reason}); give another name"
         ) from error
+
+
+def not_written(folder: Path | None, error: OSError, goes_on: str) -> str:
+    """What is said where the files of a folder in use cannot be written.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    error
+        What happened.
+    goes_on
+        Where the same command goes on.
+    """
+    if isinstance(error, FileNotFoundError):
+        return (
+            f"the folder {folder}, or a file in it, has been removed meanwhile; run "
+            "the same again"
+        )
+    return (
+        f"cannot write in the folder {folder} ({error.strerror or error}); free some "
+        f"space and run the same again; it continues {goes_on}"
+    )
 
 
 def read_regular(path: Path) -> bytes:

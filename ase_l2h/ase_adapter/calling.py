@@ -83,7 +83,7 @@ class Calling:
             )
         if self.executor is not None and not hasattr(self.executor, "submit"):
             raise InputError(
-                f"executor is a {type(self.executor).__name__}; give a "
+                f"executor is of type {type(self.executor).__name__}; give a "
                 "concurrent.futures.Executor"
             )
 

@@ -123,7 +123,7 @@ def choose_method(
     if method is not None and not isinstance(method, str):
         if not isinstance(method, Method):
             raise InputTypeError(
-                f"method is a {type(method).__name__}; give a name or a Method"
+                f"method is of type {type(method).__name__}; give a name or a Method"
             )
         if (
             weights is not None

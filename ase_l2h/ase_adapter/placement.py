@@ -29,6 +29,10 @@ __all__ = ["PlacedAtoms", "ViewedAtoms"]
 
 # Largest difference between kernel and calculator that rounding explains.
 AGREEMENT = 1e-6
+CHANGED = (
+    "the calculator or its parameters have been changed during the search; call run() "
+    "again to begin a new one"
+)
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +123,7 @@ class PlacedAtoms:
     @property
     def changed(self) -> bool:
         """Whether calculator or problem has changed since the atoms were taken over."""
-        if self._calculator is not self.atoms.calc:
+        if self.replaced:
             return True
         return fingerprint_of(self._pose().problem) != self.fingerprint
 
@@ -169,6 +173,11 @@ class PlacedAtoms:
             if self.posed.calculator is not None and self.calls is None:
                 self.posed.calculator.call(self.positions)
 
+    @property
+    def replaced(self) -> bool:
+        """Whether the atoms have another calculator than the search began with."""
+        return self._calculator is not self.atoms.calc
+
     def kernel_energy(self, positions: np.ndarray) -> float:
         """The kernel's energy of ``(n, 3)`` in double precision."""
         problem = self.posed.problem
@@ -192,10 +201,7 @@ class PlacedAtoms:
         self.atoms.set_positions(given, apply_constraint=False)
         self.positions = self.atoms.get_positions()
         if self.changed:
-            raise RunError(
-                "the calculator or its parameters have been changed during the "
-                "search; call run() again to begin a new one"
-            )
+            raise RunError(CHANGED)
         raise RunError(
             f"the calculator's energy is {said:.10g}, the kernel's {expected:.10g}; "
             "give each thread its own calculator, or, if this one adds something to "
@@ -214,6 +220,8 @@ class ViewedAtoms(OptimizableAtoms):
         """Minus the forces, ``(3 n,)``."""
         calculator = self.placed.posed.calculator
         if calculator is None:
+            if self.placed.replaced:
+                raise RunError(CHANGED)
             return super().get_gradient()
         return calculator.at(self.atoms.get_positions()).gradient.ravel()
 

@@ -68,7 +68,8 @@ def _check_path(name: str, path: Any) -> None:
         return
     if not isinstance(path, str | os.PathLike):
         raise InputTypeError(
-            f"{name} is a {type(path).__name__}; give a file name, an open file or None"
+            f"{name} is of type {type(path).__name__}; give a file name, an open file "
+            "or None"
         )
     check_name(name, path)
     if Path(path).is_dir():
@@ -105,7 +106,7 @@ class SearchFolder:
     ) -> None:
         if not isinstance(folder, str | os.PathLike):
             raise InputTypeError(
-                f"restart is a {type(folder).__name__}; give the name of a folder"
+                f"restart is of type {type(folder).__name__}; give the name of a folder"
             )
         check_name("restart", folder)
         if not os.fspath(folder):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ase_l2h._internal.stopping import stop_on_signals
+from ase_l2h._internal.workers import told
 from ase_l2h.ase_adapter.found import FoundStructures, Structure, rounding
 from ase_l2h.ase_adapter.measured import Measured
 from ase_l2h.ase_adapter.placement import PlacedAtoms
@@ -201,13 +202,18 @@ class SearchSession:
         """After an interrupt: the best so far into the atoms, relaxed or not."""
         if self.run is None:
             return
+        placed, best = self.placed, self.found.best
+        if placed.replaced:
+            # Its energy cannot be compared, and it may not know the elements.
+            placed.atoms.set_positions(best.positions, apply_constraint=False)
+            return
         try:
-            self.placed.place(self.found.best.positions)
-        except Exception:
+            placed.place(best.positions)
+        except Exception as error:
             # The exception that ended the run is more informative.
-            logger.exception("the best structure could not be put into the atoms")
-            atoms, given = self.placed.atoms, self.found.given
-            atoms.set_positions(given.positions, apply_constraint=False)
+            logger.warning("the best structure is not in the atoms (%s)", told(error))
+            given = self.found.given.positions
+            placed.atoms.set_positions(given, apply_constraint=False)
 
     def _left(self) -> int | float:
         """Evaluations that may still be spent."""

@@ -11,10 +11,12 @@ import os
 import platform
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ase_l2h._internal.files import write_atomically
 from ase_l2h._internal.private import written_by_others
 
 __all__ = ["COMPILED_VARIABLE", "compiled_folder", "use_compilation_cache"]
@@ -24,6 +26,9 @@ OFF = "off"
 # Oldest files go first once a folder holds more; a search of one size leaves 0.3 MB.
 MAX_BYTES = 200_000_000
 FOLDER_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+# The time of this file is that of the last look for incomplete ones.
+STAMP = "looked-at"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
 
 def compiled_folder() -> Path | None:
@@ -68,6 +73,7 @@ def use_compilation_cache() -> Path | None:
         fault = written_by_others(folder)
         if fault is None:
             _prune(folder)
+            _remove_incomplete(folder)
     except OSError:
         return None
     if fault is not None:
@@ -126,6 +132,45 @@ def _prune(folder: Path) -> None:
             break
         path.unlink(missing_ok=True)
         excess -= size
+
+
+def _remove_incomplete(folder: Path) -> None:
+    """Remove files that a killed process, or a full disk, has cut off.
+
+    JAX would warn of them in every run, and never write them again. Only files that are
+    newer than the last look are read.
+    """
+    stamp = folder / STAMP
+    last = stamp.stat().st_mtime if stamp.exists() else 0.0
+    read = False
+    for entry in os.scandir(folder):
+        try:
+            # Clocks of file systems are coarser than that of the processor.
+            old = entry.stat().st_mtime < last - 2
+            if old or entry.name.startswith(STAMP):
+                continue
+            content = Path(entry.path).read_bytes()
+        except OSError:
+            continue
+        read = True
+        if not _complete(content):
+            Path(entry.path).unlink(missing_ok=True)
+    if read:
+        write_atomically(stamp, b"", shared=True)
+
+
+def _complete(content: bytes) -> bool:
+    """Whether a compressed file can be read to its end, where this can be known.
+
+    JAX takes another compression where ``zstandard`` is installed.
+    """
+    if content.startswith(ZSTANDARD):
+        return True
+    try:
+        zlib.decompress(content)
+    except zlib.error:
+        return False
+    return True
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ase_l2h._internal.files import check_name
+from ase_l2h._internal.files import check_name, not_written
 from ase_l2h._internal.records import Lines, Records
 from ase_l2h.errors import InputError, RunError
 
@@ -101,7 +101,7 @@ class ComparisonRecord:
             return
         if self.lines and not self._records.path.exists():
             # Its other lines would be missing in a file made anew.
-            raise FileNotFoundError(2, "its record has been removed meanwhile")
+            raise FileNotFoundError(self._records.path)
         self._records.append(line)
 
     @contextlib.contextmanager
@@ -111,9 +111,7 @@ class ComparisonRecord:
             yield
         except OSError as error:
             raise RunError(
-                f"cannot write in the folder {self.folder} "
-                f"({error.strerror or error}); free some space and run the same "
-                "again; it continues after the last run kept there"
+                not_written(self.folder, error, "after the last run kept there")
             ) from error
 
 

@@ -31,7 +31,7 @@ def resolve_device(device: str | Device | None) -> Device:
         return device
     if device is not None and not isinstance(device, str):
         raise InputTypeError(
-            f"device is a {type(device).__name__}; give cpu, gpu or a JAX device"
+            f"device is of type {type(device).__name__}; give cpu, gpu or a JAX device"
         )
     try:
         # Each of several processes has its own devices.

@@ -179,7 +179,7 @@ def search_problem(
         )
     elif not isinstance(method, Method):
         raise InputTypeError(
-            f"method is a {type(method).__name__}; give a name or a Method"
+            f"method is of type {type(method).__name__}; give a name or a Method"
         )
     elif without:
         raise InputError(

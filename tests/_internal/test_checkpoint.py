@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -226,6 +227,15 @@ def test_a_full_disk_loses_nothing(kept, monkeypatch):
     # And the same object can go on once there is room.
     checkpoint.save({}, {"rounds": 9}, {"round": 3})
     assert progress(kept) == [1, 2, 3]
+
+
+def test_a_folder_that_is_gone_is_not_taken_for_a_full_disk(kept):
+    checkpoint = Checkpoint(kept, IDENTITY)
+    checkpoint.load()
+    checkpoint.save({}, {"rounds": 8}, {"round": 3})
+    shutil.rmtree(kept)
+    with pytest.raises(CheckpointError, match=r"has been removed meanwhile; run the"):
+        checkpoint.save({}, {"rounds": 9}, {"round": 3})
 
 
 def test_a_folder_that_cannot_be_written_is_not_left_behind(folder, monkeypatch):

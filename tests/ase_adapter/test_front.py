@@ -175,7 +175,7 @@ def test_separate_parts_that_a_short_search_leaves_are_told(capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folder": 3}, "the folder is a int; give a name"),
+        ({"folder": 3}, "the folder is of type int; give a name"),
         ({"folder": "a\0b"}, "the folder cannot be"),
         ({"colour": 1}, "search has no argument colour"),
         ({"method": "fire", "steps": "5"}, "steps is '5'; give a whole number"),
@@ -191,8 +191,8 @@ def test_arguments_of_other_kinds_are_named(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"cache": 3}, "cache is a int; give a name"),
-        ({"cache": b"calls"}, "cache is a bytes; give a name"),
+        ({"cache": 3}, "cache is of type int; give a name"),
+        ({"cache": b"calls"}, "cache is of type bytes; give a name"),
         ({"cache": "a\0b"}, "cache cannot be"),
         ({"keep_molecules": 3}, "keep_molecules is 3; give True, False or None"),
     ],

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones as AseLennardJones
 from ase.cluster import Icosahedron
 from ase.constraints import FixAtoms, FixCartesian
@@ -568,6 +569,23 @@ def test_a_calculator_changed_during_a_run_is_told_from_a_wrong_one():
     assert search.run(fmax=0.01) is True
     # Nothing is left of the old potential.
     assert search.minima[0][0] == pytest.approx(LJ13 / 2, abs=1)
+
+
+def test_a_calculator_replaced_during_a_run_ends_it_with_the_best(caplog):
+    """Also one that does not know the elements; the log has no traceback."""
+    atoms = block()
+    search = silent(atoms)
+
+    def change() -> None:
+        if search.nsteps == 1:
+            atoms.calc = EMT()
+
+    search.attach(change)
+    with pytest.raises(RunError, match="calculator or its parameters have been chan"):
+        search.run(fmax=0.01)
+    assert "Traceback" not in caplog.text
+    atoms.calc = LennardJones()
+    assert atoms.get_potential_energy() < block().get_potential_energy() - 1
 
 
 def test_parameters_changed_between_runs_are_another_search():

@@ -212,7 +212,11 @@ ARGUMENTS = {
     ),
     "long name": ({"trajectory": "t" * 300}, ValueError, "give another name"),
     "null byte": ({"trajectory": "t\0.traj"}, ValueError, "give another name"),
-    "number": ({"trajectory": 3}, TypeError, "trajectory is a int; give a file name"),
+    "number": (
+        {"trajectory": 3},
+        TypeError,
+        "trajectory is of type int; give a",
+    ),
     "log and trajectory": (
         {"logfile": "one", "trajectory": Path("./one")},
         ValueError,
@@ -245,8 +249,12 @@ ARGUMENTS = {
     "target NaN": ({"target_energy": float("nan")}, ValueError, "give a number"),
     "backend": ({"backend": "magic"}, ValueError, "no backend named 'magic'"),
     "device": ({"device": "abacus"}, ValueError, "no 'abacus' device"),
-    "no device": ({"device": 0}, TypeError, "device is a int; give cpu, gpu or"),
-    "devices": ({"device": ["cpu"]}, TypeError, "device is a list; give cpu, gpu or"),
+    "no device": ({"device": 0}, TypeError, "device is of type int; give cpu, gpu or"),
+    "devices": (
+        {"device": ["cpu"]},
+        TypeError,
+        "device is of type list; give cpu",
+    ),
     "long weights": ({"weights": "w" * 5000}, ValueError, "no weights named 'www"),
     "no name": ({"restart": ""}, ValueError, "restart is empty; give the name of a f"),
     "length": ({"length_scale": 0.0}, ValueError, "length_scale is 0.0"),
@@ -273,8 +281,12 @@ def test_arguments_that_make_no_sense(name: str):
         (lambda: checked_count("horizon", 2.5, 9), ValueError, "horizon is 2.5; give"),
         (lambda: checked_count("n_starts", True, 9), ValueError, "is True; give"),
         (lambda: checked_number("target_energy", "low"), ValueError, "is 'low'; give"),
-        (lambda: checked_seed("dice", world), TypeError, "rng is a str; give a seed"),
-        (lambda: check_files(1.5, None), TypeError, "logfile is a float; give a"),
+        (
+            lambda: checked_seed("dice", world),
+            TypeError,
+            "rng is of type str; give",
+        ),
+        (lambda: check_files(1.5, None), TypeError, "logfile is of type float; give a"),
     ],
 )
 def test_arguments_of_another_type(check, kind, message):
@@ -291,7 +303,7 @@ from ase_l2h import Learn2Hop
 atoms = Atoms("Ar2", [[0, 0, 0], [1.1, 0, 0]], calculator=LennardJones())
 calls = {
     "no weights named '3'; choose one of": lambda: Learn2Hop(atoms, weights=3),
-    "method is a int; give a name or a Method": lambda: Learn2Hop(atoms, method=3),
+    "method is of type int; give a name": lambda: Learn2Hop(atoms, method=3),
     "without is 3; give a list of names": lambda: Learn2Hop(atoms, without=3),
     "length_scale is 'long'; give a num": lambda: Learn2Hop(atoms, length_scale="long"),
     "fmax is None; give a": lambda: Learn2Hop(atoms, logfile=None).run(fmax=None),

@@ -251,7 +251,7 @@ def test_names_that_cannot_be_a_folder(restart, kind, message, tmp_path, monkeyp
 
 def test_what_is_no_name_at_all():
     search = Learn2Hop(argon(), logfile=None)
-    with pytest.raises(InputTypeError, match="restart is a int; give the name"):
+    with pytest.raises(InputTypeError, match="restart is of type int; give the name"):
         records.SearchFolder(3, search._session, {}, world)
 
 

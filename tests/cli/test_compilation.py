@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_second_run_compiles_nothing_and_finds_the_same(tmp_path):
 
 
 @pytest.mark.slow
-def test_damaged_code_is_compiled_anew_and_that_is_said(tmp_path):
+def test_code_that_was_cut_off_is_compiled_anew_and_kept_again(tmp_path):
     folder = tmp_path / "compiled"
     first = run(tmp_path, ASE_L2H_COMPILED=str(folder))
     kept = sorted(folder.rglob("*-cache"))
@@ -58,9 +59,32 @@ def test_damaged_code_is_compiled_anew_and_that_is_said(tmp_path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     second = run(tmp_path, ASE_L2H_COMPILED=str(folder))
     assert second.returncode == 0
-    assert "Error reading persistent compilation cache entry" in second.stderr
+    assert second.stderr == ""
+    assert sorted(folder.rglob("*-cache")) == kept
+    for path in kept:
+        zlib.decompress(path.read_bytes())
     energies = [json.loads(r.stdout)["energies"] for r in (first, second)]
     assert energies[0] == energies[1]
+
+
+def test_what_is_incomplete_is_removed_once(tmp_path):
+    whole = zlib.compress(b"code " * 1000)
+    names = {"whole": whole, "cut": whole[:-3], "empty": b""}
+    names["other"] = compilation.ZSTANDARD + b"..."
+    for name, content in names.items():
+        (tmp_path / name).write_bytes(content)
+    compilation._remove_incomplete(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"whole", "other", compilation.STAMP}
+    # What was there at the last look is not read again.
+    old, new = tmp_path / "old", tmp_path / "new"
+    for path, ago in ((old, -60), (new, 0)):
+        path.write_bytes(b"")
+        now = (tmp_path / compilation.STAMP).stat().st_mtime
+        os.utime(path, (now + ago, now + ago))
+    compilation._remove_incomplete(tmp_path)
+    assert old.exists()
+    assert not new.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="there are no owners")
@@ -73,10 +97,10 @@ def test_code_that_others_can_write_is_removed(fresh, mode, tmp_path):
     folder.mkdir(parents=True)
     folder.chmod(mode)
     for name, bits in (("own", 0o644), ("open", 0o666)):
-        (folder / name).touch()
+        (folder / name).write_bytes(zlib.compress(b""))
         (folder / name).chmod(bits)
     compilation.use_compilation_cache()
-    left = {path.name for path in folder.iterdir()}
+    left = {path.name for path in folder.iterdir()} - {compilation.STAMP}
     assert left == ({"own"} if mode == 0o755 else {"own", "open"})
 
 
@@ -136,10 +160,12 @@ def test_what_was_not_used_for_longest_goes_first(fresh, tmp_path):
     folder.mkdir()
     for age in range(5):
         path = folder / f"{age}-cache"
-        path.write_bytes(bytes(10))
+        path.write_bytes(zlib.compress(b"ab"))
+        assert path.stat().st_size == 10
         os.utime(path, (1e9 - age, 1e9 - age))
     compilation.use_compilation_cache()
-    assert sorted(p.name for p in folder.iterdir()) == ["0-cache", "1-cache"]
+    left = {path.name for path in folder.iterdir()} - {compilation.STAMP}
+    assert left == {"0-cache", "1-cache"}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such permissions here")
