@@ -33,7 +33,7 @@ __all__ = ["Calling", "RemoteCalls"]
 
 # Calls of each of several searches before all are looked at together: many enough that
 # idle workers at the end of a round do not matter.
-ROUND_CALLS = 200
+ROUND_CALLS = 100
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ase_l2h.ase_adapter.problem import (
     structure_of,
 )
 from ase_l2h.errors import InputError, InputTypeError
-from ase_l2h.search.driver import search_problem
+from ase_l2h.search.driver import search_problem, shared_by
 from ase_l2h.search.limits import Limits, checked_seed
 from ase_l2h.search.method import Method
 from ase_l2h.search.names import DEFAULT_METHOD
@@ -41,7 +41,7 @@ def search(
     method: str | Method = DEFAULT_METHOD,
     limits: Limits | None = None,
     seed: int = 0,
-    searches: int = 1,
+    searches: int | None = None,
     region: Any = None,
     keep_molecules: bool | None = None,
     **options: Any,
@@ -62,7 +62,8 @@ def search(
         or 10,000 calls of a calculator; ``"auto"`` before that when three independent
         attempts have met the lowest minimum.
     seed, searches
-        Search k follows from ``(seed, k)`` alone.
+        Search k follows from ``(seed, k)`` alone. By default one; with ``workers`` as
+        many as they are, three at least, which share the limits of one.
     region
         Where the free atoms of Atoms are sought, see
         :func:`~ase_l2h.ase_adapter.regions.region_of`.
@@ -113,10 +114,20 @@ def search(
                 "Atoms with a calculator; leave them out"
             )
         posed = problem if isinstance(problem, Problem) else Problem.of(problem)
+        count = 1 if searches is None else searches
         return search_problem(
-            posed, method=method, limits=limits, seed=seed, searches=searches, **options
+            posed, method=method, limits=limits, seed=seed, searches=count, **options
         )
     atoms = structure_of(problem)
+    limits = Limits() if limits is None else limits
+    searches, each = shared_by(
+        calling.workers,
+        searches,
+        method,
+        limits.evaluations,
+        bounded=limits.seconds is not None,
+    )
+    limits = dataclasses.replace(limits, evaluations=each)
     with calling.opened(atoms.calc) as (kept, calls):
         evaluate = None if calls is None else calls.evaluate
         posed = problem_of(

@@ -17,7 +17,7 @@ from ase import Atoms
 from ase.optimize.optimize import DEFAULT_MAX_STEPS, Dynamics, Optimizer
 from ase.parallel import world
 
-from ase_l2h._internal.arguments import checked_count, checked_number, checked_seed
+from ase_l2h._internal.arguments import checked_number, checked_seed
 from ase_l2h.ase_adapter.calling import Calling
 from ase_l2h.ase_adapter.cells import CellStage
 from ase_l2h.ase_adapter.choice import checked_time, choose_limits, choose_method
@@ -29,6 +29,7 @@ from ase_l2h.ase_adapter.session import SearchSession
 from ase_l2h.errors import InputError
 from ase_l2h.rollout.batch import Device, resolve_device
 from ase_l2h.search.attempts import Confidence, unknown_confidence
+from ase_l2h.search.driver import shared_by
 from ase_l2h.search.method import Method
 from ase_l2h.weights.load import Weights
 
@@ -69,8 +70,7 @@ class Learn2Hop(Optimizer):
         :class:`~ase_l2h.search.method.Method`. By default ``"auto"``, and ``"learned"``
         where ``horizon`` or ``n_starts`` are given.
     weights
-        Name or path of the learned optimizer's weights, see
-        :func:`~ase_l2h.weights.load.load_weights`, or loaded ones.
+        Those of the learned optimizer: a name, a path, or loaded ones.
     horizon
         Steps of every start of ``learned``, ``adam``, ``fire`` and ``gd``. By default
         that of the weights, and at most 300 with an unknown calculator.
@@ -78,7 +78,7 @@ class Learn2Hop(Optimizer):
         Number of starts of these, or of chains of ``bh``: the structure itself, then
         random ones. By default one, or as many as the limits allow.
     searches
-        Independent searches side by side.
+        Independent ones; when None one, or with ``workers`` several that share limits.
     evaluations
         Charged evaluations that each search may spend: energies with gradients of one
         structure at one point. By default 2,000,000, or 10,000 calls, where neither
@@ -124,7 +124,7 @@ class Learn2Hop(Optimizer):
         weights: str | Path | Weights | None = None,
         horizon: int | None = None,
         n_starts: int | None = None,
-        searches: int = 1,
+        searches: int | None = None,
         evaluations: int | None = None,
         settled: int | None = None,
         target_energy: int | float | None = None,
@@ -150,7 +150,6 @@ class Learn2Hop(Optimizer):
         atoms = structure_of(atoms, filters=True)
         check_files(logfile, trajectory, restart=restart, cache=kwargs.get("cache"))
         placed = PlacedAtoms(atoms, *where, Calling.taken_from(kwargs))
-        self.searches = checked_count("searches", searches, 10_000)
         self.max_seconds = checked_time("max_seconds", max_seconds)
         self.comm = kwargs.get("comm", world)
         if seed is not None and rng is not None:
@@ -166,13 +165,17 @@ class Learn2Hop(Optimizer):
             bounded=evaluations is not None or max_seconds is not None,
         )
         self.weights, self.horizon = choice.weights, choice.horizon
+        workers, bounded = placed.calling.workers, max_seconds is not None
+        self.searches, evaluations = shared_by(
+            workers, searches, choice.name, evaluations, bounded
+        )
         limits = choose_limits(
             placed.posed.problem,
             choice.name,
             evaluations=evaluations,
             target_energy=target_energy,
             settled=settled,
-            bounded=max_seconds is not None or choice.n_starts is not None,
+            bounded=bounded or choice.n_starts is not None,
         )
         self._session = SearchSession(
             placed,
@@ -206,8 +209,6 @@ class Learn2Hop(Optimizer):
         if stored is not None:
             self.seed, self.nsteps = self._session.seed, stored["nsteps"]
             self._ended, self._settled = stored["ended"], stored["settled"]
-
-    # Results.
 
     @property
     def charged_evaluations(self) -> int:

@@ -154,9 +154,7 @@ GROUPS = {
 @click.option(
     "--searches",
     type=Count(100_000),
-    default=1,
-    show_default=True,
-    help="Independent searches side by side.",
+    help="Searches side by side.  [1; more with --workers]",
 )
 @click.option(
     "--seed",
@@ -329,14 +327,20 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
     from ase_l2h.search import driver
     from ase_l2h.search.limits import Limits
 
-    each = options["evaluations"]
+    count, each = driver.shared_by(
+        options["workers"],
+        options["searches"],
+        options["method"],
+        options["evaluations"],
+        bounded=options["max_seconds"] is not None,
+    )
     limits = Limits(
         each, options["max_seconds"], options["target_energy"], options["settled"]
     )
     if each is None and options["max_seconds"] is None and options["starts"] is None:
         calls = target.problem.measure is not None
         each = DEFAULT_CALLS if calls else DEFAULT_EVALUATIONS
-    total = None if each is None else each * options["searches"]
+    total = None if each is None else each * count
     watching = Watching(target, options["method"], total, not options["quiet"])
     with watching, stop_on_signals(NOTE) as stop:
         return driver.search_problem(
@@ -344,7 +348,7 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             method=options["method"],
             limits=limits,
             seed=options["seed"],
-            searches=options["searches"],
+            searches=count,
             weights=options["weights"],
             steps=options["steps"],
             starts=options["starts"],
@@ -354,7 +358,7 @@ def _run(target: SearchTarget, options: dict[str, Any]) -> SearchResult:
             device=options["device"],
             calls=options["calls"],
             folder=options["folder"],
-            stop_together=False,
+            stop_together=options["searches"] is None,
             interrupted=lambda: stop.requested,
             on_charge=watching.charged,
             on_round=watching.after_round,

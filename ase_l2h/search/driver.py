@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ase_l2h._internal.arguments import checked_count
 from ase_l2h._internal.checkpoint import Checkpoint
 from ase_l2h._internal.jax_start import start_jax
 from ase_l2h.errors import InputError, InputTypeError
@@ -29,6 +32,7 @@ __all__ = [
     "engine_for",
     "limited",
     "search_problem",
+    "shared_by",
     "start_run",
 ]
 
@@ -39,6 +43,8 @@ DEFAULT_EVALUATIONS = 2_000_000
 DEFAULT_CALLS = 10_000
 # Independent attempts that must meet the lowest minimum.
 SETTLED = 3
+# Calls with which a search of its own is worth while.
+FEWEST_CALLS = 100
 MOST_SEARCHES = 100_000
 
 
@@ -262,6 +268,49 @@ def _checked(progress: SearchRun, result: SearchResult) -> SearchResult:
         return dataclasses.replace(result, stopped="interrupted")
     # Includes the charge of the check, and lower minima that it found.
     return dataclasses.replace(progress.result(seed=result.seed), minima=minima)
+
+
+def shared_by(
+    workers: int | None,
+    searches: int | None,
+    method: Any,
+    evaluations: Any,
+    bounded: bool = False,
+) -> tuple[int, Any]:
+    """How many searches a search becomes, and the evaluations of each.
+
+    One search asks for one call after the other. So where nobody says how many there
+    are, ``auto`` becomes as many as there are ``workers``, and three at least because a
+    minimum is settled once so many attempts have met it. Together they may spend what
+    one may; each gets 100 calls or more.
+
+    Parameters
+    ----------
+    workers
+        How many make the calls; None where nobody else does.
+    searches
+        What was asked for.
+    method
+        A name or a method.
+    evaluations
+        The limit of one search; the usual one when None.
+    bounded
+        Whether something else ends the search, so that it has no usual one.
+
+    Raises
+    ------
+    InputError
+        For a number of searches that is none.
+    """
+    if searches is not None:
+        return checked_count("searches", searches, MOST_SEARCHES), evaluations
+    most = DEFAULT_CALLS if evaluations is None and not bounded else evaluations
+    if workers is None or workers == 1 or method != DEFAULT_METHOD:
+        return 1, evaluations
+    count = max(SETTLED, workers)
+    if isinstance(most, int | np.integer):
+        count = max(1, min(count, int(most) // FEWEST_CALLS))
+    return count, evaluations if count == 1 or most is None else most // count
 
 
 def limited(

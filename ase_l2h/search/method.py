@@ -156,12 +156,13 @@ class SearchRun:
     @property
     def confidence(self) -> Confidence:
         """How often independent attempts of all searches met the lowest minimum."""
-        return confidence_of(
-            [self.method.attempts(search.state) for search in self.searches],
-            self.energy,
-            HIT * self.searches[0].problem.energy_unit,
-            self.limits.settled or 0,
-        )
+        problem, states = self.searches[0].problem, [s.state for s in self.searches]
+        near, wanted = HIT * problem.energy_unit, self.limits.settled or 0
+        parts = [self.method.attempts(state) for state in states]
+        joint = getattr(self.method, "attempts_under_way", None)
+        if joint is not None and len(states) > 1:
+            parts.append(joint(states, problem, self.energy + near))
+        return confidence_of(parts, self.energy, near, wanted)
 
     def advance(self, seconds: float = math.inf) -> None:
         """One round of every running search, within ``seconds``."""

@@ -213,9 +213,10 @@ def _auto(
         options |= {"without": tuple(sorted(others)), "shares": shares, "name": name}
         options["hop_steps"] = min(weights.horizon, HOP_STEPS)
     if problem.measure is not None:
-        # Calls are expensive: one structure at a time, and shorter attempts.
+        # Calls are expensive: one structure at a time, or as many as are asked for from
+        # the first round on, and shorter attempts.
         width = 1 if width is None else width
-        options["patience"] = CALLS
+        options |= {"patience": CALLS, "widens": 0}
     if width is not None:
         options["width"] = width
     return make_auto(problem, weights, **options)

@@ -27,7 +27,7 @@ from ase_l2h.ase_adapter.problem import problem_of, told_of
 from ase_l2h.ase_adapter.remote import RemoteMeasure
 from ase_l2h.errors import InputError, RunError
 from ase_l2h.search.calls import CalculatorEngine
-from ase_l2h.search.driver import search_problem
+from ase_l2h.search.driver import search_problem, shared_by
 from ase_l2h.search.evaluator import Evaluator
 from ase_l2h.search.guard import SHARE, Guard
 from ase_l2h.search.limits import Limits
@@ -378,6 +378,33 @@ class VirtualCalls:
     def abandon(self):
         self._busy.clear()
         self._waiting.clear()
+
+
+def test_a_search_becomes_several_that_keep_workers_busy():
+    # As many as workers, three at least; together they spend what one would.
+    assert shared_by(4, None, "auto", 1000) == (4, 250)
+    assert shared_by(2, None, "auto", None) == (3, 3333)
+    assert shared_by(8, None, "auto", 250) == (2, 125)
+    assert shared_by(8, None, "auto", 150) == (1, 150)
+    assert shared_by(8, None, "auto", None, bounded=True) == (8, None)
+    # What is asked for is done.
+    assert shared_by(4, 1, "auto", 1000) == (1, 1000)
+    for workers, method in ((None, "auto"), (1, "auto"), (4, "bh")):
+        assert shared_by(workers, None, method, None) == (1, None)
+    search = Learn2Hop(copper(EMT(), 8), workers=4, evaluations=900, logfile=None)
+    assert (search.searches, search._session.limits.evaluations) == (4, 225)
+
+
+def test_several_searches_settle_in_a_fraction_of_the_time():
+    one, three = VirtualCalls(1), VirtualCalls(3)
+    problem = problem_of(copper(EMT(), 8))
+    alone = search_problem(problem, seed=1, calls=one)
+    together = search_problem(problem, seed=1, calls=three, searches=3)
+    for result in (alone, together):
+        assert result.stopped == "settled"
+        assert result.confidence.met >= 3
+    assert together.best_energy == pytest.approx(alone.best_energy, abs=1e-4)
+    assert three.clock < 0.6 * one.clock
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ase_l2h.search.attempts import Attempts
+from ase_l2h.search.attempts import Attempts, no_attempts
 from ase_l2h.search.auto import allocation, improve, surrogate
 from ase_l2h.search.auto.bond_length import at_measured_length
 from ase_l2h.search.auto.flips import FlipCosts
@@ -29,7 +29,12 @@ from ase_l2h.search.auto.given import NONE_WAITING, due, parted, with_waiting
 from ase_l2h.search.auto.improve import ROUGH, SAME, WINDOW
 from ase_l2h.search.auto.making import Making
 from ase_l2h.search.auto.parts import Part, first_shares, parts_for, uses_weights
-from ase_l2h.search.auto.patience import EVALUATIONS, Patience
+from ase_l2h.search.auto.patience import (
+    EVALUATIONS,
+    Patience,
+    UnderWay,
+    jointly_over,
+)
 from ase_l2h.search.auto.pool import Pool
 from ase_l2h.search.auto.sources import visiting
 from ase_l2h.search.evaluator import Evaluator
@@ -174,6 +179,27 @@ class Auto:
     def attempts(self, state: State) -> Attempts:
         """The attempts that have ended."""
         return Attempts(state["ended_energies"], state["ended_evaluations"])
+
+    def attempts_under_way(
+        self, states: Sequence[State], problem: Problem, level: float
+    ) -> Attempts:
+        """Those of several searches that count already: ``level`` is the lowest energy.
+
+        As ended ones, they have found something below what was given.
+        """
+        if self.patience is None:
+            return no_attempts()
+        least = SAME * problem.energy_unit
+        lowest = [float(np.min(s["pool"]["energies"], initial=np.inf)) for s in states]
+        going = [
+            UnderWay(e if e < s["given"] - least else np.inf, s["spent"], s["fall"])
+            for e, s in zip(lowest, states, strict=True)
+        ]
+        met = jointly_over(self.patience, going, level, int(problem.placed.sum()))
+        return Attempts(
+            np.array([each.energy for each in met]),
+            np.array([each.spent for each in met], int),
+        )
 
     def advance(self, state: State, evaluator: Evaluator) -> State:
         """One round."""

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
 
-__all__ = ["CALLS", "EVALUATIONS", "Patience"]
+__all__ = ["CALLS", "EVALUATIONS", "Patience", "UnderWay", "jointly_over"]
+
+
+class UnderWay(NamedTuple):
+    """An attempt that has not ended: lowest energy, evaluations, those at its fall."""
+
+    energy: float
+    spent: int
+    fall: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +35,9 @@ class Patience:
         Factor and least number where its lowest minimum is that of an earlier attempt:
         meeting it again was the aim, and the earlier attempt has already searched for
         lower ones.
+    joint
+        Whether attempts of several searches that are under way count together, see
+        :func:`jointly_over`.
     """
 
     factor: float = 4.0
@@ -33,6 +46,7 @@ class Patience:
     least: int = 100
     least_again: int = 100
     most: int | None = None
+    joint: bool = False
 
     def over(
         self,
@@ -68,4 +82,37 @@ class Patience:
 EVALUATIONS = Patience()
 # Calls are expensive: attempts are shorter, so more is asked of the first. That others
 # meet its minimum is soon seen.
-CALLS = Patience(first=4.0, least=30, least_again=10, most=100)
+CALLS = Patience(first=4.0, least=30, least_again=10, most=100, joint=True)
+
+
+def jointly_over(
+    patience: Patience, attempts: Sequence[UnderWay], level: float, atoms: int
+) -> list[UnderWay]:
+    """Attempts of searches side by side that count although they have not ended.
+
+    Side by side, all first attempts would wait as long as one that is alone. Those that
+    have met the same lowest minimum wait together instead: each as long as one that has
+    met it again, and all of them together as long as a first one. They count if they
+    are at least half of all attempts.
+
+    Parameters
+    ----------
+    patience
+        Of each.
+    attempts
+        One for each search.
+    level
+        The highest energy that counts as the lowest minimum.
+    atoms
+        How many there are to be placed.
+    """
+    if not patience.joint:
+        return []
+    met = [each for each in attempts if each.energy <= level]
+    met = [x for x in met if patience.over(x.spent, x.fall, atoms, again=True)]
+    if not met or 2 * len(met) < len(attempts):
+        return []
+    quiet = sum(each.spent - each.fall for each in met)
+    latest = max(each.fall for each in met)
+    whole = patience.over(latest + quiet, latest, atoms, first=True)
+    return met if whole else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ase_l2h.search.auto.patience import Patience
+from ase_l2h.search.auto.patience import CALLS, Patience, UnderWay, jointly_over
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,38 @@ def test_late_falls_are_not_waited_for_forever():
     patience = Patience(factor=4.0, least=10, most=50)
     assert not patience.over(1499, 1000, 10, again=False)
     assert patience.over(1500, 1000, 10, again=False)
+
+
+# Ten atoms: met again, an attempt waits for 50 evaluations, and the first one for 200.
+JOINT = Patience(first=4.0, least=20, least_again=5, joint=True)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "count"),
+    [
+        # Together they have waited for 200, each for 50 or more.
+        ([(-5.0, 100, 20), (-5.0, 80, 20), (-5.0, 80, 20)], 3),
+        ([(-5.0, 99, 20), (-5.0, 80, 20), (-5.0, 80, 20)], 0),
+        # One that has waited for less, or is elsewhere, counts for nothing.
+        ([(-5.0, 140, 20), (-5.0, 110, 20), (-5.0, 69, 20)], 2),
+        ([(-5.0, 140, 20), (-5.0, 110, 20), (-4.0, 300, 20)], 2),
+        # Less than half of all.
+        ([(-5.0, 300, 20), (-4.0, 300, 20), (-4.0, 300, 20)], 0),
+        # What fell late must be waited for, by itself and by all.
+        ([(-5.0, 470, 400), (-5.0, 480, 20), (-5.0, 90, 20)], 2),
+        ([(-5.0, 870, 400), (-5.0, 480, 20), (-5.0, 90, 20)], 0),
+        ([(-5.0, 870, 400), (-5.0, 1080, 20), (-5.0, 90, 20)], 3),
+        ([], 0),
+    ],
+)
+def test_attempts_under_way_wait_together(attempts, count):
+    going = [UnderWay(*each) for each in attempts]
+    met = jointly_over(JOINT, going, -5.0 + 1e-6, 10)
+    assert len(met) == count
+    assert all(each.energy == -5.0 for each in met)
+
+
+def test_only_attempts_that_make_calls_do():
+    going = [UnderWay(-5.0, 10**6, 1)] * 4
+    assert len(jointly_over(CALLS, going, -5.0, 10)) == 4
+    assert jointly_over(Patience(), going, -5.0, 10) == []
