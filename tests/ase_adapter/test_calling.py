@@ -395,6 +395,7 @@ def test_a_search_becomes_several_that_keep_workers_busy():
     assert (search.searches, search._session.limits.evaluations) == (4, 225)
 
 
+@pytest.mark.slow
 def test_several_searches_settle_in_a_fraction_of_the_time():
     one, three = VirtualCalls(1), VirtualCalls(3)
     problem = problem_of(copper(EMT(), 8))

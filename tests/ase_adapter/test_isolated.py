@@ -129,7 +129,7 @@ def test_a_result_never_touches_its_images():
     assert problem.kept(problem.given).all()
 
 
-@pytest.mark.parametrize("edge", [13.0, 60.0])
+@pytest.mark.parametrize("edge", [pytest.param(13.0, marks=pytest.mark.slow), 60.0])
 def test_a_cluster_in_a_cell_is_found_as_a_free_one(edge, tmp_path):
     atoms = blob(5, edge)
     log = tmp_path / "log"
