@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 
+from ase_l2h._internal.arguments import checked_number
 from ase_l2h.ase_adapter.convert import unknown_units
 from ase_l2h.errors import InputError
 from ase_l2h.search.images import CONTACT, images_apart
@@ -46,12 +47,18 @@ def isolated(
     Atoms or None
         None of what is no such cluster: it is not periodic, has constraints, or its
         images are near.
+
+    Raises
+    ------
+    InputError
+        For a length that is no number, and lattice vectors that are none.
     """
-    pbc, known = np.array(atoms.pbc), length_scale is not None
+    pbc, length = np.array(atoms.pbc), checked_number("length_scale", length_scale)
     if not pbc.any() or atoms.constraints or len(atoms) < 2:
         return None
-    guess = unknown_units(atoms.get_chemical_symbols())[0]
-    length = float(length_scale) if length_scale is not None else guess
+    known = length is not None
+    if length is None:
+        length = unknown_units(atoms.get_chemical_symbols())[0]
     cell, positions = atoms.cell.array, atoms.get_positions()
     for numbers in (cell, positions):
         if not np.all(np.isfinite(numbers)) or np.max(np.abs(numbers)) > (

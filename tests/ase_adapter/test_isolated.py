@@ -147,6 +147,14 @@ def test_a_cluster_in_a_cell_is_found_as_a_free_one(edge, tmp_path):
     assert search.charged_evaluations <= before + 1
 
 
+@pytest.mark.parametrize("length", ["long", float("nan"), -1.0, 0.0])
+def test_lengths_that_are_none_are_refused(length):
+    atoms = cluster()
+    atoms.calc = EMT()
+    with pytest.raises(InputError, match="length_scale is"):
+        pose(atoms, length_scale=length)
+
+
 def test_molecules_in_a_cell_stay_whole():
     atoms = molecule("CH3CH2OH", cell=12 * np.eye(3), pbc=True)
     atoms.calc = EMT()

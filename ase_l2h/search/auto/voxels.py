@@ -13,8 +13,8 @@ import numpy as np
 
 __all__ = ["taken_voxels"]
 
-# Edge of a voxel in bond lengths, and the most voxels from the middle of a cluster
-# along an axis.
+# Edge of a voxel in bond lengths, the most voxels from the middle of a cluster along an
+# axis, and the most of a cell that a table has.
 VOXEL = 0.2
 MOST_VOXELS = 64
 MOST_MARKS = 2**26
@@ -63,7 +63,7 @@ def taken_voxels(
         return np.where(inside, ((owner * nx + x) * ny + y) * nz + z, outside)
 
     # In a wide cell almost all voxels are free, and a table of them would fill memory.
-    wide = outside > MOST_MARKS
+    wide = cell is not None and outside > MOST_MARKS
     marked = np.zeros(0 if wide else outside + 1, bool)
     steps = _steps(tuple(edges.ravel().tolist()), radius)
     owner, atom = np.nonzero(blocks)

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from ase_l2h.rollout.kernels.native import compiler
 from ase_l2h.search.auto import compiled
 from ase_l2h.search.auto.sites import gathered, neighbours, site_moves, vacant_sites
+from ase_l2h.search.auto.voxels import taken_voxels
 
 SQRT2 = 2**0.5
 
@@ -297,3 +298,13 @@ def test_in_a_wide_cell_the_sites_are_those_of_a_narrower_one(rng):
         for edge in (20.0, 400.0)
     ]
     np.testing.assert_allclose(*moves, atol=1e-4)
+
+
+def test_many_wide_clusters_have_a_table(rng):
+    """The voxels of all together are more than a wide cell may have."""
+    points = rng.uniform(-12, 12, size=(3, 40, 20)).transpose(0, 2, 1)
+    blocks = np.ones((40, 20), bool)
+    taken = taken_voxels(points.transpose(0, 2, 1), None, blocks, 0.9)
+    owners = np.arange(40)
+    assert taken(owners, points[:, 0]).mean() > 0.9
+    assert not taken(owners, points[:, 0] + 40).any()
