@@ -14,7 +14,7 @@ from importlib import import_module
 PAGES = (
     *("results", "cards", "frame", "estimators", "hulls", "speed"),
     *("comparison", "breadth", "paper", "action", "scheme", "surfaces"),
-    *("proposal", "alone", "xtb", "overhead"),
+    *("proposal", "alone", "xtb", "overhead", "workers"),
 )
 
 

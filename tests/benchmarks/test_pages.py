@@ -30,6 +30,20 @@ def test_the_table_of_the_readme_is_that_of_the_records(pages):
     assert table.count("\n|") == 7
 
 
+def test_the_table_of_workers_is_that_of_the_records(pages):
+    page = pages("workers")
+    lines = page.read_lines(page.RECORDS)
+    assert page.table(lines) in (DOCS / "calculators.md").read_text()
+    # With four workers a search is settled in less than half of the time.
+    for target in page.TARGETS:
+        mean = [
+            sum(line["time"] for line in lines if line["target"] == target
+                and line["workers"] == workers)
+            for workers in (1, 4)
+        ]  # fmt: skip
+        assert mean[1] < mean[0] / 2
+
+
 @pytest.mark.parametrize("section", ["aims", "native", "waiting", "gpu"])
 def test_the_speed_page_has_the_last_run_of_every_section(pages, section):
     text = getattr(pages("speed"), section)()
