@@ -132,7 +132,10 @@ def cases(*kinds: str, slow: tuple[tuple[str, str], ...] = ()) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("kind", "method"), cases(*KINDS))
+# A calculator's search takes the same course.
+@pytest.mark.parametrize(
+    ("kind", "method"), cases(*KINDS, slow=(("function", "auto"),))
+)
 def test_charges_are_exact_and_stay_within_the_limit(kind, method):
     run, engine = started(kind, method)
     to_the_end(run)
