@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import math
 import os
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 # Threads of BLAS wait for each other in a loop, which costs a processor that other
@@ -202,3 +205,15 @@ def x64() -> Iterator[None]:
     """Double precision for one test; outside it the flag is what it was."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of ``benchmarks``, which is not installed, by its name there.
+
+    What the environment of the other searchers compiles with numba is Python here.
+    """
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1]))
+    uncompiled = SimpleNamespace(njit=lambda **_: lambda function: function)
+    monkeypatch.setitem(sys.modules, "numba", uncompiled)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")

@@ -17,11 +17,10 @@ from typing import Any
 
 import numpy as np
 from ase.calculators.emt import EMT
-from tqdm import tqdm
 
 import ase_l2h
-from ase_l2h._internal.records import Records
 from benchmarks import paths
+from benchmarks.hits.missing import measure_missing
 from benchmarks.peers.clusters import random_metal
 from benchmarks.peers.settings import METAL_HIT, METALS, SEED
 
@@ -59,16 +58,12 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--searches", type=int, default=SEARCHES)
     arguments = parser.parse_args()
-    records = Records(RECORDS)
-    wanted = [
-        (target, SEED + k)
+    keys = [
+        {"target": target, "seed": SEED + k}
         for k in range(arguments.searches)
         for target in arguments.targets.split(",")
     ]
-    for target, seed in (bar := tqdm(wanted, unit="search")):
-        bar.set_description(target)
-        key = {"target": target, "seed": seed}
-        records.get(key, lambda t=target, k=seed: measured(t, k))
+    measure_missing(RECORDS, keys, measured)
 
 
 if __name__ == "__main__":

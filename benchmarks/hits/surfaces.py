@@ -21,12 +21,11 @@ from ase.build import bulk, fcc100, fcc111
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.data import reference_states
-from tqdm import tqdm
 
 import ase_l2h
-from ase_l2h._internal.records import Records
 from ase_l2h.search.limits import Limits
 from benchmarks import paths
+from benchmarks.hits.missing import measure_missing
 
 __all__ = ["CALLS", "RECORDS", "SEEDS", "SYSTEMS", "TUNED", "system_of"]
 
@@ -103,22 +102,13 @@ def main() -> None:
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--calls", type=int, default=CALLS)
     arguments = parser.parse_args()
-    records = Records(RECORDS)
-    wanted = [
-        (system, method, seed)
+    keys = [
+        {"system": system, "method": method, "seed": seed, "calls": arguments.calls}
         for system in arguments.systems.split(",")
         for method in METHODS
         for seed in range(SEED, SEED + SEEDS)
     ]
-    for system, method, seed in (bar := tqdm(wanted, unit="search")):
-        bar.set_description(f"{system} {method}")
-        key = {
-            "system": system,
-            "method": method,
-            "seed": seed,
-            "calls": arguments.calls,
-        }
-        records.get(key, lambda key=key: measured(**key))
+    measure_missing(RECORDS, keys, measured)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,14 @@ from typing import Any
 
 import numpy as np
 from ase.calculators.emt import EMT
-from tqdm import tqdm
 
-from ase_l2h._internal.records import Records
 from ase_l2h.ase_adapter.calling import ROUND_CALLS
 from ase_l2h.ase_adapter.problem import problem_of, rattled
-from ase_l2h.search.driver import DEFAULT_CALLS, search_problem, shared_by
+from ase_l2h.search.driver import search_problem, shared_by
 from ase_l2h.search.limits import Limits
 from ase_l2h.search.names import DEFAULT_METHOD
 from benchmarks import paths
+from benchmarks.hits.missing import measure_missing
 from benchmarks.peers.clusters import random_metal
 from benchmarks.peers.settings import METAL_HIT, METALS, SEED
 
@@ -79,7 +78,7 @@ def measured(target: str, seed: int, workers: int) -> dict[str, Any]:
         rattled(problem_of(atoms), [seed]),
         seed=seed,
         searches=searches,
-        limits=Limits(evaluations=each or DEFAULT_CALLS),
+        limits=Limits(evaluations=each),
         calls=calls,
     )
     return {
@@ -99,17 +98,13 @@ def main() -> None:
     parser.add_argument("--targets", default=",".join(TARGETS))
     parser.add_argument("--searches", type=int, default=SEARCHES)
     arguments = parser.parse_args()
-    records = Records(RECORDS)
-    wanted = [
-        (target, SEED + k, workers)
+    keys = [
+        {"target": target, "seed": SEED + k, "workers": workers}
         for k in range(arguments.searches)
         for target in arguments.targets.split(",")
         for workers in WORKERS
     ]
-    for target, seed, workers in (bar := tqdm(wanted, unit="search")):
-        bar.set_description(target)
-        key = {"target": target, "seed": seed, "workers": workers}
-        records.get(key, lambda case=(target, seed, workers): measured(*case))
+    measure_missing(RECORDS, keys, measured)
 
 
 if __name__ == "__main__":

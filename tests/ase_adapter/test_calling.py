@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import importlib.util
 import os
 import pickle
 import signal
 import threading
-from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import active_children, get_context
 
@@ -21,7 +19,7 @@ from own_calculators import Counting, Moody, Slow, Unconverged, unmade
 
 import ase_l2h
 from ase_l2h.ase_adapter.cache import CallCache
-from ase_l2h.ase_adapter.calling import ROUND_CALLS, Calling
+from ase_l2h.ase_adapter.calling import Calling
 from ase_l2h.ase_adapter.optimizer import Learn2Hop
 from ase_l2h.ase_adapter.problem import problem_of, told_of
 from ase_l2h.ase_adapter.remote import RemoteMeasure
@@ -350,36 +348,6 @@ def test_one_and_two_workers_find_the_same():
     assert not active_children()
 
 
-class VirtualCalls:
-    """Workers on a clock that only calls move, a second each."""
-
-    round_calls = ROUND_CALLS
-
-    def __init__(self, workers: int) -> None:
-        self.workers, self.clock, self.made = workers, 0.0, 0
-        self._busy: list[tuple] = []
-        self._waiting: deque[tuple] = deque()
-
-    def begin(self, token, problem, place):
-        self._waiting.append((token, problem, place))
-        self._hand_out()
-
-    def _hand_out(self):
-        while self._waiting and len(self._busy) < self.workers:
-            self.made += 1
-            call = (self.clock + 1.0, self.made, self._waiting.popleft())
-            heapq.heappush(self._busy, call)
-
-    def ended(self):
-        self.clock, _, (token, problem, place) = heapq.heappop(self._busy)
-        self._hand_out()
-        return token, problem.measure(place)
-
-    def abandon(self):
-        self._busy.clear()
-        self._waiting.clear()
-
-
 def test_a_search_becomes_several_that_keep_workers_busy():
     # As many as workers, three at least; together they spend what one would.
     assert shared_by(4, None, "auto", 1000) == (4, 250)
@@ -396,8 +364,9 @@ def test_a_search_becomes_several_that_keep_workers_busy():
 
 
 @pytest.mark.slow
-def test_several_searches_settle_in_a_fraction_of_the_time():
-    one, three = VirtualCalls(1), VirtualCalls(3)
+def test_several_searches_settle_in_a_fraction_of_the_time(benchmark_module):
+    virtual = benchmark_module("hits.workers").VirtualWorkers
+    one, three = virtual(1), virtual(3)
     problem = problem_of(copper(EMT(), 8))
     alone = search_problem(problem, seed=1, calls=one)
     together = search_problem(problem, seed=1, calls=three, searches=3)
@@ -415,9 +384,9 @@ def test_several_searches_settle_in_a_fraction_of_the_time():
         *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1.0), (4, 3.5))),
     ],
 )
-def test_workers_have_something_to_do(workers, least):
+def test_workers_have_something_to_do(benchmark_module, workers, least):
     """Twice as many searches as workers keep them busy, whatever the machine does."""
-    calls = VirtualCalls(workers)
+    calls = benchmark_module("hits.workers").VirtualWorkers(workers)
     search_problem(
         problem_of(copper(EMT(), 8)),
         limits=Limits(evaluations=250, settled=0),

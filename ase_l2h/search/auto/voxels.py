@@ -62,21 +62,21 @@ def taken_voxels(
         inside &= (x < nx - margin) & (y < ny - margin) & (z < nz - margin)
         return np.where(inside, ((owner * nx + x) * ny + y) * nz + z, outside)
 
-    # In a wide cell almost all voxels are free, and a table of them would fill memory.
-    wide = cell is not None and outside > MOST_MARKS
-    marked = np.zeros(0 if wide else outside + 1, bool)
     steps = _steps(tuple(edges.ravel().tolist()), radius)
     owner, atom = np.nonzero(blocks)
     if cell is None:
         centre = voxel(owner, points[:, owner, atom], 4)
         centre = centre[centre < outside]
+        marked = np.zeros(outside + 1, bool)
         marked[centre[:, None] + (steps[0] * ny + steps[1]) * nz + steps[2]] = True
     else:
         places = points[:, owner, atom][:, :, None] + (edges.T @ steps)[:, None]
         numbers = voxel(np.repeat(owner, steps.shape[1]), places)
-        if wide:
+        if outside > MOST_MARKS:
+            # In a wide cell almost all voxels are free, and a table fills memory.
             taken = np.unique(numbers)
             return lambda owner, places: np.isin(voxel(owner, places), taken)
+        marked = np.zeros(outside + 1, bool)
         marked[numbers] = True
     return lambda owner, places: marked[voxel(owner, places)]
 
