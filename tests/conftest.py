@@ -7,6 +7,7 @@ tests start must see what a user's shell would give them.
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import gc
 import importlib
 import math
@@ -101,6 +102,10 @@ def _keep_compiled(config: pytest.Config) -> None:
     """
     if not config.pluginmanager.has_plugin("cacheprovider"):
         return
+    # Workers, which begin later, would empty it again, and of what is needed.
+    given = config.invocation_params
+    kept = tuple(word for word in given.args if word != "--cache-clear")
+    config.invocation_params = dataclasses.replace(given, args=kept)
     folder = config.cache.mkdir("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -145,8 +150,19 @@ def _trim(folder: Path) -> None:
         oldest.unlink()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Of a test marked ``often``, what is not named there is ``slow``."""
+    often = item.get_closest_marker("often")
+    if often is not None and isinstance(item, pytest.Function):
+        if item.callspec.id not in often.args:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     """Skip tests marked ``gpu`` or ``compiler`` where there is none."""
+    _check_often(config, items)
 
     def skip(marker: str, missing: Callable[[], bool], reason: str) -> None:
         marked = [item for item in items if item.get_closest_marker(marker)]
@@ -156,6 +172,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     skip("gpu", lambda: jax.default_backend() != "gpu", "JAX sees no GPU")
     skip("compiler", lambda: native.compiler() is None, "there is no C++ compiler here")
+
+
+def _check_often(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An id that no parameters have would leave its test out without a word."""
+    if any("::" in argument for argument in config.args):
+        return
+    found: dict[str, set[str]] = {}
+    named: dict[str, set[str]] = {}
+    for item in items:
+        often = item.get_closest_marker("often")
+        if often is not None and isinstance(item, pytest.Function):
+            test = item.nodeid.partition("[")[0]
+            found.setdefault(test, set()).add(item.callspec.id)
+            named[test] = set(often.args)
+    for test, ids in named.items():
+        if unknown := ids - found[test]:
+            raise pytest.UsageError(f"{test} has no {', '.join(sorted(unknown))}")
 
 
 @pytest.fixture
@@ -176,6 +209,11 @@ def optimised() -> Iterator[None]:
 # Bytes: a worker that holds more forgets what it has compiled, instead of growing to
 # several gigabytes. What is needed again is read from disk.
 MOST_MEMORY = 1.0e9
+# Bytes that a worker of the fast tests may hold at its worst: two of them, and what
+# they start, fit into the memory of a small machine.
+MOST_EVER = 1.5e9
+# `ru_maxrss` is in kilobytes, but in bytes on a Mac.
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def _resident() -> float:
@@ -187,10 +225,28 @@ def _resident() -> float:
     return pages * resource.getpagesize()
 
 
+def _most() -> float:
+    """Bytes of memory that this process held at its worst."""
+    return RSS_UNIT * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+_most_before = _most()
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
-    """What was compiled is forgotten when a worker has grown."""
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """What was compiled is forgotten when a worker has grown.
+
+    The test with which it grows beyond what it may is an error.
+    """
+    global _most_before
     yield
+    before, _most_before = _most_before, _most()
+    if before <= MOST_EVER < _most_before and item.get_closest_marker("slow") is None:
+        pytest.fail(
+            f"with this test its worker has grown to {_most_before / 1e9:.2f} GB; "
+            f"{MOST_EVER / 1e9} GB are allowed"
+        )
     if _resident() > MOST_MEMORY:
         jax.clear_caches()
         gc.collect()

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import ase_l2h
 
 PACKAGE = Path(ase_l2h.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
+# What lies at the top of the repository, beside what begins with a dot.
+TOP = set(
+    "CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE README.md RELEASING.md ase_l2h "
+    "benchmarks docs pretrained pyproject.toml tests tutorials".split()
+)
 STOPPING = {"_internal/stopping.py"}
 # Whole or not at all; a checkpoint appends lines, too.
 WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}
@@ -166,6 +174,16 @@ def test_contributing_names_every_folder_and_module():
             assert f"| `{path.name}/`" in page or f", `{path.name}/`" in page, path
         elif path.suffix == ".py" and path.name != "__init__.py":
             assert f"`{path.name}`" in page, path
+
+
+def test_nothing_that_a_run_left_lies_at_the_top():
+    if not (ROOT / ".git").exists():
+        pytest.skip("what is kept is known only in a checkout of git")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    tops = {line.partition("/")[0] for line in listed.splitlines()}
+    assert tops - {name for name in tops if name.startswith(".")} == TOP
 
 
 def test_no_test_imports_the_benchmarks_by_itself():

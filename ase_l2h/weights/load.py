@@ -7,6 +7,7 @@ bundled are downloaded by ``ase-l2h weights download``, never by loading.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -168,7 +169,8 @@ def load_weights(name: str | Path | None = None) -> Weights:
     content = file.read()
     rule, metadata = _parse(content, file.path)
     sha256 = hashlib.sha256(content).hexdigest()
-    return Weights(file.name, rule, sha256, metadata)
+    # A caller's changes must not reach the next one.
+    return Weights(file.name, rule, sha256, copy.deepcopy(metadata))
 
 
 def _members(name: str) -> list[str]:
@@ -199,6 +201,8 @@ def _expected(architecture: Any, features: Any) -> dict[str, tuple[Any, type]]:
     return {name: (leaf.shape, np.float32) for name, leaf in rule.theta.items()}
 
 
+# A campaign of small searches loads the same few files again and again.
+@lru_cache(maxsize=16)
 def _parse(content: bytes, path: Path) -> tuple[Any, dict[str, Any]]:
     """Rule and metadata of a weight file's bytes; nothing in them is executed."""
     arrays, header = unpack(content, path)

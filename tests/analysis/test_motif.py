@@ -46,6 +46,7 @@ def sphere(layers: str, radius: float) -> Atoms:
     return Atoms(f"Au{len(positions)}", positions)
 
 
+@pytest.mark.slow
 def test_published_minima_have_their_motifs(rng):
     wrong = {}
     for name, atoms in structures(LJ).items():

@@ -237,7 +237,7 @@ def test_a_function_may_hold_arrays_of_numpy():
     problem = ase_l2h.Problem.from_function(
         energy, [18] * 7, length_scale=1.1, energy_scale=1.0
     )
-    limits = ase_l2h.Limits(evaluations=1500)
+    limits = ase_l2h.Limits(evaluations=300)
     result = ase_l2h.search(problem, limits=limits, seed=0)
     assert result.best_energy == pytest.approx(-16.505384, abs=1e-6)
     # JAX is as it was.

@@ -184,6 +184,7 @@ def far(calculator=None) -> Atoms:
     return Atoms("Cu2", [(0, 0, 0), (4, 0, 0)], calculator=calculator)
 
 
+@pytest.mark.slow
 @needs_xtb
 def test_ethanol_stays_ethanol_by_xtb():
     from tblite.ase import TBLite

@@ -199,6 +199,7 @@ def test_a_minimum_is_never_left_for_something_worse():
     assert atoms.get_potential_energy() <= before + 1e-10
 
 
+@pytest.mark.often("1-raise", "3-NaN", "1-shape")
 @pytest.mark.parametrize("how", ["raise", "NaN", "shape"])
 @pytest.mark.parametrize("n_starts", [1, 3])
 def test_a_failed_call_costs_that_structure_and_no_more(how: str, n_starts: int):

@@ -58,6 +58,7 @@ class _Killed(BaseException):
     pass
 
 
+@pytest.mark.often("argon-auto-2", "argon-hopping-1")
 @pytest.mark.parametrize(
     ("make", "kind", "steps"),
     [

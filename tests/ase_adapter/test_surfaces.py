@@ -112,7 +112,7 @@ def test_every_seed_searches_elsewhere_and_fixed_atoms_stay():
     for seed in (1, 2, 3):
         atoms = on_slab(layers=1)
         given = atoms.get_positions()
-        search = Learn2Hop(atoms, seed=seed, evaluations=260, logfile=None)
+        search = Learn2Hop(atoms, seed=seed, evaluations=60, logfile=None)
         search.run(fmax=0.05)
         calculator = atoms.calc
         assert isinstance(calculator, Followed)
@@ -221,6 +221,7 @@ def test_atoms_that_slide_are_put_elsewhere_in_their_plane():
     assert np.flatnonzero(problem_of(atoms).placed).tolist() == [19, 20]
 
 
+@pytest.mark.often("auto")
 @pytest.mark.parametrize("method", ["auto", "bh"])
 def test_kernels_search_films_and_surfaces(method):
     """Kernel and calculator agree at the end, or the run is refused."""

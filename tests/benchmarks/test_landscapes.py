@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from ase_l2h.comparison.encounters import Encounters
 
 
+@pytest.mark.often("Ni5Pt6Au4")
 @pytest.mark.parametrize("formula", ["Cu13", "Ni5Pt6Au4"])
 def test_effective_medium_theory_is_that_of_ase(benchmark_module, formula):
     functions = benchmark_module("hits.functions")
@@ -51,6 +52,7 @@ def test_the_halves_have_no_composition_or_range_in_common(benchmark_module):
     assert not kinds("development") & kinds("test")
 
 
+@pytest.mark.slow
 def test_ratios_are_of_means_and_their_interval_holds_them(benchmark_module):
     learned = benchmark_module("pages.learned")
     rng = np.random.default_rng(0)

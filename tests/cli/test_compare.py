@@ -31,6 +31,7 @@ def compared(run, folder):
     return result
 
 
+@pytest.mark.slow
 def test_every_method_finds_five_atoms(compared, folder):
     with (folder / "results.csv").open() as stream:
         rows = {row["method"]: row for row in csv.DictReader(stream)}

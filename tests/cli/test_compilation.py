@@ -33,6 +33,7 @@ def run(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_a_second_run_compiles_nothing_and_finds_the_same(tmp_path):
     folder = tmp_path / "compiled"
     first = run(tmp_path, ASE_L2H_COMPILED=str(folder))

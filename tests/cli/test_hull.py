@@ -384,6 +384,7 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(
     assert_same_folder(tmp_path / "hull", outcome[1])
 
 
+@pytest.mark.slow
 def test_workers_share_the_compositions(run, outcome, tmp_path, monkeypatch):
     teams = []
 

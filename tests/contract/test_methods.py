@@ -75,7 +75,7 @@ def problem(kind: str) -> Problem:
 KINDS = ("cluster", "alloy", "crystal", "function", "fixed", "calculator")
 # The same loop as `learned`, `bh` and `auto`: on clusters in the fast tests.
 ALIKE = ("gd", "adam", "fire", "bh-paper", "hops")
-BUDGET = {"calculator": 400, "function": 1500}
+BUDGET = {"calculator": 160, "function": 1500}
 
 
 class Counting:
@@ -272,6 +272,7 @@ def test_time_ends_a_search_with_what_it_has():
     assert result.wall_seconds < 30
 
 
+@pytest.mark.slow
 def test_a_chain_cut_short_before_it_is_relaxed_is_kept():
     """The time is over when its first block of steps is."""
     limits = Limits(seconds=0.1)

@@ -191,6 +191,7 @@ def test_the_papers_rule_knows_its_axes_but_not_their_names(starts):
         assert np.max(np.abs(difference)) > 1e-3
 
 
+@pytest.mark.often("equivariant", "fire")
 def test_compiled_and_plain_python_agree(rule, starts):
     system = make_system(np.zeros(7, int), length_scale=D0)
     start, key, optimizer = starts[..., 0], jax.random.key(0), RuleOptimizer(rule)
@@ -201,6 +202,7 @@ def test_compiled_and_plain_python_agree(rule, starts):
     np.testing.assert_allclose(plain, after(rule, start, steps=1), rtol=0, atol=1e-12)
 
 
+@pytest.mark.often("equivariant", "lbfgs")
 def test_new_parameters_and_horizons_do_not_recompile(rule, starts):
     after(rule, starts)
     before = len(TRACES)
@@ -219,6 +221,7 @@ def test_fixed_coordinates_do_not_move_a_bit(rule, starts, rng):
     assert np.max(np.abs(moved - start)[free]) > 1e-3
 
 
+@pytest.mark.often("equivariant", "adam")
 def test_a_population_of_rules_is_a_vmap(rule, starts):
     """Each set of parameters acts as it does alone."""
     members = [scaled(rule, factor) for factor in (0.9, 1.0, 1.1)]

@@ -118,6 +118,7 @@ def test_the_learned_minimum_is_stationary(seed):
     assert found["minimum"] < 1e-10
 
 
+@pytest.mark.often("0.5")
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("power", [0.25, 0.5, 2.0])
 def test_a_power_keeps_the_minimum_and_the_order_of_points(power):

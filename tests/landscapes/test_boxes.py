@@ -40,6 +40,7 @@ def result():
     return minimise_in_boxes(ROUGH, SETTINGS, BOXES, quiet=True)
 
 
+@pytest.mark.slow
 def test_the_minimum_of_a_rough_function_is_found(result):
     """For the same evaluations, one box stays far away from it."""
     far = lambda point: np.sqrt(np.mean((point - SHIFT) ** 2))

@@ -71,6 +71,7 @@ def test_calibrations_increase_and_are_undone_by_the_minimum():
         np.testing.assert_allclose(back, points[:, column], atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_minimum_of_a_rough_function_is_approached():
     settings = GonSettings(budget=60_000, looks=20, seed=3)
     far = lambda point: float(np.sqrt(np.mean((point - SHIFT) ** 2)))

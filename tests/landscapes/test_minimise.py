@@ -152,6 +152,7 @@ def lines_in(path):
     return len(path.read_bytes().splitlines()) if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_the_first_minimum_is_random_or_the_one_that_is_given(tmp_path):
     """One update moves it by about the learning rate, in units of the bound."""
     few = dataclasses.replace(SETTINGS, budget=66, looks=66, learning_rate=1e-6)

@@ -126,6 +126,7 @@ def test_a_published_minimum_that_was_missed_is_seen_below_the_ladder(cluster):
         assert bottom < height < top
 
 
+@pytest.mark.often("1_0-crystal", "1_1-dimer")
 @pytest.mark.parametrize(
     "atoms",
     [Atoms("Ar2", [[0, 0, 0], [0, 0, 1.1]]), bulk("Si", cubic=True)],

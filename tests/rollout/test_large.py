@@ -73,6 +73,7 @@ def test_energy_and_gradient_of_a_large_alloy(x64):
     np.testing.assert_allclose(found.gradient[..., 0], gradient, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_the_published_minimum_of_lj1000_is_one(x64):
     """Shaken by a twentieth of a bond, it relaxes to its energy again."""
     atoms = structures("lj1000")["LJ1000"]

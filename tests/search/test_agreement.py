@@ -20,6 +20,7 @@ class Wrong(EMT):
         self.results["forces"] = self.factor * self.results["forces"]
 
 
+@pytest.mark.often("1.0-", "0.0194-by 5")
 @pytest.mark.parametrize(
     ("factor", "told"), [(1.0, ""), (-1.0, "by -1 times"), (0.0194, "by 5"), (1.5, "")]
 )
@@ -27,7 +28,7 @@ def test_signs_and_units_that_are_wrong_are_told_once(factor, told, caplog):
     """As of forces in hartree per bohr; half as much again may be coarse numerics."""
     atoms = Atoms("Cu8", 2.55 * np.argwhere(np.ones((2, 2, 2))), calculator=Wrong())
     atoms.calc.factor = factor
-    search(atoms, limits=Limits(evaluations=250), seed=1)
+    search(atoms, limits=Limits(evaluations=100), seed=1)
     said = [r.getMessage() for r in caplog.records if "contradict" in r.getMessage()]
     assert len(said) == bool(told)
     assert all(told in each for each in said)

@@ -99,6 +99,7 @@ def test_attempts_of_searches_side_by_side_count_together():
     assert each < alone.charged_evaluations
 
 
+@pytest.mark.slow
 def test_settled_0_never_ends_a_search():
     limits = Limits(evaluations=20_000, settled=0)
     result = search_problem(Problem.of("LJ5"), limits=limits)

@@ -70,6 +70,7 @@ def test_the_lowest_curvature_is_that_of_the_hessian():
         assert cost == 3 * 7 - 6 + 1 <= STEPS
 
 
+@pytest.mark.slow
 def test_rotations_do_not_grow_from_rounding():
     """In the icosahedron, whose many equal curvatures end a Lanczos space early."""
     problem = Problem.of("LJ13")

@@ -66,6 +66,7 @@ def test_a_pool_has_relaxed_structures_of_different_depth(pool):
     assert np.asarray(energy) == pytest.approx(pool.energies, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_pool_and_more_hops_end_lower(pool, monkeypatch):
     rule, key = initial_rule(HOPS), jax.random.key(2)
     again = make_pool(LJ7, rule, 8, key, LOOPS["scan"])
@@ -120,6 +121,7 @@ def test_only_what_falls_below_the_minimum_it_left_counts(pool):
     assert np.all(judged[2] == 0)
 
 
+@pytest.mark.slow
 def test_hops_are_trained_recorded_and_resumed_to_the_same_weights(
     pool, tmp_path, monkeypatch
 ):

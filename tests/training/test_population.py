@@ -56,6 +56,7 @@ def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
     assert np.linalg.norm(found - wanted) < 1e-3 * np.linalg.norm(wanted)
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_gradient_of_one(alone):
     """Members dealt out as calls, and as one sharded call, some of it padding."""
     devices = jax.local_devices()[:2]

@@ -447,6 +447,7 @@ def test_the_reference_of_a_task_is_computed_once(tmp_path, monkeypatch):
     assert tasks["LJ6"].reference == -7.5
 
 
+@pytest.mark.slow
 def test_a_rule_can_be_trained_on_a_potential_of_ones_own(tmp_path):
     """Morse, which the package does not know."""
 

@@ -159,6 +159,7 @@ def test_hops_are_accepted_below_the_ceiling_and_nowhere_else(plain):
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.3, 1.7])
 def test_a_climb_is_accepted_with_boltzmanns_probability(temperature):
     """P(climb >= d) = exp(-d / T) is an exponential of mean T: five standard errors."""
@@ -175,6 +176,7 @@ def test_a_climb_is_accepted_with_boltzmanns_probability(temperature):
     )
 
 
+@pytest.mark.slow
 def test_at_zero_temperature_a_chain_never_climbs():
     walk = trace(replace(PLAIN, temperature=0.0), 400)
     current = walk["current_energy"]
@@ -327,6 +329,7 @@ def test_abandoned_quenches_would_nearly_all_have_been_rejected():
     assert costs[0] < costs[1]
 
 
+@pytest.mark.slow
 def test_compression_pulls_first_and_ends_in_minima_of_the_energy_alone():
     walk = trace(replace(PLAIN, compression=Compression(strength=40.0, share=1.0)), 400)
     energy = walk["energy"][1:][walk["ended"]]

@@ -174,6 +174,7 @@ def about_to_end(search: tuple) -> tuple[tuple, Any]:
     return (optimizer, potential, system), state._replace(inner=inner)
 
 
+@pytest.mark.often("abandon")
 @pytest.mark.parametrize(
     "hop", [h if h in OFTEN else pytest.param(h, marks=pytest.mark.slow) for h in HOPS]
 )
@@ -190,6 +191,7 @@ def test_a_hop_is_that_of_scan(hop, folder):
         agree(expected, found, 2e-5, f"{hop} {build}")
 
 
+@pytest.mark.slow
 def test_blocks_do_not_change_a_bit(folder):
     """And a few hops are on the way."""
     search = strong("LJ13")

@@ -112,6 +112,7 @@ def compare(
     return state, found
 
 
+@pytest.mark.often("equivariant")
 @pytest.mark.parametrize("name", [r for r in RULES if r not in ("fire", "adam")])
 def test_every_lane_has_its_own_species(name, rng):
     system = alloys(rng)
@@ -145,6 +146,7 @@ def test_species_go_with_their_structure(name, rng):
         np.testing.assert_array_equal(one, other[..., index])
 
 
+@pytest.mark.often("equivariant", "hopping")
 @pytest.mark.parametrize("name", some(RULES, slow=("fire", "adam")))
 def test_fixed_coordinates_stay_exactly(name, rng):
     """Two atoms, and one coordinate of a third; all else moves as in ``scan``."""
@@ -174,6 +176,7 @@ CUT_OFF = {
 CELLS = ("free", "periodic")
 
 
+@pytest.mark.often("smooth-periodic")
 @pytest.mark.parametrize(
     "case",
     some(
@@ -200,6 +203,7 @@ def test_a_cut_off_lennard_jones_is_that_of_scan(case):
         assert np.all(np.abs(other / found - 1) > 1e-3)
 
 
+@pytest.mark.often("free-hard")
 @pytest.mark.parametrize(
     "case",
     some(
@@ -220,6 +224,7 @@ def test_a_cut_off_alloy_is_that_of_scan(case, rng):
 TARGETS = ("LJ13", "Ag4Au5", "Si8")
 
 
+@pytest.mark.often("LJ13", "Ag4Au5")
 @pytest.mark.parametrize("name", TARGETS)
 def test_single_points_in_double_precision(name):
     target = named_target(name)
@@ -231,6 +236,7 @@ def test_single_points_in_double_precision(name):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+@pytest.mark.often("LJ13-lbfgs", "Ag4Au5-fire")
 @pytest.mark.parametrize(
     "case",
     some(

@@ -155,6 +155,7 @@ SLOW = (
 )
 
 
+@pytest.mark.often("alloy-equivariant")
 @pytest.mark.compiler
 @pytest.mark.parametrize(
     "case",
@@ -166,6 +167,7 @@ def test_a_block_of_threads_takes_the_steps_of_scan(case, folder):
     compare(search, built(search, folder, *THREADS))
 
 
+@pytest.mark.often("alloy-equivariant", "alloy-paper")
 @pytest.mark.compiler
 @pytest.mark.parametrize(
     "case",

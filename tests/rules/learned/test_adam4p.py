@@ -53,6 +53,7 @@ def test_every_theta_means_an_adam():
     np.testing.assert_allclose(moved.adam.rate / rule.adam.rate, np.exp(6), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_update_of_meta_training_moves_all_four_numbers():
     config = TrainingConfig(
         tasks=("LJ5",),

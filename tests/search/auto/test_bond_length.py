@@ -137,6 +137,7 @@ class Soft(MorsePotential):
         self.energies.append(float(self.results["energy"]))
 
 
+@pytest.mark.often("0-60", "1-60", "2-60", "1-120")
 @pytest.mark.parametrize("calls", [60, 120])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_lowest_of_all_calls_is_what_is_relaxed_and_only_once(seed, calls):

@@ -155,6 +155,7 @@ def test_its_own_minima_fit_a_potential_exactly(name, monkeypatch):
     assert np.max(np.abs(asked[0][:told])) < 1e-3
 
 
+@pytest.mark.often("core")
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_curvature_is_that_of_automatic_differentiation(name):
     problem = PROBLEMS[name]()

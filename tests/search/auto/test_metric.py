@@ -66,6 +66,7 @@ def test_it_is_the_inverse_of_the_hessian_where_that_is_stiff(gold, monkeypatch)
     assert inverse @ change[:, 0] == pytest.approx(displacement, abs=2e-5)
 
 
+@pytest.mark.often("Ag7Au8")
 @pytest.mark.parametrize("name", ["Au13", "Ag7Au8"])
 def test_the_curvature_is_that_of_automatic_differentiation(name):
     problem = Problem.of(name)

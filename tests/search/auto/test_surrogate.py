@@ -346,6 +346,7 @@ def test_atoms_that_coincide_or_are_far_away_teach_nothing():
     np.testing.assert_array_equal(usable(problem, places), [False, False, True])
 
 
+@pytest.mark.slow
 def test_a_trap_in_which_all_atoms_coincide_is_searched():
     trap = Problem.from_function(
         lambda x: jnp.sum(x**2), [18] * 6, length_scale=1.0, energy_scale=1.0

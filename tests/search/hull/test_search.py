@@ -339,6 +339,7 @@ def test_every_way_of_searching_finds_the_lowest_bipyramid():
     assert all(energy < min(found) + 1e-5 for energy in found)
 
 
+@pytest.mark.slow
 def test_neighbours_in_composition_learn_from_each_other():
     """Eleven atoms, where neighbours share their packing: same budget, lower sum."""
     settings = {"n_atoms": 11, "budget": 3000, "without": PLAIN, "seed": 0}
@@ -353,6 +354,7 @@ def test_neighbours_in_composition_learn_from_each_other():
     assert total < alone + 1e-6
 
 
+@pytest.mark.slow
 def test_the_record_has_a_line_per_round(tmp_path):
     find_hull("AgAu", folder=tmp_path / "hull", **LONGER)
     rows = progress_lines(tmp_path / "hull")
