@@ -153,9 +153,10 @@ def _trim(folder: Path) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Of a test marked ``often``, what is not named there is ``slow``."""
     often = item.get_closest_marker("often")
-    if often is not None and isinstance(item, pytest.Function):
-        if item.callspec.id not in often.args:
-            item.add_marker(pytest.mark.slow)
+    if often is None or not isinstance(item, pytest.Function):
+        return
+    if item.callspec.id not in often.args:
+        item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_modifyitems(

@@ -60,8 +60,8 @@ EXAMPLES = {
 CONTINUED = "ThreadPoolExecutor"
 # What other tests of the suite do as well, and takes five seconds or more.
 SLOW = {
-    *("calculators-1", "crystals-0", "own-function-0", "own-function-1"),
-    *("search-0", "search-1"),
+    *("calculators-0", "calculators-1", "crystals-0", "many-machines-0"),
+    *("own-function-0", "own-function-1", "search-0", "search-1"),
     *("start-0", "start-1", "surfaces-0"),
 }
 # One process for the examples: each begins with no names, and in a folder of its own.

@@ -16,10 +16,11 @@ import ase_l2h
 PACKAGE = Path(ase_l2h.__file__).parent
 ROOT = Path(__file__).resolve().parents[1]
 # What lies at the top of the repository, beside what begins with a dot.
-TOP = set(
-    "CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE README.md RELEASING.md ase_l2h "
-    "benchmarks docs pretrained pyproject.toml tests tutorials".split()
-)
+TOP = {
+    *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md"),
+    *("RELEASING.md", "ase_l2h", "benchmarks", "docs", "pretrained", "pyproject.toml"),
+    *("tests", "tutorials"),
+}
 STOPPING = {"_internal/stopping.py"}
 # Whole or not at all; a checkpoint appends lines, too.
 WRITERS = {"_internal/files.py", "_internal/checkpoint.py"}

@@ -19,6 +19,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from ase_l2h.ase_adapter.remote import energy_of
 from ase_l2h.errors import InputError
 
 __all__ = ["CallCache"]
@@ -180,7 +181,7 @@ class CallCache:
             said = self.evaluate(again)[0]
         else:
             again.calc = atoms.calc
-            said = float(again.__ase_optimizable__().get_value())
+            said = energy_of(again)
         if not abs(said - energy) <= ABSOLUTE + RELATIVE * abs(energy):
             raise InputError(
                 f"the calculator gives {said:.10g} for a structure whose energy in "

@@ -12,15 +12,28 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_l2h._internal.workers import CallFailed
 from ase_l2h.ase_adapter.naming import WRITING
 
-__all__ = ["FirstMade", "RemoteMeasure", "WrongForces", "evaluated"]
+__all__ = ["FirstMade", "RemoteMeasure", "WrongForces", "energy_of", "evaluated"]
 
 
 class WrongForces(ValueError):
     """Forces that are not three numbers for each atom."""
+
+
+def energy_of(atoms: Atoms) -> float:
+    """The energy that belongs to the forces, as ASE's optimizers choose it.
+
+    They look twice, and each time compare the atoms with those of the last call, which
+    takes as long as a call of a cheap calculator.
+    """
+    try:
+        return float(atoms.get_potential_energy(force_consistent=True))
+    except PropertyNotImplementedError:
+        return float(atoms.get_potential_energy())
 
 
 def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
@@ -47,7 +60,7 @@ def evaluated(atoms: Atoms) -> tuple[float, np.ndarray]:
         for constraint in atoms.constraints:
             constraint.adjust_forces(atoms, forces)
         gradient = -forces
-        energy = float(atoms.__ase_optimizable__().get_value())
+        energy = energy_of(atoms)
         sound = bool(np.isfinite(energy) and np.all(np.isfinite(gradient)))
     except SystemExit as end:
         raise CallFailed(f"the calculator called sys.exit({end.code})") from end

@@ -7,7 +7,7 @@ import numpy as np
 from ase_l2h._internal.records import Lines, read_lines
 from ase_l2h.report.pages import markdown_table, replace_block
 from benchmarks import paths
-from benchmarks.hits.overhead import CALLS, RECORDS, SEEDS
+from benchmarks.hits.overhead import CALLS, PARTS, RECORDS, SEEDS
 
 __all__ = ["table", "write"]
 
@@ -18,7 +18,8 @@ def write() -> None:
     first = lines[0]
     text = (
         f"{table(lines)}\n\nMilliseconds of one core, medians of {len(SEEDS)} searches "
-        f"of {CALLS} calls (seeds from {SEEDS[0]}). Made by `{first['command']}` on "
+        f"of {CALLS} calls, and of {PARTS} parts of the campaign (seeds from "
+        f"{SEEDS[0]}). Made by `{first['command']}` on "
         f"{first['machine']}."
     )
     replace_block(paths.DOCS / "many-machines.md", "overhead", text)

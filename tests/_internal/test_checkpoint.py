@@ -325,7 +325,7 @@ while True:
 def test_sigkill_at_any_moment_leaves_a_folder_that_goes_on(tmp_path):
     """The child itself finds states and lines to be whole and of the same number."""
     rng, folder, numbers = np.random.default_rng(99), tmp_path / "run", []
-    for _ in range(20):
+    for _ in range(8):
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD, str(folder)],
             stdout=subprocess.PIPE,
@@ -341,4 +341,4 @@ def test_sigkill_at_any_moment_leaves_a_folder_that_goes_on(tmp_path):
         loaded = Checkpoint(folder, {"run": "killed"}).load()
         numbers.append(0 if loaded is None else loaded[1]["number"])
     assert numbers == sorted(numbers)
-    assert len(set(numbers)) > 10
+    assert len(set(numbers)) > 4

@@ -50,6 +50,7 @@ def test_a_command_with_a_variable_that_makes_no_sense(name, value):
     assert line.endswith("unset or correct that")
 
 
+@pytest.mark.slow
 def test_a_script_with_a_variable_that_makes_no_sense():
     result = run(SCRIPT, JAX_PLATFORMS="abacus")
     assert result.returncode == 2, result.stderr

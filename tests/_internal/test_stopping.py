@@ -239,11 +239,11 @@ def test_ctrl_c_within_the_first_half_second_of_the_command(delay):
     """From the moment on in which the command is read: while JAX is imported, say."""
     code = """
 from ase_l2h.cli.main import Program, cli
-make_context = Program.make_context
+parse_args = Program.parse_args
 def marked(*args, **kwargs):
     print("go", flush=True)
-    return make_context(*args, **kwargs)
-Program.make_context = marked
+    return parse_args(*args, **kwargs)
+Program.parse_args = marked
 cli()
 """
     arguments = ("search", "LJ150", "--quiet")

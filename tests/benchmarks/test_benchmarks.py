@@ -22,6 +22,7 @@ def records(output: Path, *arguments: str) -> list[dict]:
     return [json.loads(line) for line in output.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_measured_says_why(tmp_path):
     found = records(tmp_path / "speed.jsonl", "--only", "gpu")
     assert {r["section"] for r in found} <= {"peak", "gpu", "gpu-training"}

@@ -193,6 +193,7 @@ def test_the_same_command_again_changes_nothing(run, outcome):
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_an_update_adds_to_the_budget_and_loses_nothing(run, outcome, copy):
     found, _ = outcome
     result = run("hull", "AgAu", *SMALL, "--out", copy, "--update", "--json")

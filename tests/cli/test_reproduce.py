@@ -60,6 +60,7 @@ def test_the_folder_is_named_after_name_and_budget(run, made, tmp_path, monkeypa
     assert [(budget, seed) for _, budget, seed in made] == [("paper", 2026)]
 
 
+@pytest.mark.slow
 @pytest.mark.compiler
 def test_searches_run_on_the_backend_that_was_named(run, tmp_path, monkeypatch):
     from ase_l2h._internal.records import read_lines

@@ -46,6 +46,7 @@ def test_every_chain_finds_the_icosahedron_and_says_what_it_cost(found):
     assert len(set(found.evaluations.tolist())) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.compiler
 def test_the_reference_finds_it_too_and_is_named(found):
     """The same chains draw the same numbers, so their waits are alike."""

@@ -137,6 +137,7 @@ def test_a_comparison_that_was_cut_short_ends_as_if_it_had_not_been(
         )
 
 
+@pytest.mark.slow
 def test_runs_methods_and_budgets_can_be_added(compared, folder, tmp_path):
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     count = len(lines_of(tmp_path))

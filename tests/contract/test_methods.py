@@ -132,10 +132,17 @@ def cases(*kinds: str, slow: tuple[tuple[str, str], ...] = ()) -> list[Any]:
     ]
 
 
-# A calculator's search takes the same course.
-@pytest.mark.parametrize(
-    ("kind", "method"), cases(*KINDS, slow=(("function", "auto"),))
+# Who counts does not depend on what is counted: one method each will do.
+SPENT = (
+    ("function", "auto"),
+    ("function", "bh"),
+    ("crystal", "auto"),
+    ("crystal", "learned"),
+    ("calculator", "bh"),
 )
+
+
+@pytest.mark.parametrize(("kind", "method"), cases(*KINDS, slow=SPENT))
 def test_charges_are_exact_and_stay_within_the_limit(kind, method):
     run, engine = started(kind, method)
     to_the_end(run)
@@ -179,7 +186,7 @@ def test_a_search_is_the_same_whatever_runs_beside_it(method):
 
 
 # What a method keeps does not depend on who computes its energies.
-CALLED = (("calculator", "learned"), ("calculator", "bh"))
+CALLED = (("calculator", "learned"), ("calculator", "bh"), ("alloy", "auto"))
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_cayley_gives_orthonormal_columns_or_rows(shape):
     assert not np.allclose(made, cayley(2.0 * free), atol=1e-2)
 
 
+@pytest.mark.slow
 @often
 @given(seed=any_seed, scale=any_scale)
 def test_distances_are_stretched_within_the_certified_bounds(seed, scale):
@@ -118,7 +119,7 @@ def test_the_learned_minimum_is_stationary(seed):
     assert found["minimum"] < 1e-10
 
 
-@pytest.mark.often("0.5")
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("power", [0.25, 0.5, 2.0])
 def test_a_power_keeps_the_minimum_and_the_order_of_points(power):
@@ -141,6 +142,7 @@ def test_the_power_is_a_weight_of_the_network():
     assert float(made.power) == pytest.approx(0.5 * np.exp(0.7))
 
 
+@pytest.mark.slow
 def test_single_precision_will_do():
     """The inverse gives points back; the first minimum is where it was asked for."""
     network = SingleMinimumNetwork(BiLipschitzNetwork(5, width=8))
@@ -159,6 +161,7 @@ def test_single_precision_will_do():
     np.testing.assert_allclose(back[:, -1], point, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_gradient_descent_from_100_starts_ends_in_one_point():
     @jax.jit

@@ -30,6 +30,7 @@ def random_function(seed, dimension=5):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_the_minimum_is_where_the_closed_form_has_it(seed):
     f = random_function(seed)

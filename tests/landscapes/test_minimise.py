@@ -77,6 +77,7 @@ def test_the_learned_minimum_is_stationary(result):
     assert all(line["slope"] < 1e-5 for line in result.records)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_in_the_same_bits(result, tmp_path, monkeypatch):
     seen = 0
 

@@ -99,7 +99,9 @@ def test_the_first_state_is_the_one_of_init(name):
         np.testing.assert_allclose(one, np.broadcast_to(other, one.shape), rtol=1e-6)
 
 
-@pytest.mark.often("equivariant-native", "equivariant-scan", "fire-scan", "hopping-native")
+@pytest.mark.often(
+    "equivariant-native", "equivariant-scan", "fire-scan", "hopping-native"
+)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_company_and_order_do_not_change_a_bit(name, backend):

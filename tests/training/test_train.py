@@ -406,6 +406,7 @@ def test_training_follows_the_logarithm_of_alpha(quick):
     assert abs(np.log(alpha / 0.1)) == pytest.approx(0.05, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_horizons_are_drawn_log_uniformly_for_every_task_and_update(quick):
     horizons = []
     trainer = quick_trainer(dataclasses.replace(TINY, horizons=(10, 1000)))

@@ -264,6 +264,7 @@ def test_no_atom_of_a_minimum_is_outside_the_container():
     assert np.all(far <= packed_radius(7) + 0.6 + 1e-4)
 
 
+@pytest.mark.slow
 def test_a_chain_that_stalls_begins_anew_somewhere_else():
     walk = trace(
         replace(PLAIN, restarts=Restarts(stall=2, reseed=True, n_known=2)), 450

@@ -60,6 +60,7 @@ def test_excess_is_against_the_best_pure_clusters_of_all_methods(six):
     assert "| **mean** | 333.3 | 500.0 |" in table
 
 
+@pytest.mark.slow
 def test_records_are_kept_and_not_run_again(six, tmp_path):
     run = lambda **more: nanoalloy_records(
         tmp_path, SMALL, 3, systems=("AgAu",), methods=TWO, **more

@@ -205,6 +205,7 @@ def test_blocks_do_not_change_a_bit(folder):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
 
 
+@pytest.mark.slow
 def test_it_searches_as_scan_does(folder):
     """64 chains on LJ13, each its own way: nearly all arrive, after as many steps."""
     minimum, chains, steps = -44.326801, 64, 4000

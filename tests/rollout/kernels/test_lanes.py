@@ -122,6 +122,7 @@ def test_every_lane_has_its_own_species(name, rng):
         assert np.sum(hopped) > 5
 
 
+@pytest.mark.slow
 def test_every_lane_has_its_own_three_species(rng):
     system = make_system(compositions(3, 9, rng), length_scale=2.5)
     compare(RULES["lbfgs"], gupta("FeCoNi"), system, clouds(9, 2.5))
@@ -146,7 +147,7 @@ def test_species_go_with_their_structure(name, rng):
         np.testing.assert_array_equal(one, other[..., index])
 
 
-@pytest.mark.often("equivariant", "hopping")
+@pytest.mark.often("hopping")
 @pytest.mark.parametrize("name", some(RULES, slow=("fire", "adam")))
 def test_fixed_coordinates_stay_exactly(name, rng):
     """Two atoms, and one coordinate of a third; all else moves as in ``scan``."""

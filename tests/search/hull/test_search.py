@@ -55,6 +55,7 @@ def test_stored_energies_are_those_of_the_stored_structures():
     assert list(result.structures) == [0, 2, 5]
 
 
+@pytest.mark.slow
 def test_parameters_of_ones_own(tmp_path):
     """The Gupta file gives the set's energies; Lennard-Jones rows mix argon pairs."""
     path = tmp_path / "mine.toml"
@@ -211,6 +212,7 @@ def test_an_interruption_within_a_round_is_as_if_it_never_was(tmp_path):
     assert_same_state(whole, parts)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     """No room for the record, or for the state; then there is again."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
