@@ -81,6 +81,7 @@ def pretrained_folder_seen_from(site: Path, cwd: Path) -> Path:
     return Path(result.stdout.strip())
 
 
+@pytest.mark.slow
 def test_an_unpacked_wheel_finds_its_own_weights(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
@@ -88,6 +89,7 @@ def test_an_unpacked_wheel_finds_its_own_weights(wheel, tmp_path):
     assert found == tmp_path / "ase_l2h" / "pretrained"
 
 
+@pytest.mark.slow
 def test_an_editable_install_finds_the_weights_of_the_checkout(tmp_path):
     """Such an install puts the checkout on the path and copies nothing."""
     assert pretrained_folder_seen_from(ROOT, tmp_path) == ROOT / "pretrained"

@@ -15,6 +15,7 @@ def workers():
     made.close()
 
 
+@pytest.mark.slow
 def test_the_exit_code_of_a_worker_is_told(workers):
     for token, code in enumerate((3, -1, 0)):
         workers.submit(token, code)

@@ -103,6 +103,7 @@ def test_a_calculator_that_would_end_the_process_does_not(undisturbed, caplog):
     assert "the calculator called sys.exit(0)" in caplog.text
 
 
+@pytest.mark.slow
 def test_workers_that_do_not_begin_are_not_blamed_on_the_structure():
     with pytest.raises(RunError, match="end before they are ready"):
         searched(EMT(), workers=1, make_calculator=unmade)
@@ -231,6 +232,7 @@ def test_forces_of_a_wrong_shape_are_named_at_once():
         searched(Transposed())
 
 
+@pytest.mark.slow
 def test_an_unconverged_first_call_elsewhere_is_no_mistake(caplog):
     limits = Limits(evaluations=60, settled=0)
     result = searched(Unconverged(), workers=1, limits=limits)

@@ -133,7 +133,7 @@ def test_a_result_never_touches_its_images():
 def test_a_cluster_in_a_cell_is_found_as_a_free_one(edge, tmp_path):
     atoms = blob(5, edge)
     log = tmp_path / "log"
-    search = Learn2Hop(atoms, evaluations=300, seed=0, logfile=log)
+    search = Learn2Hop(atoms, evaluations=150, seed=0, logfile=log)
     assert search.run(fmax=0.01)
     assert atoms.get_potential_energy() == pytest.approx(ICOSAHEDRON, abs=1e-4)
     assert "a cluster in a periodic cell" in log.read_text()

@@ -644,6 +644,7 @@ def test_periodic_silicon_relaxes_in_its_cell():
     np.testing.assert_array_equal(atoms.cell, cell)
 
 
+@pytest.mark.slow
 def test_an_alloy_keeps_its_species():
     atoms = Icosahedron("Ag", 2)
     atoms.symbols[0] = "Au"

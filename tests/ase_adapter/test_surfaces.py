@@ -237,6 +237,7 @@ def test_kernels_search_films_and_surfaces(method):
     assert np.ptp(atoms.positions[18:, 2]) < 1.0
 
 
+@pytest.mark.slow
 def test_a_wire_of_free_atoms_begins_anywhere_about_its_axis():
     atoms = Atoms(
         "Ar8", [[0.4 * (k % 2), 0, 1.1 * k] for k in range(8)],

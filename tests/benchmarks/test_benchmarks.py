@@ -51,6 +51,7 @@ def test_a_quick_run_has_every_section(tmp_path):
     assert start["cache_bytes"] > 0
 
 
+@pytest.mark.slow
 def test_an_unknown_section_is_refused(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--only", "everything"],

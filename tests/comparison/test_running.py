@@ -235,6 +235,7 @@ def test_a_folder_where_the_record_should_be_is_refused(tmp_path):
         compare("LJ7", "bh", folder=tmp_path / "damaged")
 
 
+@pytest.mark.slow
 def test_seconds_of_runs_side_by_side_add_up_to_the_time_of_all(tmp_path):
     found = compare("LJ13", "fire@200", runs=8, budget=3000, seed=2, folder=tmp_path)
     met = found.encounters["LJ13", "fire@200"]

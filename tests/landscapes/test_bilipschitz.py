@@ -87,6 +87,7 @@ def test_distances_are_stretched_within_the_certified_bounds(seed, scale):
     assert np.all(stretch <= CASE[3] * (1 + 1e-9))
 
 
+@pytest.mark.slow
 def test_the_bounds_say_something():
     """Some weights come close to both: much tighter ones would not hold."""
     found = [examined(seed, 1.0)["stretch"] for seed in range(60)]

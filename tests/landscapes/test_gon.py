@@ -42,6 +42,7 @@ def test_the_minimum_is_where_the_closed_form_has_it(seed):
     assert float(jnp.min(f.raised(points))) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_it_rises_along_every_ray_from_the_minimum(seed):
     """Rays of z, which are curves of x; so no other point is a minimum."""

@@ -111,6 +111,7 @@ def test_a_sharded_call_really_uses_both_devices():
     assert {shard.data.shape for shard in batch.energy.addressable_shards} == {(2, 4)}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(alone):
     assert np.array_equal(meta_gradient(devices=jax.local_devices()[:1]), alone)
 

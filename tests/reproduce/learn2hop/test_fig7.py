@@ -83,6 +83,7 @@ def test_records_are_kept_and_not_run_again(six, tmp_path):
     assert json.loads(text.splitlines()[0])["weights_sha256"] is None
 
 
+@pytest.mark.slow
 def test_a_budget_is_that_of_the_learned_optimizer(six, tmp_path):
     """Ten times the steps for BH 10x; the others as many as were charged."""
     chosen = ("Adam", "learned, AgAu", "BH 10x")

@@ -147,7 +147,7 @@ def test_species_go_with_their_structure(name, rng):
         np.testing.assert_array_equal(one, other[..., index])
 
 
-@pytest.mark.often("hopping")
+@pytest.mark.often("equivariant")
 @pytest.mark.parametrize("name", some(RULES, slow=("fire", "adam")))
 def test_fixed_coordinates_stay_exactly(name, rng):
     """Two atoms, and one coordinate of a third; all else moves as in ``scan``."""

@@ -61,6 +61,7 @@ def test_later_ones_are_learned_and_ranked_as_they_are(rng, name):
         np.testing.assert_array_equal(learned[:, kind][own], 0.0)
 
 
+@pytest.mark.slow
 def test_couplings_are_how_the_learned_costs_change(rng):
     """Of three elements, with one atom turned into each of them."""
     evaluator = make_evaluator(Problem.of("Fe4Co4Ni5"))

@@ -159,6 +159,7 @@ def test_where_nothing_is_new_what_is_held_is_shaken(monkeypatch):
     assert made[0].shape == (3, 13, 40)
 
 
+@pytest.mark.slow
 def test_the_lowest_are_remembered():
     problem = called()
     relaxed = evaluator_of(problem).relax(

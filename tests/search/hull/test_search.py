@@ -328,6 +328,7 @@ def test_no_composition_is_charged_more_than_its_budget():
     assert all(0 < charged <= 1500 for charged in result.charged.values())
 
 
+@pytest.mark.slow
 def test_every_way_of_searching_finds_the_lowest_bipyramid():
     """Seven atoms: all parts, what begins at random only, no learned optimizer."""
     settings = {"n_atoms": 7, "budget": 6000, "seed": 2, "compositions": [3]}
