@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
@@ -59,6 +60,9 @@ def join(distributed: bool, coordinator: str | None) -> None:
     try:
         with _results_only():
             jax.distributed.initialize(**arguments, shutdown_timeout_seconds=PATIENCE)
+            # Of what runs at exit, the first: an interrupted process leaves at once
+            # after its own part of that, and the others would be aborted.
+            atexit.register(jax.distributed.shutdown)
             gathered(b"")
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(
