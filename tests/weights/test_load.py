@@ -188,6 +188,19 @@ def test_none_and_default_are_the_default_of_the_manifest():
     assert load_weights().sha256 == load_weights("default").sha256 == wanted
 
 
+def test_what_is_loaded_twice_is_read_once_and_never_shared(monkeypatch):
+    first = load_weights(HOP)
+    first.metadata["horizon"] = 7
+    first.metadata["tasks"].append("LJ2")
+    reading = []
+    monkeypatch.setattr("ase_l2h.weights.load.unpack", reading.append)
+    again = load_weights(HOP)
+    assert reading == []
+    assert again.horizon != 7
+    assert "LJ2" not in again.metadata["tasks"]
+    assert again.rule is first.rule
+
+
 def test_a_file_that_bears_a_bundled_name_does_not_hide_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     whole = manifest()["default"]
